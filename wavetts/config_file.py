@@ -1,0 +1,199 @@
+"""Config files: YAML to `Config` and back, overrides from the command line, and the list of all fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import yaml
+
+from wavetts.config import CompactFlowConfig, Config, FlowConfig
+from wavetts.errors import UserError
+
+
+def _section_classes(name: str) -> tuple[type, ...]:
+    hint = typing.get_type_hints(Config)[name]
+    return typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _kind(cls: type) -> str:
+    return typing.get_args(typing.get_type_hints(cls)["kind"])[0]
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the field's type, or a UserError that names the field."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value in args:
+            return value
+        raise UserError(f"{where}: {value!r} is not one of {', '.join(map(str, args))}")
+    if origin is list:
+        if isinstance(value, list):
+            return [_convert(item, args[0], where) for item in value]
+    elif hint is float:
+        # YAML 1.1 reads 1e-3 (no dot) as a string.
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            try:
+                return float(value)
+            except ValueError:
+                pass
+    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    name = f"list of {args[0].__name__}" if origin is list else hint.__name__
+    raise UserError(f"{where}: {value!r} is not a {name}")
+
+
+def _build_section(name: str, values: Any, source: str) -> Any:
+    classes = _section_classes(name)
+    if not isinstance(values, dict):
+        raise UserError(f"{source}: {name}: expected fields below it, not {values!r}")
+    cls = classes[0]
+    if len(classes) > 1:
+        kinds = {_kind(cls): cls for cls in classes}
+        kind = values.get("kind", _kind(cls))
+        if kind not in kinds:
+            raise UserError(f"{source}: {name}.kind: {kind!r} is not one of {', '.join(kinds)}")
+        cls = kinds[kind]
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise UserError(f"{source}: {name}.{key}: no such field{_did_you_mean(str(key), hints)}")
+    return cls(**{key: _convert(value, hints[key], f"{source}: {name}.{key}") for key, value in values.items()})
+
+
+def _did_you_mean(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+
+
+def from_dict(values: Any, source: str = "config") -> Config:
+    """Builds a config from nested dictionaries.
+
+    Args:
+        values: as `to_dict` gives it; sections and fields may be left out.
+        source: named in error messages, e.g. the file.
+
+    Raises:
+        UserError: an unknown section, field or kind, or a value of the wrong type or out of range.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"{source}: expected the sections of a config, got {values!r}")
+    sections = [f.name for f in dataclasses.fields(Config)]
+    for name in values:
+        if name not in sections:
+            raise UserError(f"{source}: {name}: no such section{_did_you_mean(str(name), sections)}")
+    config = Config(**{name: _build_section(name, section, source) for name, section in values.items()})
+    _check(config, source)
+    return config
+
+
+def _check(config: Config, source: str) -> None:
+    audio, density, train = config.audio, config.density, config.train
+
+    def require(holds: bool, message: str) -> None:
+        if not holds:
+            raise UserError(f"{source}: {message}")
+
+    require(audio.sample_rate > 0, f"audio.sample_rate: {audio.sample_rate} is not positive")
+    require(audio.frame_length > 0, f"audio.frame_length: {audio.frame_length} is not positive")
+    require(0 <= audio.preemphasis < 1, f"audio.preemphasis: {audio.preemphasis} is not in [0, 1)")
+    require(audio.dither >= 0, f"audio.dither: {audio.dither} is negative")
+    if isinstance(density, FlowConfig):
+        unit = density.squeeze * 2 ** (density.num_stages - 1)
+        require(
+            audio.frame_length % unit == 0,
+            f"audio.frame_length: {audio.frame_length} is not a multiple of {unit}, squeeze * 2^(num_stages - 1)",
+        )
+        require(
+            density.squeeze % 2 == 0, f"density.squeeze: {density.squeeze} is odd; couplings split the channels in two"
+        )
+        require(density.position_dim % 2 == 0, f"density.position_dim: {density.position_dim} is odd")
+    if isinstance(density, CompactFlowConfig):
+        require(
+            audio.frame_length % 2 == 0, f"audio.frame_length: {audio.frame_length} is odd; couplings split it in two"
+        )
+        require(
+            density.num_couplings % 2 == 0,
+            f"density.num_couplings: {density.num_couplings} is odd; couplings come in pairs",
+        )
+    for where in ("encoder", "attention"):
+        kernel = getattr(getattr(config, where), "kernel_size", 1)
+        require(kernel % 2 == 1, f"{where}.kernel_size: {kernel} is even")
+    require(len(train.betas) == 2, f"train.betas: {train.betas} is not a pair")
+    for name in (
+        "max_steps",
+        "batch_seconds",
+        "accumulate",
+        "learning_rate",
+        "log_every",
+        "eval_every",
+        "save_every",
+        "sample_every",
+    ):
+        require(getattr(train, name) > 0, f"train.{name}: {getattr(train, name)} is not positive")
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The config as nested dictionaries of plain values."""
+    return dataclasses.asdict(config)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML config and applies `section.field=value` overrides.
+
+    Raises:
+        UserError: the file is missing or not YAML, or a field is unknown or wrong.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such config; complete ones are in recipes/train/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    values = {} if values is None else values
+    from_dict(values, str(path))
+    return from_dict(apply_overrides(values, overrides), str(path))
+
+
+def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`values` with `section.field=value` strings applied; a new `kind` starts from that kind's defaults."""
+    values = {name: dict(section) for name, section in values.items()}
+    # A kind comes first wherever it stands, as it decides which fields there are.
+    for override in sorted(overrides, key=lambda item: ".kind=" not in item):
+        name, separator, text = override.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not separator or not dot:
+            raise UserError(f"override {override!r}: write section.field=value, e.g. train.max_steps=1000")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"override {override!r}: the value is not YAML") from None
+        if key == "kind" and values.get(section, {}).get("kind") != value:
+            values[section] = {}
+        values.setdefault(section, {})[key] = value
+    return values
+
+
+def dump_config(config: Config) -> str:
+    """The complete config as YAML."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
+def describe() -> str:
+    """Every field with its default and its documentation, as commented YAML."""
+    lines = []
+    for section in dataclasses.fields(Config):
+        for cls in _section_classes(section.name):
+            lines.append(f"\n# {(cls.__doc__ or '').strip().splitlines()[0]}\n{section.name}:")
+            for item in dataclasses.fields(cls):
+                default = item.default if item.default is not dataclasses.MISSING else item.default_factory()
+                text = yaml.safe_dump(default, default_flow_style=True).splitlines()[0]
+                lines.append(f"  {item.name}: {text}".ljust(32) + f"  # {item.metadata['doc']}")
+    return "\n".join(lines).strip() + "\n"
