@@ -1,0 +1,141 @@
+"""The autoregressive decoder: previous frame to the condition of this one (paper, section 2.1 and figure 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavetts.attention import AttentionState, Keys, build_attention
+from wavetts.config import Config
+
+
+@dataclass
+class DecoderState:
+    """All that the decoder carries from frame to frame."""
+
+    attention_lstm: tuple[Tensor, Tensor]  # h, c: (B, attention_dim) each
+    context: Tensor  # (B, E)
+    attention: AttentionState
+    lstms: list[tuple[Tensor, Tensor]]  # h, c: (B, hidden_dim) each, one pair a layer
+
+
+class AttentionDecoder(nn.Module):
+    """Pre-net, attention LSTM, skip connection, residual LSTMs, stop token.
+
+    `step` is the recurrence that synthesis runs. `forward` computes the same function of whole utterances: the attention
+    LSTM and the attention alone feed back into themselves, so they are stepped; all else runs over all frames at once.
+    """
+
+    def __init__(self, config: Config, memory_dim: int) -> None:
+        """Creates the decoder for frames of `config.audio.frame_length` samples and memory of E = `memory_dim`."""
+        super().__init__()
+        decoder, self.frame_length = config.decoder, config.audio.frame_length
+        self.skip = decoder.skip
+        dims = [self.frame_length, *decoder.prenet_dims]
+        self.prenet = nn.Sequential()
+        for a, b in pairwise(dims):
+            self.prenet.append(nn.Linear(a, b)).append(nn.Tanh())
+        # The LSTM's input weights in two parts: the pre-net's is applied to all frames at once in training.
+        self.attention_lstm = nn.LSTMCell(dims[-1] + memory_dim, decoder.attention_dim)
+        self.attention = build_attention(config.attention, decoder.attention_dim, memory_dim)
+        features = decoder.attention_dim + memory_dim + (self.frame_length if self.skip else 0)
+        self.input = nn.Linear(features, decoder.hidden_dim)
+        self.lstms = nn.ModuleList(
+            nn.LSTM(decoder.hidden_dim, decoder.hidden_dim, batch_first=True) for _ in range(decoder.num_layers)
+        )
+        self.cond_dim = decoder.cond_dim or decoder.hidden_dim
+        self.head: nn.Module | None = None
+        if decoder.cond_dim:
+            width = decoder.hidden_dim + memory_dim + (self.frame_length if self.skip else 0)
+            self.head = nn.Sequential(
+                nn.Linear(width, decoder.cond_dim), nn.SiLU(), nn.Linear(decoder.cond_dim, decoder.cond_dim), nn.SiLU()
+            )
+        self.stop = nn.Linear(self.cond_dim, 1)
+
+    def init_state(self, keys: Keys) -> DecoderState:
+        """The state before the first frame; the frame before it is zeros."""
+        memory, cell = keys.memory, self.attention_lstm
+        zeros = [memory.new_zeros(len(memory), lstm.hidden_size) for lstm in self.lstms]
+        query = memory.new_zeros(len(memory), cell.hidden_size)
+        context = memory.new_zeros(len(memory), memory.shape[-1])
+        return DecoderState((query, query), context, self.attention.init_state(keys), [(z, z) for z in zeros])
+
+    def step(self, prev_frame: Tensor, keys: Keys, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+        """One frame.
+
+        Args:
+            prev_frame: (B, K), the frame before (zeros at the start), pre-emphasised and scaled.
+            keys: `attention.prepare(memory, token_lengths)`.
+            state: of the frame before.
+
+        Returns:
+            cond (B, C), stop_logits (B,) and the new state, whose `attention.weights` are this frame's alignment.
+        """
+        inputs = torch.cat([self.prenet(prev_frame), state.context], dim=-1)
+        attention_lstm = self.attention_lstm(inputs, state.attention_lstm)
+        context, attention = self.attention(attention_lstm[0], keys, state.attention)
+        x = self._features(attention_lstm[0], context, prev_frame)
+        lstms = []
+        for lstm, (h, c) in zip(self.lstms, state.lstms, strict=True):
+            weights = (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0)
+            h, c = torch.lstm_cell(x, (h, c), *weights)
+            lstms.append((h, c))
+            x = x + h
+        cond, stop_logits = self._condition(x, context, prev_frame)
+        return cond, stop_logits, DecoderState(attention_lstm, context, attention, lstms)
+
+    def forward(self, frames: Tensor, keys: Keys, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """All frames at once, teacher forced.
+
+        Args:
+            frames: (B, T, K), the history that is fed back; its last frame is not looked at.
+            keys: `attention.prepare(memory, token_lengths)`.
+            prior: (B, T, I) alignment prior, or None.
+
+        Returns:
+            cond (B, T, C), stop_logits (B, T), alignment (B, T, I).
+        """
+        prev_frames = F.pad(frames[:, :-1], (0, 0, 1, 0))
+        queries, contexts, alignment = self._attend(self.prenet(prev_frames), keys, prior)
+        x = self._features(queries, contexts, prev_frames)
+        for lstm in self.lstms:
+            x = x + lstm(x)[0]
+        cond, stop_logits = self._condition(x, contexts, prev_frames)
+        return cond, stop_logits, alignment
+
+    def _attend(self, inputs: Tensor, keys: Keys, prior: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Steps over pre-net outputs (B, T, P): queries (B, T, D), contexts (B, T, E), alignment (B, T, I)."""
+        cell, width = self.attention_lstm, inputs.shape[-1]
+        input_weight, context_weight = cell.weight_ih[:, :width], cell.weight_ih[:, width:].contiguous()
+        projected = F.linear(inputs, input_weight, cell.bias_ih + cell.bias_hh).transpose(0, 1).contiguous()
+        recurrent_weight = torch.cat([context_weight, cell.weight_hh], dim=1).t()
+        state = self.init_state(keys)
+        (query, memory_cell), context, attention = state.attention_lstm, state.context, state.attention
+        queries, contexts, weights = [], [], []
+        priors = [None] * len(projected) if prior is None else prior.unbind(1)
+        for gates, frame_prior in zip(projected.unbind(0), priors, strict=True):
+            gates = torch.addmm(gates, torch.cat([context, query], dim=1), recurrent_weight)
+            i, f, g, o = gates.chunk(4, dim=1)
+            memory_cell = torch.sigmoid(f) * memory_cell + torch.sigmoid(i) * torch.tanh(g)
+            query = torch.sigmoid(o) * torch.tanh(memory_cell)
+            context, attention = self.attention(query, keys, attention, frame_prior)
+            queries.append(query)
+            contexts.append(context)
+            weights.append(attention.weights)
+        return torch.stack(queries, 1), torch.stack(contexts, 1), torch.stack(weights, 1)
+
+    def _features(self, query: Tensor, context: Tensor, prev_frame: Tensor) -> Tensor:
+        """The residual LSTMs' input; the skip connection adds the previous frame's raw samples (paper, section 2.1)."""
+        parts = [query, context, prev_frame] if self.skip else [query, context]
+        return self.input(torch.cat(parts, dim=-1))
+
+    def _condition(self, x: Tensor, context: Tensor, prev_frame: Tensor) -> tuple[Tensor, Tensor]:
+        """cond (..., C) and stop_logits (...) from the last LSTM's output."""
+        if self.head is not None:
+            parts = [x, context, prev_frame] if self.skip else [x, context]
+            x = self.head(torch.cat(parts, dim=-1))
+        return x, self.stop(x)[..., 0]

@@ -1,0 +1,71 @@
+"""Small building blocks of the encoder."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """The mask (B, size) that is True at the first `lengths[b]` positions of each row."""
+    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+
+
+class MaskedConv(nn.Module):
+    """A same-length 1-D convolution that sees zeros beyond each row's end, so that padding changes nothing."""
+
+    def __init__(self, in_dim: int, out_dim: int, kernel_size: int) -> None:
+        """Creates the convolution; an even kernel looks one position further ahead than back."""
+        super().__init__()
+        self.padding = ((kernel_size - 1) // 2, kernel_size // 2)
+        self.conv = nn.Conv1d(in_dim, out_dim, kernel_size)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Maps x (B, I, in_dim) and mask (B, I) to (B, I, out_dim)."""
+        x = x.masked_fill(~mask[..., None], 0.0).transpose(1, 2)
+        return self.conv(F.pad(x, self.padding)).transpose(1, 2)
+
+
+class PackedBatchNorm(nn.Module):
+    """Batch normalisation whose statistics are those of the valid positions alone."""
+
+    def __init__(self, dim: int) -> None:
+        """Creates the normalisation of `dim` channels."""
+        super().__init__()
+        self.norm = nn.BatchNorm1d(dim)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Maps x (B, I, dim) and mask (B, I) to (B, I, dim), zero at padding."""
+        return torch.zeros_like(x).masked_scatter(mask[..., None], self.norm(x[mask]).to(x.dtype))
+
+
+class Highway(nn.Module):
+    """A highway layer (Srivastava et al. 2015): a gate mixes a ReLU layer with its input."""
+
+    def __init__(self, dim: int) -> None:
+        """Creates the layer; the gate starts mostly closed, as in the paper."""
+        super().__init__()
+        self.layer = nn.Linear(dim, dim)
+        self.gate = nn.Linear(dim, dim)
+        nn.init.constant_(self.gate.bias, -1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (..., dim) to (..., dim)."""
+        gate = torch.sigmoid(self.gate(x))
+        return gate * F.relu(self.layer(x)) + (1 - gate) * x
+
+
+def run_packed(rnn: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
+    """Runs a (bidirectional) recurrent net over rows of different lengths.
+
+    Args:
+        rnn: a batch-first recurrent net.
+        x: (B, I, D).
+        lengths: (B,), valid positions of each row, at least 1.
+
+    Returns:
+        (B, I, out), zero at padding.
+    """
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    return nn.utils.rnn.pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=x.shape[1])[0]

@@ -1,0 +1,133 @@
+"""The whole network: text encoder, attention decoder and frame density, and the waveform's way in and out of frames."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavetts.config import Config
+from wavetts.decoder import AttentionDecoder
+from wavetts.density import build_density
+from wavetts.encoder import build_encoder
+
+QUANTISATION_STEP = 2.0**-15  # of 16-bit audio in [-1, 1)
+
+
+class Output(NamedTuple):
+    """What the network says of every frame, teacher forced."""
+
+    cond: Tensor  # (B, T, C)
+    stop_logits: Tensor  # (B, T)
+    alignment: Tensor  # (B, T, I)
+
+
+class WaveTacotron(nn.Module):
+    """Wave-Tacotron (Weiss et al. 2021): text to waveform frames, trained by maximum likelihood alone.
+
+    The density models the pre-emphasised waveform scaled to unit variance, cut into frames of K samples; pre-emphasis
+    preserves volume and the scale's log-det is accounted for in `objective.bits_per_sample`.
+    """
+
+    scale: Tensor
+
+    def __init__(self, config: Config, num_symbols: int) -> None:
+        """Creates the network for `num_symbols` input symbols, of which 0 is padding."""
+        super().__init__()
+        self.config = config
+        self.frame_length = config.audio.frame_length
+        self.encoder = build_encoder(config.encoder, num_symbols)
+        self.decoder = AttentionDecoder(config, self.encoder.memory_dim)
+        self.density = build_density(config, self.decoder.cond_dim)
+        # Set from the training data: 1 / std of the pre-emphasised waveform.
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(
+        self,
+        tokens: Tensor,
+        token_lengths: Tensor,
+        frames: Tensor,
+        history: Tensor | None = None,
+        prior: Tensor | None = None,
+    ) -> Output:
+        """Conditions of all frames, teacher forced.
+
+        Args:
+            tokens: (B, I) int64, 0 at padding.
+            token_lengths: (B,).
+            frames: (B, T, K), as `to_frames` makes them.
+            history: (B, T, K), the frames that are fed back where they differ from `frames`.
+            prior: (B, T, I), an alignment prior (`attention.diagonal_prior`).
+        """
+        memory = self.encoder(tokens, token_lengths)
+        keys = self.decoder.attention.prepare(memory, token_lengths)
+        return Output(*self.decoder(frames if history is None else history, keys, prior))
+
+    def to_frames(self, waveform: Tensor, noise: bool) -> Tensor:
+        """Cuts a waveform into the frames that the density models.
+
+        Args:
+            waveform: (B, S) in [-1, 1), S a multiple of K.
+            noise: uniform dequantisation of the 16-bit steps, and the declared `audio.dither`.
+
+        Returns:
+            (B, T, K), pre-emphasised and scaled.
+        """
+        assert waveform.shape[1] % self.frame_length == 0, "waveform holds whole frames"
+        if noise:
+            waveform = waveform + QUANTISATION_STEP * torch.rand_like(waveform)
+        emphasised = waveform - self.config.audio.preemphasis * F.pad(waveform[:, :-1], (1, 0))
+        signal = emphasised * self.scale
+        if noise and self.config.audio.dither:
+            signal = signal + self.config.audio.dither * torch.randn_like(signal)
+        return signal.view(len(waveform), -1, self.frame_length)
+
+    def to_waveform(self, frames: Tensor, last_sample: Tensor | None = None) -> Tensor:
+        """Undoes scale and pre-emphasis; the inverse of `to_frames` without noise.
+
+        Args:
+            frames: (B, T, K).
+            last_sample: (B,), the waveform's sample before these frames (zeros at the start), so that a stream may be
+                decoded piece by piece.
+
+        Returns:
+            (B, T * K).
+        """
+        samples = (frames / self.scale).flatten(1)
+        if last_sample is None:
+            last_sample = samples.new_zeros(len(samples))
+        return deemphasise(samples, self.config.audio.preemphasis, last_sample)
+
+    def num_parameters(self) -> dict[str, int]:
+        """Parameters of each part."""
+        parts = {"encoder": self.encoder, "decoder": self.decoder, "density": self.density}
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+
+
+def deemphasise(samples: Tensor, coefficient: float, last_sample: Tensor) -> Tensor:
+    """The recursive filter x[n] = y[n] + a x[n-1], in blocks that are matrix products.
+
+    Args:
+        samples: y, (B, S).
+        coefficient: a.
+        last_sample: x[-1], (B,).
+
+    Returns:
+        x, (B, S).
+    """
+    if coefficient == 0:
+        return samples
+    length, block = samples.shape[1], 160
+    padded = F.pad(samples.double(), (0, -length % block)).view(len(samples), -1, block)
+    lag = torch.arange(block, device=samples.device, dtype=torch.float64)
+    decay = coefficient ** (lag + 1)
+    # Impulse response within a block: x[i] = sum_j a^(i-j) y[j].
+    response = torch.tril(coefficient ** (lag[:, None] - lag[None, :]).clamp_min(0))
+    within = padded @ response.t()
+    carry, blocks = last_sample.double(), []
+    for index in range(within.shape[1]):
+        blocks.append(within[:, index] + carry[:, None] * decay)
+        carry = blocks[-1][:, -1]
+    return torch.cat(blocks, dim=1)[:, :length].to(samples.dtype)

@@ -1,0 +1,133 @@
+"""What training minimises, and the figures that are reported of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wavetts.attention import diagonal_prior
+from wavetts.config import TrainConfig
+from wavetts.layers import length_mask
+from wavetts.model import Output, WaveTacotron
+
+
+@dataclass
+class Batch:
+    """Utterances of whole frames, padded to the longest."""
+
+    ids: list[str]
+    tokens: Tensor  # (B, I) int64, 0 at padding
+    token_lengths: Tensor  # (B,)
+    waveform: Tensor  # (B, T * K) float32 in [-1, 1), zeros at padding
+    frame_lengths: Tensor  # (B,)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on `device`."""
+        moved = [x.to(device, non_blocking=True) for x in (self.tokens, self.token_lengths, self.waveform)]
+        return Batch(self.ids, *moved, self.frame_lengths.to(device, non_blocking=True))
+
+
+@dataclass
+class LossSums:
+    """Sums over the valid frames of a batch; dividing by the joint counts makes gradients of micro-batches add up."""
+
+    frame_nll: Tensor  # () nats, of the scaled signal
+    stop_bce: Tensor  # () nats
+    num_frames: int
+    num_samples: int
+    stop_correct: int
+    output: Output
+
+    def loss(self, num_frames: int, num_samples: int, stop_weight: float) -> Tensor:
+        """This batch's share of the joint loss: nats per sample, plus `stop_weight` times the stop loss per frame.
+
+        Args:
+            num_frames: valid frames of the joint batch, over all micro-batches and processes.
+            num_samples: its samples.
+            stop_weight: weight of the stop term.
+        """
+        return self.frame_nll / num_samples + stop_weight * self.stop_bce / num_frames
+
+
+def loss_sums(
+    model: WaveTacotron, batch: Batch, train: TrainConfig | None = None, step: int = 0, noise: bool = True
+) -> LossSums:
+    """Teacher-forced negative log-likelihood and stop loss of a batch (paper, section 2.3).
+
+    Args:
+        model: the network.
+        batch: on the model's device.
+        train: for history noise, alignment prior and precision; None evaluates: clean history, no prior, float32.
+        step: the optimiser step, which the prior depends on.
+        noise: dequantise and dither the waveform.
+    """
+    frames = model.to_frames(batch.waveform, noise)
+    mask = length_mask(batch.frame_lengths, frames.shape[1])
+    frames = frames * mask[..., None]
+    history = prior = None
+    if train is not None and train.history_noise:
+        spread = train.history_noise * frames.std(dim=-1, keepdim=True)
+        history = frames + spread * torch.randn_like(frames)
+    if train is not None and step < train.prior_steps:
+        prior = diagonal_prior(batch.token_lengths, batch.frame_lengths)
+    bf16 = train is not None and train.precision == "bf16" and frames.is_cuda
+    with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
+        output = model(batch.tokens, batch.token_lengths, frames, history, prior)
+    frame_nll = model.density.loss(frames[mask], output.cond[mask].float())
+    is_last = torch.arange(frames.shape[1], device=frames.device) == batch.frame_lengths[:, None] - 1
+    logits, target = output.stop_logits[mask].float(), is_last[mask]
+    stop_bce = F.binary_cross_entropy_with_logits(logits, target.float(), reduction="sum")
+    num_frames = int(mask.sum())
+    return LossSums(
+        frame_nll.sum(),
+        stop_bce,
+        num_frames,
+        num_frames * model.frame_length,
+        int(((logits > 0) == target).sum()),
+        output,
+    )
+
+
+def bits_per_sample(frame_nll: float, num_samples: int, scale: float) -> float:
+    """Bits per sample of 16-bit audio, uniformly dequantised: -log p(x) / (S ln 2) + 15.
+
+    Args:
+        frame_nll: sum over frames of -log p of the scaled signal, nats.
+        num_samples: S, samples of those frames.
+        scale: the model's `scale`; its log-det is ln(scale) a sample.
+    """
+    return (frame_nll / num_samples - math.log(scale)) / math.log(2) + 15
+
+
+def alignment_scores(alignment: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> dict[str, Tensor]:
+    """How far an alignment is from a reader's.
+
+    Args:
+        alignment: (B, T, I).
+        token_lengths: (B,).
+        frame_lengths: (B,).
+
+    Returns:
+        "coverage" (B,): share of the tokens that hold at least 0.1 of the attention in some frame, or the path's peak.
+        "diagonality" (B,): 1 where the expected position moves from the first token to the last at an even pace,
+        0 where it strays half the text on average, linear in between.
+    """
+    mask = length_mask(frame_lengths, alignment.shape[1])
+    alignment = alignment.detach().float() * mask[..., None]
+    tokens = length_mask(token_lengths, alignment.shape[2])
+    peak = alignment.argmax(dim=-1)
+    visited = torch.zeros_like(tokens).scatter_(1, peak.masked_fill(~mask, 0), True) & tokens
+    covered = visited | ((alignment.amax(dim=1) >= 0.1) & tokens)
+    index = torch.arange(alignment.shape[2], device=alignment.device, dtype=torch.float32)
+    position = (alignment @ index) / alignment.sum(-1).clamp_min(1e-6)
+    relative = position / (token_lengths[:, None] - 1).clamp_min(1)
+    time = torch.arange(alignment.shape[1], device=alignment.device, dtype=torch.float32)
+    error = (relative - time / (frame_lengths[:, None] - 1).clamp_min(1)).abs() * mask
+    return {
+        "coverage": covered.sum(1) / token_lengths,
+        "diagonality": (1 - 2 * error.sum(1) / frame_lengths).clamp_min(0.0),
+    }
