@@ -1,0 +1,33 @@
+"""Conditional densities of one waveform frame: the plug between the decoder and the waveform.
+
+base         the interface, and what every normalizing flow shares
+transforms   invertible layers
+flow         the paper's multi-stage flow
+compact      dense couplings over the frame's DCT, for CPUs
+gaussian     the baseline
+"""
+
+from __future__ import annotations
+
+from wavetts.config import CompactFlowConfig, Config, FlowConfig
+from wavetts.density.base import FrameDensity
+from wavetts.density.compact import CompactFlow
+from wavetts.density.flow import MultiStageFlow
+from wavetts.density.gaussian import DiagonalGaussian
+
+__all__ = ["FrameDensity", "build_density"]
+
+
+def build_density(config: Config, cond_dim: int) -> FrameDensity:
+    """Build the density that `config.density` names, over frames of `config.audio.frame_length` samples.
+
+    Args:
+        config: a checked config.
+        cond_dim: C, width of the decoder's output.
+    """
+    frame_length = config.audio.frame_length
+    if isinstance(config.density, FlowConfig):
+        return MultiStageFlow(config.density, frame_length, cond_dim)
+    if isinstance(config.density, CompactFlowConfig):
+        return CompactFlow(config.density, frame_length, cond_dim)
+    return DiagonalGaussian(config.density, frame_length, cond_dim)
