@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from toy import toy_config
+
+from wavetts import checkpoint
+from wavetts.config import Config
+from wavetts.errors import UserError
+from wavetts.model import WaveTacotron
+from wavetts.text.tokenizer import Tokenizer
+
+
+def make_tokenizer(letters: str = "abcdefgh") -> Tokenizer:
+    return Tokenizer.build([letters], input="characters", language="en-us")
+
+
+def write_model(path: Path, config: Config | None = None) -> WaveTacotron:
+    config = config or toy_config()
+    torch.manual_seed(0)
+    model = WaveTacotron(config, len(make_tokenizer().symbols))
+    model.scale.fill_(12.5)
+    checkpoint.save_model(path, model.state_dict(), config, make_tokenizer(), {"step": 7})
+    return model
+
+
+def test_a_model_comes_back_whole(tmp_path: Path):
+    model = write_model(tmp_path / "model.safetensors")
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        loaded = checkpoint.load_model(path)
+        assert loaded.config == toy_config() and loaded.tokenizer == make_tokenizer() and loaded.info == {"step": 7}
+        assert not loaded.model.training
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(loaded.model.state_dict()[name], tensor), name
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_missing_models_are_named(tmp_path: Path):
+    with pytest.raises(UserError, match="no such model"):
+        checkpoint.load_model(tmp_path / "gone.safetensors")
+    with pytest.raises(UserError, match=r"no model\.safetensors in it"):
+        checkpoint.load_model(tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 5, 300, 20000, -1])
+def test_a_truncated_model_is_one_line(tmp_path: Path, size: int):
+    path = tmp_path / "model.safetensors"
+    write_model(path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(UserError, match="cut off or not a safetensors file") as caught:
+        checkpoint.load_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign_and_inconsistent_files_are_refused(tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(2)}, path)
+    with pytest.raises(UserError, match="not a model of wavetts"):
+        checkpoint.load_model(path)
+    model = WaveTacotron(toy_config(), 11)
+    weights = {**model.state_dict(), "scale": torch.zeros(3), "surplus": torch.zeros(1)}
+    checkpoint.save_model(path, weights, toy_config(), make_tokenizer(), {})
+    with pytest.raises(UserError, match=r"scale \[3\] for \[\]; surplus unknown"):
+        checkpoint.load_model(path)
+
+
+def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
+    write_model(tmp_path / "model.safetensors")
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="newer; update wavetts"):
+        checkpoint.load_model(tmp_path)
+
+
+def test_states_fall_back_over_damaged_ones(tmp_path: Path):
+    for step in (1, 2, 3):
+        checkpoint.save_state(checkpoint.state_path(tmp_path, step), {"step": step, "x": torch.arange(1000)})
+    checkpoint.prune_states(tmp_path)
+    assert [path.name for path in checkpoint.list_states(tmp_path)] == ["state-00000002.pt", "state-00000003.pt"]
+    newest = checkpoint.state_path(tmp_path, 3)
+    whole = newest.read_bytes()
+    for size in (0, 100, len(whole) // 2, len(whole) - 1):
+        newest.write_bytes(whole[:size])
+        with pytest.warns(UserWarning, match=r"state-00000003\.pt: damaged .*; trying the state before it"):
+            assert checkpoint.newest_state(tmp_path)["step"] == 2
+    checkpoint.state_path(tmp_path, 2).unlink()
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(UserError, match="no training state to resume"):
+        checkpoint.newest_state(tmp_path)
+
+
+def test_a_state_executes_nothing(tmp_path: Path):
+    torch.save({"step": 1, "path": Path("x")}, checkpoint.state_path(tmp_path, 1))
+    with pytest.raises(UserError, match="damaged"):
+        checkpoint.load_state(checkpoint.state_path(tmp_path, 1))
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path):
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], capture_output=True)
+    if mount.returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        path = tmp_path / "state-00000001.pt"
+        checkpoint.save_state(path, {"step": 1})
+        model = write_model(tmp_path / "model.safetensors")
+        with pytest.raises(UserError, match=r"cannot write .*No space left on device"):
+            checkpoint.save_state(path, {"step": 2, "x": torch.zeros(500_000)})
+        with pytest.raises(UserError, match=r"cannot write .*No space left on device"):
+            weights = {**model.state_dict(), "x": torch.zeros(500_000)}
+            checkpoint.save_model(tmp_path / "model.safetensors", weights, toy_config(), make_tokenizer(), {})
+        assert checkpoint.load_state(path) == {"step": 1}
+        assert checkpoint.load_model(tmp_path).info == {"step": 7}
+        assert sorted(item.name for item in tmp_path.iterdir()) == ["model.safetensors", "state-00000001.pt"]
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_start_from_keeps_old_symbols_and_scale_and_appends_new_ones(tmp_path: Path):
+    old = write_model(tmp_path / "model.safetensors")
+    model, tokenizer = checkpoint.start_from(tmp_path, toy_config(max_steps=5), make_tokenizer("aéxz"))
+    assert tokenizer.symbols == (*make_tokenizer().symbols, *sorted("éxz"))
+    rows = model.encoder.embedding.weight
+    assert torch.equal(rows[:11], old.encoder.embedding.weight) and rows.shape[0] == 14
+    assert rows[11:].abs().min() > 0
+    assert float(model.scale) == 12.5
+
+
+def test_start_from_another_shape_names_tensors_and_fields(tmp_path: Path):
+    write_model(tmp_path / "model.safetensors")
+    config = toy_config()
+    config.decoder.prenet_dims = [16, 24]
+    with pytest.raises(UserError, match=r"decoder\.prenet_dims: \[16, 16\] there, \[16, 24\] here.*decoder\.prenet"):
+        checkpoint.start_from(tmp_path, config, make_tokenizer())
+    config = toy_config()
+    config.encoder.hidden_dim = 24
+    with pytest.raises(UserError, match=r"encoder\.hidden_dim: 16 there, 24 here"):
+        checkpoint.start_from(tmp_path, config, make_tokenizer())
+    phonemes = Tokenizer(make_tokenizer().symbols, "phonemes", "en-us", "1.52.0")
+    with pytest.raises(UserError, match=r"set text\.input=characters"):
+        checkpoint.start_from(tmp_path, toy_config(), phonemes)

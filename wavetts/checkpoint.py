@@ -1,0 +1,248 @@
+"""Models in one safetensors file that says how to build them, and training states to go on from."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import wavetts
+from wavetts.config import Config
+from wavetts.config_file import from_dict, to_dict
+from wavetts.errors import UserError
+from wavetts.files import write_atomic
+from wavetts.model import WaveTacotron
+from wavetts.text.tokenizer import Tokenizer
+
+MODEL_NAME = "model.safetensors"
+BEST_NAME = "best.safetensors"
+FORMAT_VERSION = 1
+STATES_KEPT = 2
+
+
+@dataclass
+class LoadedModel:
+    """A trained model and what is needed to use it.
+
+    Attributes:
+        model: in evaluation mode.
+        tokenizer: of the text it reads.
+        config: the whole config it was trained with.
+        info: figures of its training: step, minutes, corpus hours, held-out bits per sample ...
+    """
+
+    model: WaveTacotron
+    tokenizer: Tokenizer
+    config: Config
+    info: dict[str, Any]
+
+
+def save_model(
+    path: Path, state_dict: dict[str, Tensor], config: Config, tokenizer: Tokenizer, info: dict[str, Any]
+) -> None:
+    """Writes weights, config, tokenizer and figures as one safetensors file, atomically.
+
+    Raises:
+        UserError: the file cannot be written; an earlier one of that name is intact.
+    """
+    metadata = {
+        "wavetts": json.dumps({"format": FORMAT_VERSION, "version": wavetts.__version__}),
+        "config": json.dumps(to_dict(config)),
+        "tokenizer": json.dumps(tokenizer.to_dict(), ensure_ascii=False),
+        "info": json.dumps(info),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
+    write_atomic(Path(path), safetensors.torch.save(tensors, metadata))
+
+
+def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Builds the model that `save_model` wrote.
+
+    Args:
+        path: the file, or a run folder that holds model.safetensors.
+        device: where the weights go.
+
+    Raises:
+        UserError: the file is missing, cut off, not one of ours, of a later format, or not of its own config.
+    """
+    path, tensors, config, tokenizer, info = _read_model(path)
+    model = WaveTacotron(config, len(tokenizer.symbols))
+    _load_weights(model, tensors, f"{path}: the weights are not those of its own config")
+    return LoadedModel(model.to(device).eval(), tokenizer, config, info)
+
+
+def _read_model(path: Path) -> tuple[Path, dict[str, Tensor], Config, Tokenizer, dict[str, Any]]:
+    """The path of the file itself, its tensors, and its metadata."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_NAME
+        if not path.is_file():
+            raise UserError(f"{path.parent}: no {MODEL_NAME} in it; give a model file or the folder of a training run")
+    if not path.is_file():
+        raise UserError(f"{path}: no such model")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{path}: cut off or not a safetensors file ({error}); copy or train it again") from None
+    if "wavetts" not in metadata:
+        raise UserError(f"{path}: a safetensors file, but not a model of wavetts")
+    try:
+        header = json.loads(metadata["wavetts"])
+        if header["format"] > FORMAT_VERSION:
+            raise UserError(f"{path}: written by wavetts {header['version']}, which is newer; update wavetts")
+        config = from_dict(json.loads(metadata["config"]), str(path))
+        tokenizer = Tokenizer.from_dict(json.loads(metadata["tokenizer"]))
+        return path, tensors, config, tokenizer, json.loads(metadata["info"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
+
+
+def _load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) -> None:
+    """Loads all tensors or raises a UserError of `problem` and the tensors that do not fit."""
+    own = model.state_dict()
+    wrong = [
+        f"{name} {list(tensors[name].shape)} for {list(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    wrong += [f"{name} missing" for name in own if name not in tensors]
+    wrong += [f"{name} unknown" for name in tensors if name not in own]
+    if wrong:
+        raise UserError(f"{problem}: {'; '.join(wrong[:4])}{f'; {len(wrong) - 4} more' if len(wrong) > 4 else ''}")
+    model.load_state_dict(tensors)
+
+
+def merge_tokenizers(old: Tokenizer, new: Tokenizer, path: Path) -> Tokenizer:
+    """The new tokenizer with the old one's symbols at their old places and its own further ones after them.
+
+    Raises:
+        UserError: one reads phonemes and the other characters.
+    """
+    if old.input != new.input:
+        raise UserError(
+            f"{path}: it reads {old.input}, the config says text.input={new.input}; set text.input={old.input}"
+        )
+    added = tuple(symbol for symbol in new.symbols if symbol not in old.symbols)
+    return dataclasses.replace(new, symbols=old.symbols + added)
+
+
+def start_from(path: Path, config: Config, tokenizer: Tokenizer) -> tuple[WaveTacotron, Tokenizer]:
+    """A model for a new run with another one's weights.
+
+    Symbols of the old table keep their embeddings; new ones are appended with fresh rows. The scale of the waveform
+    stays the old model's, as its density was trained in it.
+
+    Args:
+        path: of the old model, as for `load_model`.
+        config: of the new run.
+        tokenizer: of the new run's training data.
+
+    Returns:
+        The model, and the merged tokenizer that it reads.
+
+    Raises:
+        UserError: as `load_model`; or the shapes differ, naming tensors and the config fields that do.
+    """
+    path, tensors, old_config, old_tokenizer, _ = _read_model(path)
+    tokenizer = merge_tokenizers(old_tokenizer, tokenizer, path)
+    model = WaveTacotron(config, len(tokenizer.symbols))
+    # Only the embedding depends on the number of symbols.
+    name = "encoder.embedding.weight"
+    fresh = model.state_dict()[name]
+    if tensors[name].shape[1] == fresh.shape[1]:
+        tensors[name] = torch.cat([tensors[name], fresh[len(tensors[name]) :]])
+    fields = [line for line in config_differences(old_config, config) if not line.startswith(("train.", "text."))]
+    _load_weights(model, tensors, f"{path}: does not fit the config ({'; '.join(fields) or 'same fields'})")
+    return model, tokenizer
+
+
+def config_differences(old: Config, new: Config) -> list[str]:
+    """Fields that differ, as "section.field: OLD there, NEW here"."""
+    lines = []
+    old_values, new_values = to_dict(old), to_dict(new)
+    for section in new_values:
+        before, after = old_values[section], new_values[section]
+        lines += [
+            f"{section}.{key}: {before.get(key, 'nothing')} there, {after.get(key, 'nothing')} here"
+            for key in dict.fromkeys([*before, *after])
+            if before.get(key) != after.get(key)
+        ]
+    return lines
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Writes a training state of tensors and plain values, atomically.
+
+    Raises:
+        UserError: the file cannot be written; an earlier one of that name is intact.
+    """
+    # Serialised in memory, so that a full disk is an OSError of ours and not an assertion of torch's writer.
+    data = io.BytesIO()
+    torch.save(state, data)
+    write_atomic(Path(path), data.getvalue())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Reads a training state onto the CPU; nothing in the file is executed.
+
+    Raises:
+        UserError: the file is missing, cut off or not a training state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such training state") from None
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged files
+        raise UserError(f"{path}: damaged ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(state, dict) or "step" not in state:
+        raise UserError(f"{path}: not a training state")
+    return state
+
+
+def state_path(run_dir: Path, step: int) -> Path:
+    """Where the state after `step` steps lies."""
+    return Path(run_dir) / f"state-{step:08d}.pt"
+
+
+def list_states(run_dir: Path) -> list[Path]:
+    """The run's states, oldest first."""
+    return sorted(Path(run_dir).glob("state-????????.pt"))
+
+
+def newest_state(run_dir: Path) -> dict[str, Any]:
+    """The newest state of a run that can be read; a damaged one is passed over with a warning.
+
+    Raises:
+        UserError: there is none.
+    """
+    for path in reversed(list_states(run_dir)):
+        try:
+            return load_state(path)
+        except UserError as error:
+            warnings.warn(f"{error}; trying the state before it", stacklevel=2)
+    raise UserError(f"{run_dir}: no training state to resume from; start the run without --resume")
+
+
+def check_config(state: dict[str, Any], config: Config, run_dir: Path) -> None:
+    """Raises a UserError that names the fields, but those of `train`, in which a config is not that of a state."""
+    lines = config_differences(from_dict(state["config"], str(run_dir)), config)
+    changed = [line for line in lines if not line.startswith("train.")]
+    if changed:
+        raise UserError(f"{run_dir}: only train.* may change on --resume, but {'; '.join(changed)}; start a new run")
+
+
+def prune_states(run_dir: Path) -> None:
+    """Removes all states but the last ones."""
+    for path in list_states(run_dir)[:-STATES_KEPT]:
+        path.unlink(missing_ok=True)

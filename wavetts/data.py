@@ -1,0 +1,343 @@
+"""Preprocessed corpora as batches: which utterances make up a step is a pure function of the seed and the epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from wavetts.audio import read_audio
+from wavetts.config import Config
+from wavetts.errors import UserError
+from wavetts.objective import Batch
+from wavetts.text.tokenizer import Tokenizer
+
+# Lengths are sorted with this relative jitter, so that an utterance meets others from one epoch to the next.
+LENGTH_JITTER = 0.1
+PREFETCHED_STEPS = 4
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a manifest.
+
+    Attributes:
+        id: unique in the manifest.
+        audio: the audio file.
+        samples: its length.
+        text: as the corpus gives it.
+        spoken: normalised.
+        phonemes: of `spoken`.
+    """
+
+    id: str
+    audio: Path
+    samples: int
+    text: str
+    spoken: str
+    phonemes: str
+
+    def transcript(self, text_input: str) -> str:
+        """The string that a tokenizer of this input ("phonemes" or "characters") encodes."""
+        return self.phonemes if text_input == "phonemes" else self.spoken.lower()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One utterance's place in a batch: whole frames from sample `phase` on."""
+
+    index: int
+    phase: int
+    num_frames: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one process needs for one optimiser step.
+
+    Attributes:
+        epoch: the epoch, and
+        index: the batch in its order.
+        ids: utterances of the joint batch, over all processes and micro-batches.
+        num_frames: valid frames of the joint batch.
+        batches: this process' micro-batches; None where a small joint batch leaves one empty.
+    """
+
+    epoch: int
+    index: int
+    ids: list[str]
+    num_frames: int
+    batches: list[Batch | None]
+
+
+def load_info(data_dir: Path, config: Config) -> dict[str, Any]:
+    """Reads a preprocessed corpus' info.json and holds it against the config.
+
+    Raises:
+        UserError: the folder is missing or not preprocessed, or its sample rate or language is not the config's.
+    """
+    path = Path(data_dir) / "info.json"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; make the data folder with `wavetts preprocess CORPUS {data_dir}`")
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        rate, language, _ = info["sample_rate"], info["language"], info["espeak_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged ({error}); run `wavetts preprocess` again") from None
+    if rate != config.audio.sample_rate:
+        raise UserError(
+            f"{path}: the data has {rate} Hz, the config audio.sample_rate {config.audio.sample_rate}; "
+            f"preprocess with --sample-rate {config.audio.sample_rate} or set audio.sample_rate={rate}"
+        )
+    if language != config.text.language:
+        raise UserError(
+            f"{path}: the data's language is {language}, the config's text.language {config.text.language}; "
+            f"preprocess with --language {config.text.language} or set text.language={language}"
+        )
+    return info
+
+
+def load_manifest(path: Path) -> list[Utterance]:
+    """Reads a manifest that `wavetts preprocess` wrote.
+
+    Raises:
+        UserError: it is missing, or a line is broken, repeats an id or names audio that is not there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such manifest; make the data folder with `wavetts preprocess CORPUS {path.parent}`"
+        )
+    utterances: list[Utterance] = []
+    lines: dict[str, int] = {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run `wavetts preprocess` again") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        utterance = _parse_line(line, f"{path}:{number}", path.parent)
+        if utterance.id in lines:
+            raise UserError(f"{path}:{number}: id {utterance.id!r} is on line {lines[utterance.id]} already")
+        lines[utterance.id] = number
+        utterances.append(utterance)
+    return utterances
+
+
+def _parse_line(line: str, where: str, folder: Path) -> Utterance:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON ({error}); run `wavetts preprocess` again") from None
+    if not isinstance(entry, dict):
+        raise UserError(f"{where}: not a JSON object; run `wavetts preprocess` again")
+    fields = {"id": str, "audio": str, "samples": int, "text": str, "spoken": str, "phonemes": str}
+    for name, kind in fields.items():
+        if not isinstance(entry.get(name), kind):
+            raise UserError(f"{where}: {name} is missing or not a {kind.__name__}; run `wavetts preprocess` again")
+    audio = folder / entry["audio"]
+    if not audio.is_file():
+        raise UserError(f"{where}: {audio}: no such file; run `wavetts preprocess` again")
+    return Utterance(**{**{name: entry[name] for name in fields}, "audio": audio})
+
+
+def build_tokenizer(utterances: Sequence[Utterance], info: dict[str, Any], config: Config) -> Tokenizer:
+    """The symbol table of a training manifest's transcripts, with the espeak version that made them."""
+    text_input = config.text.input
+    transcripts = [utterance.transcript(text_input) for utterance in utterances]
+    tokenizer = Tokenizer.build(transcripts, input=text_input, language=config.text.language)
+    return replace(tokenizer, espeak_version=info["espeak_version"]) if text_input == "phonemes" else tokenizer
+
+
+class Corpus:
+    """Encoded utterances of one manifest, and their batches.
+
+    Args:
+        utterances: of one manifest.
+        tokenizer: encodes their transcripts.
+        config: audio and text sections are used.
+        skip_unknown: leave out utterances with symbols that the tokenizer lacks, with one warning.
+
+    Raises:
+        UserError: unknown symbols without skip_unknown.
+    """
+
+    def __init__(
+        self, utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config, skip_unknown: bool = False
+    ) -> None:
+        self.frame_length, self.sample_rate = config.audio.frame_length, config.audio.sample_rate
+        self.utterances: list[Utterance] = []
+        self.tokens: list[list[int]] = []
+        short, unknown, symbols = [], [], set()
+        for utterance in utterances:
+            transcript = utterance.transcript(config.text.input)
+            if utterance.samples < self.frame_length:
+                short.append(utterance.id)
+            elif skip_unknown and (missing := tokenizer.unknown(transcript)):
+                unknown.append(utterance.id)
+                symbols.update(missing)
+            else:
+                self.utterances.append(utterance)
+                self.tokens.append(tokenizer.encode(transcript))
+        if short:
+            _warn_left_out(short, f"shorter than one frame ({self.frame_length} samples)")
+        if unknown:
+            _warn_left_out(unknown, f"symbols that training data has not: {' '.join(sorted(symbols))}")
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    @property
+    def hours(self) -> float:
+        """Hours of audio."""
+        return sum(utterance.samples for utterance in self.utterances) / self.sample_rate / 3600
+
+    def plan(self, batch_seconds: float, seed: int, epoch: int, random_phase: bool) -> list[list[Clip]]:
+        """The shuffled batches of a training epoch, of utterances of similar length.
+
+        Args:
+            batch_seconds: longest clip x number of clips of a batch, at most; a longer utterance is a batch of its own.
+            seed: the order and the phases are a pure function of it and
+            epoch: the epoch.
+            random_phase: start each clip up to one frame late.
+        """
+        rng = np.random.default_rng((seed, epoch))
+        clips = []
+        for index, utterance in enumerate(self.utterances):
+            phase = 0
+            if random_phase:
+                phase = mix_seed(seed, epoch, utterance.id) % min(
+                    self.frame_length, utterance.samples - self.frame_length + 1
+                )
+            clips.append(Clip(index, phase, (utterance.samples - phase) // self.frame_length))
+        jitter = np.exp(LENGTH_JITTER * (rng.random(len(clips)) - 0.5))
+        order = np.argsort([clip.num_frames for clip in clips] * jitter, kind="stable")
+        batches = self._cut([clips[i] for i in order], batch_seconds)
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def plan_in_order(self, batch_seconds: float) -> list[list[Clip]]:
+        """Batches of all utterances for evaluation, shortest first, without phase."""
+        clips = [Clip(i, 0, u.samples // self.frame_length) for i, u in enumerate(self.utterances)]
+        return self._cut(sorted(clips, key=lambda clip: (clip.num_frames, clip.index)), batch_seconds)
+
+    def _cut(self, clips: list[Clip], batch_seconds: float) -> list[list[Clip]]:
+        """Cuts a list into batches of at most `batch_seconds`, padding included."""
+        budget = batch_seconds * self.sample_rate / self.frame_length
+        batches: list[list[Clip]] = []
+        longest = 0
+        for clip in clips:
+            longest = max(longest, clip.num_frames)
+            if batches and longest * (len(batches[-1]) + 1) <= budget:
+                batches[-1].append(clip)
+            else:
+                batches.append([clip])
+                longest = clip.num_frames
+        return batches
+
+    def collate(self, clips: Sequence[Clip]) -> Batch:
+        """Reads the audio and pads it.
+
+        Raises:
+            UserError: an audio file is missing, damaged or not the one of the manifest; the message names it.
+        """
+        frame_lengths = [clip.num_frames for clip in clips]
+        tokens = [self.tokens[clip.index] for clip in clips]
+        waveform = torch.zeros(len(clips), max(frame_lengths) * self.frame_length)
+        padded = torch.zeros(len(clips), max(map(len, tokens)), dtype=torch.int64)
+        for row, clip in enumerate(clips):
+            samples = clip.num_frames * self.frame_length
+            audio = self.read(clip.index)[clip.phase : clip.phase + samples]
+            waveform[row, :samples] = torch.from_numpy(audio)
+            padded[row, : len(tokens[row])] = torch.tensor(tokens[row])
+        return Batch(
+            ids=[self.utterances[clip.index].id for clip in clips],
+            tokens=padded,
+            token_lengths=torch.tensor([len(row) for row in tokens]),
+            waveform=waveform,
+            frame_lengths=torch.tensor(frame_lengths),
+        )
+
+    def read(self, index: int) -> np.ndarray:
+        """The whole waveform `(S,)` of an utterance, float32.
+
+        Raises:
+            UserError: the audio file is missing, damaged or not the one of the manifest.
+        """
+        utterance = self.utterances[index]
+        audio, rate = read_audio(utterance.audio)
+        if rate != self.sample_rate or len(audio) != utterance.samples:
+            raise UserError(
+                f"{utterance.audio}: {len(audio)} samples at {rate} Hz, the manifest says {utterance.samples} at "
+                f"{self.sample_rate}; run `wavetts preprocess` again"
+            )
+        return audio
+
+
+def _warn_left_out(ids: list[str], reason: str) -> None:
+    names = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    warnings.warn(f"{len(ids)} utterances left out ({names}): {reason}", stacklevel=3)
+
+
+def mix_seed(*values: int | str) -> int:
+    """A seed of 63 well-mixed bits from any numbers and names."""
+    return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), "big") >> 1
+
+
+def split_clips(clips: Sequence[Clip], parts: int) -> list[list[Clip]]:
+    """Deals a batch out over processes and micro-batches, so that all parts get like lengths."""
+    ordered = sorted(clips, key=lambda clip: (-clip.num_frames, clip.index))
+    return [ordered[part::parts] for part in range(parts)]
+
+
+def training_steps(
+    corpus: Corpus, config: Config, epoch: int = 0, index: int = 0, rank: int = 0, world_size: int = 1
+) -> Iterator[Step]:
+    """One process' share of the steps from batch `index` of `epoch` on, without end, read ahead by a thread.
+
+    Raises:
+        UserError: as `Corpus.collate`.
+    """
+    train = config.train
+
+    def read() -> Iterator[Step]:
+        first, current = index, epoch
+        while True:
+            plan = corpus.plan(train.batch_seconds, train.seed, current, train.random_phase)
+            for number in range(first, len(plan)):
+                shards = split_clips(plan[number], train.accumulate * world_size)[rank::world_size]
+                yield Step(
+                    epoch=current,
+                    index=number,
+                    ids=[corpus.utterances[clip.index].id for clip in plan[number]],
+                    num_frames=sum(clip.num_frames for clip in plan[number]),
+                    batches=[corpus.collate(shard) if shard else None for shard in shards],
+                )
+            first, current = 0, current + 1
+
+    return _prefetch(read(), PREFETCHED_STEPS)
+
+
+def _prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
+    """The items of an endless iterator, in order, up to `depth` of them computed ahead in one thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="wavetts-data") as pool:
+        pending = deque(pool.submit(next, items) for _ in range(depth))
+        try:
+            while True:
+                item = pending.popleft().result()
+                pending.append(pool.submit(next, items))
+                yield item
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,120 @@
+"""Training over several processes, as `torchrun` starts them: who we are, and sums over all of us."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from wavetts.errors import UserError
+
+# Gradients are summed in buckets of this many values, to pay the latency of a message seldom.
+BUCKET_SIZE = 16_000_000
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together.
+
+    Attributes:
+        rank: its number; 0 writes files and shows progress.
+        world_size: how many there are; 1: no communication at all.
+        device: where it computes.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sums a tensor over the processes, in place."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Replaces every gradient by its sum over the processes; a missing one counts as zero."""
+        if self.world_size == 1:
+            return
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        for bucket in _buckets(parameters):
+            flat = torch.cat(
+                [(torch.zeros_like(p) if p.grad is None else p.grad).flatten().to(torch.float32) for p in bucket]
+            )
+            dist.all_reduce(flat)
+            for parameter, grad in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+                parameter.grad = grad.view_as(parameter).to(parameter.dtype)
+
+    def broadcast(self, model: nn.Module) -> None:
+        """Gives every process the main one's weights and buffers."""
+        if self.world_size > 1:
+            for tensor in model.state_dict().values():
+                dist.broadcast(tensor, 0)
+
+    def barrier(self) -> None:
+        """Waits for all processes."""
+        if self.world_size > 1:
+            self.sum(torch.zeros(1, device=self.device))
+
+
+def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    bucket: list[nn.Parameter] = []
+    for parameter in parameters:
+        if bucket and sum(p.numel() for p in bucket) + parameter.numel() > BUCKET_SIZE:
+            yield bucket
+            bucket = []
+        bucket.append(parameter)
+    if bucket:
+        yield bucket
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; "auto" is the GPU if there is one.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device {name!r}: unknown; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {name!r}: torch sees no GPU; use cpu, or install torch for your GPU and driver")
+    return device
+
+
+@contextmanager
+def join_processes(device_name: str) -> Iterator[Processes]:
+    """Joins the processes that `torchrun` started; without it, this is the only one.
+
+    Args:
+        device_name: as for `choose_device`; with several processes on GPUs each takes the one of its local rank.
+
+    Raises:
+        UserError: no such device here.
+    """
+    device = choose_device(device_name)
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        yield Processes(0, 1, device)
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(dist.get_rank(), world_size, device)
+    finally:
+        dist.destroy_process_group()

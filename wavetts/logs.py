@@ -1,0 +1,121 @@
+"""A run's record: metrics.jsonl, TensorBoard and the progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from wavetts.errors import UserError
+from wavetts.files import write_atomic
+from wavetts.plots import read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class RunLog:
+    """Writes every figure of a run to all three places.
+
+    Args:
+        run_dir: the run folder; lines of metrics.jsonl beyond `step` are removed, TensorBoard purges its own.
+        step: steps done so far.
+        max_steps: the length of the bar; None if wall time ends the run.
+
+    Raises:
+        UserError: metrics.jsonl cannot be read or written.
+    """
+
+    def __init__(self, run_dir: Path, step: int, max_steps: int | None) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = Path(run_dir) / "metrics.jsonl"
+        kept = [line for line in read_metrics(path) if line["step"] <= step] if step and path.is_file() else []
+        write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.file = path.open("a", encoding="utf-8")
+        # A purge step hides what an earlier process logged beyond it, at the very step too.
+        self.board = SummaryWriter(str(Path(run_dir) / "tensorboard"), purge_step=step + 1)
+        self.shown: dict[str, str] = {}
+        self.bar = tqdm(
+            total=max_steps,
+            initial=step,
+            unit="step",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            # A bar that is redirected to a file would fill it.
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+        )
+
+    def figures(self, kind: str, step: int, minutes: float, values: dict[str, Any]) -> None:
+        """Records figures.
+
+        Args:
+            kind: "train", "dev" or "bad_batch".
+            step: steps done.
+            minutes: of training so far.
+            values: numbers also go to TensorBoard, as KIND/NAME.
+
+        Raises:
+            UserError: the disk is full or the like.
+        """
+        line = {"kind": kind, "step": step, "time": round(time.time(), 3), "minutes": round(minutes, 4), **values}
+        try:
+            self.file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write {self.file.name}: {error.strerror}; mend that and resume") from None
+        for name, value in values.items():
+            if isinstance(value, (int, float)):
+                self.board.add_scalar(f"{kind}/{name}", value, step)
+
+    def show(self, **values: str) -> None:
+        """Shows figures beside the bar, until others of the same name."""
+        self.shown.update(values)
+        self.bar.set_postfix(self.shown, refresh=False)
+
+    def say(self, message: str) -> None:
+        """Prints a line above the bar."""
+        self.bar.write(message, file=sys.stderr)
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Draws a figure into TensorBoard."""
+        figure.canvas.draw()
+        self.board.add_image(tag, np.asarray(figure.canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
+
+    def audio(self, tag: str, waveform: np.ndarray, rate: int, step: int) -> None:
+        """Puts a waveform (S,) into TensorBoard."""
+        self.board.add_audio(tag, np.clip(waveform, -1.0, 1.0)[None], step, sample_rate=rate)
+
+    def close(self) -> None:
+        """Writes out everything."""
+        self.bar.close()
+        self.board.close()
+        self.file.close()
+
+
+class Stopwatch:
+    """Minutes of training, evaluation and synthesis left out, over all resumes."""
+
+    def __init__(self, minutes: float) -> None:
+        """Starts from `minutes`."""
+        self.before, self.since = minutes, time.perf_counter()
+
+    def read(self) -> float:
+        """The minutes so far."""
+        return self.before + (time.perf_counter() - self.since) / 60
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside does not count."""
+        minutes = self.read()
+        try:
+            yield
+        finally:
+            self.before, self.since = minutes, time.perf_counter()

@@ -1,0 +1,134 @@
+"""Figures of alignments, spectrograms and training curves; matplotlib is imported where it draws."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wavetts.errors import UserError
+from wavetts.files import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# More labels than this cannot be read.
+MOST_TOKEN_LABELS = 120
+
+
+def alignment_figure(alignment: np.ndarray, tokens: Sequence[str] | None = None, title: str = "") -> Figure:
+    """Attention weights over time.
+
+    Args:
+        alignment: (T, I), frames by tokens.
+        tokens: I labels of the vertical axis.
+        title: above it.
+    """
+    alignment = np.asarray(alignment)
+    figure = _new_figure(8, 5)
+    axes = figure.add_subplot()
+    image = axes.imshow(alignment.T, origin="lower", aspect="auto", interpolation="nearest", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes)
+    axes.set(title=title, xlabel="frame", ylabel="token")
+    if tokens is not None and len(tokens) <= MOST_TOKEN_LABELS:
+        axes.set_yticks(range(len(tokens)), tokens, fontsize=max(3, min(8, 300 // len(tokens))))
+    return figure
+
+
+def spectrogram_figure(waveform: np.ndarray, rate: int, title: str = "") -> Figure:
+    """The magnitude spectrogram in dB, 50 ms Hann windows every 12.5 ms, over the waveform.
+
+    Args:
+        waveform: (S,) in [-1, 1).
+        rate: in Hz.
+        title: above it.
+    """
+    waveform = np.asarray(waveform, dtype=np.float32)
+    window = round(0.05 * rate)
+    waveform = np.pad(waveform, (0, max(0, window - len(waveform))))
+    pieces = np.lib.stride_tricks.sliding_window_view(waveform, window)[:: round(0.0125 * rate)]
+    magnitude = np.abs(np.fft.rfft(pieces * np.hanning(window), axis=1)) / window
+    decibels = 20 * np.log10(np.maximum(magnitude, 1e-5))
+    seconds = len(waveform) / rate
+    figure = _new_figure(8, 5)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.imshow(
+        decibels.T, origin="lower", aspect="auto", extent=(0, seconds, 0, rate / 2000), vmin=decibels.max() - 80
+    )
+    upper.set(title=title, ylabel="kHz")
+    lower.plot(np.arange(len(waveform)) / rate, waveform, linewidth=0.5)
+    lower.set(xlabel="seconds", ylim=(-1, 1), xlim=(0, seconds))
+    return figure
+
+
+def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", title: str = "") -> Figure:
+    """One figure of training runs over steps: training figures as thin lines, held-out ones with points.
+
+    Args:
+        paths: metrics.jsonl files, or run folders.
+        key: the figure to draw, as the lines name it.
+        title: above it.
+
+    Raises:
+        UserError: a file is missing or damaged, or none holds the key.
+    """
+    figure = _new_figure(8, 5)
+    axes = figure.add_subplot()
+    for path in map(Path, paths):
+        path = path / "metrics.jsonl" if path.is_dir() else path
+        lines = [line for line in read_metrics(path) if key in line]
+        for kind, style in (("train", "-"), ("dev", "o-")):
+            points = [(line["step"], line[key]) for line in lines if line["kind"] == kind]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, markersize=3, label=f"{path.parent.name} {kind}")
+    if not axes.lines:
+        raise UserError(f"{', '.join(map(str, paths))}: no figure named {key!r} in the metrics")
+    axes.set(title=title, xlabel="step", ylabel=key)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The lines of a metrics.jsonl; a last line that a killed run left unfinished is passed over.
+
+    Raises:
+        UserError: the file is missing, or another line is broken.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give a run folder or its metrics.jsonl") from None
+    metrics = []
+    for number, line in enumerate(lines, 1):
+        try:
+            metrics.append(json.loads(line))
+        except ValueError:
+            if number < len(lines):
+                raise UserError(f"{path}:{number}: not JSON") from None
+    return metrics
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG (or by the path's suffix), atomically.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    data = io.BytesIO()
+    figure.savefig(data, format=Path(path).suffix[1:] or "png", dpi=120)
+    write_atomic(Path(path), data.getvalue())
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    """An empty figure drawn by Agg: no display is needed and pyplot's global list does not keep it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
