@@ -1,0 +1,7 @@
+"""`python -m wavetts` is `wavetts`."""
+
+from wavetts.cli import main
+
+# Worker processes import this module too.
+if __name__ == "__main__":
+    main()

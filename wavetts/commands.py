@@ -1,0 +1,196 @@
+"""What each command of the command line does with its arguments; `cli` parses them.
+
+Whatever is heavy is imported by the command that needs it, so that help is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wavetts.errors import UserError
+from wavetts.inputs import SynthesisSettings, Text, load_settings, read_stdin, read_texts
+
+if TYPE_CHECKING:
+    from wavetts.synthesize import Voice
+
+PLAYERS = (["ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"], ["aplay", "-q"], ["afplay"], ["paplay"])
+
+
+def preprocess(args: argparse.Namespace) -> None:
+    """Makes training data and prints its report."""
+    from wavetts.preprocess import PreprocessOptions, preprocess
+
+    names = [item.name for item in dataclasses.fields(PreprocessOptions)]
+    preprocess(args.folder, args.output, PreprocessOptions(**{name: getattr(args, name) for name in names}))
+    print((args.output / "report.md").read_text(encoding="utf-8"))
+
+
+def train(args: argparse.Namespace) -> None:
+    """Trains a model."""
+    from wavetts.config_file import load_config
+
+    config = load_config(args.config, args.overrides)
+    from wavetts.train import train
+
+    train(
+        config,
+        args.data,
+        args.run_dir,
+        resume=args.resume,
+        init_from=args.init_from,
+        device=args.device,
+        threads=args.threads,
+    )
+
+
+def config(args: argparse.Namespace) -> None:
+    """Prints every config field."""
+    from wavetts.config_file import describe
+
+    print(describe(), end="")
+
+
+def synthesize(args: argparse.Namespace) -> None:
+    """Speaks texts into a folder, a file or standard output."""
+    settings = _settings(args)
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    texts = _read_input(args)
+    if args.output_dir is None:
+        if args.plots or args.overwrite:
+            raise UserError("--plots and --overwrite go with --output-dir DIR")
+        if args.output is None and args.input is not None:
+            raise UserError(
+                "say where the speech goes: --output-dir DIR for a file per text, or -o FILE for one in all"
+            )
+        if world_size > 1:
+            raise UserError("one file is written by one process: give --output-dir DIR, or run without torchrun")
+        _check_output(args.output or "speech.wav")
+    elif args.output is not None:
+        raise UserError("--output-dir and -o exclude each other")
+    from wavetts.synthesize import load_voice
+
+    voice = load_voice(args.model, args.device, args.threads)
+    if args.output_dir is None:
+        _speak_one_file(voice, texts, args.output or "speech.wav", settings)
+        return
+    from wavetts.outputs import speak_to_folder
+
+    started = time.perf_counter()
+    with _progress(len(texts[rank::world_size])) as progress:
+        lines = speak_to_folder(
+            voice, texts, args.output_dir, settings, progress, args.overwrite, args.plots, rank, world_size
+        )
+    spoken = [line for line in lines if "error" not in line]
+    _summarise(sum(line["seconds"] for line in spoken), time.perf_counter() - started)
+    broken = [line["id"] for line in spoken if not line["complete"]]
+    if broken:
+        warnings.warn(f"{len(broken)} did not reach their end, see report.jsonl: {' '.join(broken[:5])}", stacklevel=1)
+    there = len(texts[rank::world_size]) - len(lines)
+    if there:
+        print(f"{there} were there already (--overwrite speaks them again)", file=sys.stderr)
+    if len(spoken) < len(lines):
+        raise UserError(f"{len(lines) - len(spoken)} of {len(lines)} texts could not be spoken; the report says why")
+
+
+def _read_input(args: argparse.Namespace) -> list[Text]:
+    if args.input is not None:
+        if args.text is not None:
+            raise UserError("give a TEXT or --input FILE, not both")
+        return read_texts(args.input)
+    if args.text == "-" or (args.text is None and not sys.stdin.isatty()):
+        return [read_stdin()]
+    if not (args.text or "").strip():
+        raise UserError("no text: give it as an argument, through a pipe or with --input FILE")
+    return [Text("speech", args.text, "TEXT")]
+
+
+def say(args: argparse.Namespace) -> None:
+    """Speaks one text and plays it."""
+    settings = _settings(args)
+    texts = _read_input(argparse.Namespace(text=args.text, input=None))
+    output = args.output or "speech.wav"
+    _check_output(output)
+    from wavetts.synthesize import load_voice
+
+    _speak_one_file(load_voice(args.voice, args.device, args.threads), texts, output, settings)
+    player = next((player for player in PLAYERS if shutil.which(player[0])), None)
+    if args.output is None and player is not None and sys.stdout.isatty():
+        subprocess.run([*player, output], check=False)
+
+
+def _check_output(output: str) -> None:
+    """Finds out before minutes of synthesis that its end would fail."""
+    if output == "-":
+        if sys.stdout.isatty():
+            raise UserError("standard output is a terminal: send the audio on (-o - | aplay) or give -o FILE")
+    elif Path(output).suffix.lower() not in (".wav", ".flac"):
+        raise UserError(f"-o {output}: audio is written as .wav or .flac")
+
+
+def _speak_one_file(voice: Voice, texts: list[Text], output: str, settings: SynthesisSettings) -> None:
+    from wavetts.audio import write_audio
+    from wavetts.outputs import speak_to_file
+
+    started = time.perf_counter()
+    with _progress(len(texts)) as progress:
+        audio, results = speak_to_file(voice, texts, settings, progress)
+    if output == "-":
+        # A WAV header holds the length, which is written last: a pipe cannot go back.
+        encoded = io.BytesIO()
+        write_audio(encoded, audio, voice.sample_rate)
+        sys.stdout.buffer.write(encoded.getvalue())
+        sys.stdout.buffer.flush()
+    else:
+        write_audio(output, audio, voice.sample_rate)
+    broken = [take.piece.spoken for result in results for take in result.takes if not take.complete]
+    if broken:
+        tries = max(result.tries for result in results)
+        warnings.warn(f"{len(broken)} sentences did not reach their end in {tries} tries: {broken[0]!r}", stacklevel=1)
+    _summarise(len(audio) / voice.sample_rate, time.perf_counter() - started)
+
+
+def _summarise(seconds: float, elapsed: float) -> None:
+    speed = f", {seconds / elapsed:.2f} x real time" if elapsed > 0 else ""
+    print(f"{seconds:.1f} s of speech in {elapsed:.1f} s{speed}", file=sys.stderr)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr that counts in fractions of texts."""
+    from tqdm import tqdm
+
+    layout = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+    with tqdm(total=total, desc="speaking", bar_format=layout) as bar:
+        yield bar.update
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Prints a model's figures on held-out data, and writes them as JSON."""
+    from wavetts.evaluate import evaluate, render
+
+    settings = _settings(args)
+    results = evaluate(args.model, args.manifest, args.synthesize, settings, args.device, args.threads)
+    print(render(results))
+    if args.output is not None:
+        from wavetts.files import write_atomic
+
+        write_atomic(args.output, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def _settings(args: argparse.Namespace) -> SynthesisSettings:
+    base = load_settings(args.settings) if getattr(args, "settings", None) else SynthesisSettings()
+    given = {item.name: getattr(args, item.name) for item in dataclasses.fields(base)}
+    return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,183 @@
+"""What synthesis reads: texts to speak, from any of the forms they come in, and its settings. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavetts.config import opt
+from wavetts.errors import UserError
+from wavetts.manifest import MAX_ID_BYTES, read_json_lines
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text to speak: `id` names its output file, `source` (file:line) its origin in messages."""
+
+    id: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True)
+class SynthesisSettings:
+    """How texts are spoken; the fields of a `--settings` file, and each a flag of the same name."""
+
+    temperature: float = opt(0.7, "std of the base noise; 0: the same every time, 1: as the model was trained")
+    stop_threshold: float = opt(0.5, "stop-token probability at which a sentence ends")
+    max_seconds: float = opt(20.0, "longest that one sentence may become")
+    retries: int = opt(3, "new tries with the next seed for a sentence that did not reach its end")
+    batch_size: int = opt(16, "sentences that are spoken at once")
+    seed: int = opt(0, "with the text it decides the noise: the same seed and text give the same speech")
+    sentence_pause: float = opt(0.2, "seconds of silence between two sentences (or parts of a long one)")
+    paragraph_pause: float = opt(0.5, "seconds of silence between two paragraphs")
+
+    def __post_init__(self):
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if item.type == "int":
+                if not isinstance(value, int) or isinstance(value, bool):
+                    raise UserError(f"{item.name}: {value!r} is not a whole number")
+            elif not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+                raise UserError(f"{item.name}: {value!r} is not a number")
+            if value < 0:
+                raise UserError(f"{item.name}: {value} is negative")
+        if not 0 < self.stop_threshold < 1:
+            raise UserError(f"stop_threshold: {self.stop_threshold} is not between 0 and 1")
+        for name in ("max_seconds", "batch_size"):
+            if getattr(self, name) == 0:
+                raise UserError(f"{name}: 0 is not positive")
+
+
+def load_settings(path: Path) -> SynthesisSettings:
+    """Read a YAML file of settings; what it leaves out keeps its default.
+
+    Raises:
+        UserError: the file is missing or not YAML, or a setting is unknown or out of range.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(read_utf8(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected lines such as 'temperature: 0.7', got {values!r}")
+    known = [item.name for item in dataclasses.fields(SynthesisSettings)]
+    for name in values:
+        if name not in known:
+            raise UserError(f"{path}: {name}: no such setting; known: {', '.join(known)}")
+    try:
+        return SynthesisSettings(**values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def read_texts(path: str) -> list[Text]:
+    """Read the texts of a list, by the kind of file.
+
+    - `.jsonl`: an object with "id" and "text" on each line; other keys are ignored, so manifests of preprocess do.
+    - `.csv`: LJSpeech's `id|text` or `id|text|normalised` lines; the normalised text is taken if it is there.
+    - anything else, and `-` for standard input: one text on each line; `NAME-0012` is the text of line 12.
+
+    Blank lines are skipped.
+
+    Raises:
+        UserError: the file is missing, not UTF-8 or without a text; a line has no text, no id or the id of an
+            earlier line; an id is no plain file name. The message names file and line.
+    """
+    source = "standard input" if path == "-" else path
+    texts: dict[str, Text] = {}
+    for name, text, where in _read_entries(path, source):
+        check_id(name, where)
+        if not text.strip():
+            raise UserError(f"{where}: no text; remove the line or give it one")
+        # Compared without case: on some systems ID.wav and id.wav are one file.
+        earlier = texts.setdefault(name.lower(), Text(name, text, where)).source
+        if earlier != where:
+            raise UserError(f"{where}: id {name!r} was given at {earlier} already; ids name the output files")
+    if not texts:
+        raise UserError(f"{source}: no text in it")
+    return list(texts.values())
+
+
+def _read_entries(path: str, source: str) -> Iterator[tuple[str, str, str]]:
+    """Yield id, text and "file:line"."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".jsonl":
+        for where, item in read_json_lines(Path(path)):
+            if not all(isinstance(item.get(key), str) for key in ("id", "text")):
+                raise UserError(f'{where}: expected an object with "id" and "text", both strings')
+            yield item["id"], item["text"], where
+        return
+    stem = "text" if path == "-" else Path(path).stem
+    content = decode(sys.stdin.buffer.read(), source) if path == "-" else read_utf8(Path(path))
+    # Not splitlines(): it also splits at U+2028 and form feeds, and the numbers would not be an editor's.
+    for number, line in enumerate(content.split("\n"), start=1):
+        where = f"{source}:{number}"
+        if not line.strip():
+            continue
+        if suffix == ".csv":
+            fields = line.strip("\r").split("|")
+            if len(fields) not in (2, 3):
+                raise UserError(f"{where}: expected 'id|text' or 'id|text|normalised', got {len(fields)} columns")
+            yield fields[0].strip(), fields[-1].strip() or fields[1].strip(), where
+        else:
+            yield f"{stem}-{number:04d}", line.strip(), where
+
+
+def read_stdin() -> Text:
+    """All of standard input as one text, in paragraphs that blank lines separate.
+
+    Raises:
+        UserError: it is not UTF-8 or there is nothing to speak.
+    """
+    text = decode(sys.stdin.buffer.read(), "standard input")
+    if not text.strip():
+        raise UserError("standard input: no text in it")
+    return Text("speech", text, "standard input")
+
+
+def read_utf8(path: Path) -> str:
+    """The contents of a UTF-8 file.
+
+    Raises:
+        UserError: it cannot be read or is not UTF-8; the message names the line.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return decode(data, str(path))
+
+
+def decode(data: bytes, source: str) -> str:
+    """UTF-8 to text, without a byte order mark.
+
+    Raises:
+        UserError: it is not UTF-8; the message names the line.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{source}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
+
+
+def check_id(name: str, where: str) -> None:
+    """An id is a plain file name.
+
+    Raises:
+        UserError: it is empty, hidden or too long, or has path separators or control characters.
+    """
+    if len(name.encode()) > MAX_ID_BYTES:
+        raise UserError(f"{where}: id '{name[:60]}...' is longer than {MAX_ID_BYTES} bytes")
+    if not name or name.startswith(".") or any(c in "/\\:" or not c.isprintable() for c in name):
+        raise UserError(f"{where}: id {name!r} cannot name a file; ids have no '/', '\\', ':' and no leading dot")

@@ -1,0 +1,144 @@
+"""What synthesis writes: audio files, their report and plots; an interrupted list goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavetts.audio import write_audio
+from wavetts.errors import UserError
+from wavetts.files import remove_temporaries
+from wavetts.inputs import SynthesisSettings, Text
+from wavetts.manifest import json_line, write_json_lines
+from wavetts.synthesize import Piece, Result, Voice, chunks
+
+
+def speak_to_file(
+    voice: Voice, texts: Sequence[Text], settings: SynthesisSettings, progress: Callable[[float], None]
+) -> tuple[np.ndarray, list[Result]]:
+    """Speaks texts one after the other, with a paragraph's pause between.
+
+    Returns:
+        The audio (S,) and the results.
+
+    Raises:
+        UserError: there is nothing to speak in a text; the message names its line.
+    """
+    pause = np.zeros(round(settings.paragraph_pause * voice.sample_rate), dtype=np.float32)
+    prepared = []
+    for text in texts:
+        try:
+            prepared.append(voice.prepare(text.text, settings.seed))
+        except UserError as error:
+            raise UserError(f"{text.source}: {error}") from None
+    results = voice.speak(prepared, settings, progress)
+    parts = [part for result in results for part in (pause, result.audio)]
+    return np.concatenate(parts[1:]), results
+
+
+def speak_to_folder(
+    voice: Voice,
+    texts: Sequence[Text],
+    folder: Path,
+    settings: SynthesisSettings,
+    progress: Callable[[float], None],
+    overwrite: bool = False,
+    plots: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> list[dict[str, Any]]:
+    """Speaks each text into FOLDER/ID.wav and writes a report.
+
+    Files that are there already are left, so that the same command continues an interrupted one. The report has a line
+    for each text: report.jsonl, or with several processes report-RANKofWORLD.jsonl for each one's share.
+
+    Args:
+        voice: who speaks.
+        texts: what, with ids that name the files.
+        folder: made if it is not there.
+        settings: how.
+        progress: called with the fraction of a text that was finished.
+        overwrite: speak again what is there.
+        plots: write the attention as FOLDER/ID.png as well.
+        rank: number of this process.
+        world_size: how many processes share the texts.
+
+    Returns:
+        The lines of the report that this run wrote.
+
+    Raises:
+        UserError: a file cannot be written; no half-written one is left.
+    """
+    path = folder / ("report.jsonl" if world_size == 1 else f"report-{rank}of{world_size}.jsonl")
+    share = sorted(texts, key=lambda text: (-len(text.text), text.id))[rank::world_size]
+    todo = [text for text in share if overwrite or not (folder / f"{text.id}.wav").exists()]
+    if world_size == 1:
+        remove_temporaries(folder)
+    report = {line["id"]: line for line in _read_report(path)}
+    # What a kill left of a line would spoil the next one.
+    write_json_lines(path, report.values())
+    progress(len(share) - len(todo))
+    written = []
+    for group in chunks(todo, settings.batch_size):
+        for line, result in _speak_group(voice, group, settings, progress):
+            # The line first: a file without one would never get one.
+            _append(path, line)
+            if result is not None:
+                write_audio(folder / f"{line['id']}.wav", result.audio, result.sample_rate)
+                if plots:
+                    _plot(folder / f"{line['id']}.png", line["id"], result, voice.tokenizer.symbols)
+            written.append(line)
+    report |= {line["id"]: line for line in written}
+    write_json_lines(path, [report[name] for name in sorted(report)])
+    return written
+
+
+def _speak_group(
+    voice: Voice, group: list[Text], settings: SynthesisSettings, progress: Callable[[float], None]
+) -> Iterator[tuple[dict[str, Any], Result | None]]:
+    """Yields each text's line of the report and its result; a text that cannot be spoken has an "error" and None."""
+    prepared: dict[str, list[Piece]] = {}
+    for text in group:
+        try:
+            prepared[text.id] = voice.prepare(text.text, settings.seed)
+        except UserError as error:
+            warnings.warn(f"{text.source}: {error}", stacklevel=2)
+            progress(1)
+            yield {"id": text.id, "text": text.text, "error": str(error)}, None
+    results = dict(zip(prepared, voice.speak(list(prepared.values()), settings, progress), strict=True))
+    for text in group:
+        if text.id in results:
+            yield {"id": text.id, "text": text.text, **results[text.id].report()}, results[text.id]
+
+
+def _read_report(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a report; one that was cut off is dropped."""
+    lines = []
+    for line in path.read_bytes().split(b"\n") if path.exists() else []:
+        try:
+            item = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(item, dict) and "id" in item:
+            lines.append(item)
+    return lines
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json_line(line))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from None
+
+
+def _plot(path: Path, title: str, result: Result, symbols: Sequence[str]) -> None:
+    from wavetts.plots import alignment_figure, save_figure
+
+    labels = [symbols[token] for take in result.takes for token in take.piece.tokens]
+    save_figure(alignment_figure(result.alignment, labels, title), path)
