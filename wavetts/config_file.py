@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -12,8 +13,19 @@ from typing import Any, Literal, Union
 
 import yaml
 
-from wavetts.config import CompactFlowConfig, Config, FlowConfig
+from wavetts.config import CompactFlowConfig, Config, ConvLSTMConfig, FlowConfig
 from wavetts.errors import UserError
+
+# Fields with a range of their own; `_check_range` says what holds of all others.
+_FRACTIONS = {"preemphasis", "dropout", "ema_decay", "betas"}
+_POSITIVE = {
+    *("batch_seconds", "learning_rate", "clip_norm", "affine_bound", "scale_bound"),
+    *("prior_alpha", "prior_beta", "step_bias", "width_bias"),
+}
+_MAY_BE_ZERO = {
+    *("num_layers", "num_highway", "position_dim", "cond_dim"),
+    *("seed", "warmup_steps", "prior_steps", "num_samples"),
+}
 
 
 def _section_classes(name: str) -> tuple[type, ...]:
@@ -40,7 +52,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
             try:
                 return float(value)
-            except ValueError:
+            except (ValueError, OverflowError):
                 pass
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
@@ -56,7 +68,7 @@ def _build_section(name: str, values: Any, source: str) -> Any:
     if len(classes) > 1:
         kinds = {_kind(cls): cls for cls in classes}
         kind = values.get("kind", _kind(cls))
-        if kind not in kinds:
+        if kind not in list(kinds):
             raise UserError(f"{source}: {name}.kind: {kind!r} is not one of {', '.join(kinds)}")
         cls = kinds[kind]
     hints = typing.get_type_hints(cls)
@@ -99,10 +111,13 @@ def _check(config: Config, source: str) -> None:
         if not holds:
             raise UserError(f"{source}: {message}")
 
-    require(audio.sample_rate > 0, f"audio.sample_rate: {audio.sample_rate} is not positive")
-    require(audio.frame_length > 0, f"audio.frame_length: {audio.frame_length} is not positive")
-    require(0 <= audio.preemphasis < 1, f"audio.preemphasis: {audio.preemphasis} is not in [0, 1)")
-    require(audio.dither >= 0, f"audio.dither: {audio.dither} is negative")
+    for name, section in to_dict(config).items():
+        for key, value in section.items():
+            where = f"{source}: {name}.{key}"
+            for number in value if isinstance(value, list) else [value]:
+                _check_range(key, number, where)
+            if value == [] and (name, key) != ("decoder", "prenet_dims"):
+                raise UserError(f"{where}: is empty")
     if isinstance(density, FlowConfig):
         unit = density.squeeze * 2 ** (density.num_stages - 1)
         require(
@@ -125,17 +140,23 @@ def _check(config: Config, source: str) -> None:
         kernel = getattr(getattr(config, where), "kernel_size", 1)
         require(kernel % 2 == 1, f"{where}.kernel_size: {kernel} is even")
     require(len(train.betas) == 2, f"train.betas: {train.betas} is not a pair")
-    for name in (
-        "max_steps",
-        "batch_seconds",
-        "accumulate",
-        "learning_rate",
-        "log_every",
-        "eval_every",
-        "save_every",
-        "sample_every",
-    ):
-        require(getattr(train, name) > 0, f"train.{name}: {getattr(train, name)} is not positive")
+    if isinstance(config.encoder, ConvLSTMConfig):
+        dim = config.encoder.hidden_dim
+        require(dim % 2 == 0, f"encoder.hidden_dim: {dim} is odd; each LSTM direction has half")
+
+
+def _check_range(key: str, value: Any, where: str) -> None:
+    """Integers are positive and floats not negative, apart from the fields named above."""
+    if isinstance(value, (str, bool)):
+        return
+    if key in _FRACTIONS:
+        if not 0 <= value < 1:
+            raise UserError(f"{where}: {value} is not in [0, 1)")
+    elif key in _POSITIVE or (isinstance(value, int) and key not in _MAY_BE_ZERO):
+        if not 0 < value < math.inf:
+            raise UserError(f"{where}: {value} is not positive")
+    elif not 0 <= value < math.inf:
+        raise UserError(f"{where}: {value} is negative" if value < 0 else f"{where}: {value} is not a finite number")
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -157,16 +178,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise UserError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    values = {} if values is None else values
-    from_dict(values, str(path))
-    return from_dict(apply_overrides(values, overrides), str(path))
+    config = from_dict({} if values is None else values, str(path))
+    # Overrides apply to the complete config, where every kind is written out.
+    return from_dict(apply_overrides(to_dict(config), overrides), str(path))
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`values` with `section.field=value` strings applied; a new `kind` starts from that kind's defaults."""
     values = {name: dict(section) for name, section in values.items()}
     # A kind comes first wherever it stands, as it decides which fields there are.
-    for override in sorted(overrides, key=lambda item: ".kind=" not in item):
+    for override in sorted(overrides, key=lambda item: not item.partition("=")[0].strip().endswith(".kind")):
         name, separator, text = override.partition("=")
         section, dot, key = name.strip().partition(".")
         if not separator or not dot:

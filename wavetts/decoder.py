@@ -26,8 +26,8 @@ class DecoderState:
 class AttentionDecoder(nn.Module):
     """Pre-net, attention LSTM, skip connection, residual LSTMs, stop token.
 
-    `step` is the recurrence that synthesis runs. `forward` computes the same function of whole utterances: the attention
-    LSTM and the attention alone feed back into themselves, so they are stepped; all else runs over all frames at once.
+    `step` is the recurrence that synthesis runs. `forward` computes the same function of whole utterances: the
+    attention LSTM and the attention alone feed back, so they are stepped; all else runs over all frames at once.
     """
 
     def __init__(self, config: Config, memory_dim: int) -> None:

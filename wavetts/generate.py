@@ -20,6 +20,7 @@ class Generation:
     stopped: list[bool]  # the stop token ended it; False: it ran into max_frames
 
 
+@torch.no_grad()
 def generate_frames(
     model: WaveTacotron, tokens: Tensor, token_lengths: Tensor, seeds: Sequence[int], temperature: float
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -119,9 +119,10 @@ def alignment_scores(alignment: Tensor, token_lengths: Tensor, frame_lengths: Te
     mask = length_mask(frame_lengths, alignment.shape[1])
     alignment = alignment.detach().float() * mask[..., None]
     tokens = length_mask(token_lengths, alignment.shape[2])
-    peak = alignment.argmax(dim=-1)
-    visited = torch.zeros_like(tokens).scatter_(1, peak.masked_fill(~mask, 0), True) & tokens
-    covered = visited | ((alignment.amax(dim=1) >= 0.1) & tokens)
+    # A frame without any attention, padding above all, has no peak.
+    peak, token = alignment.max(dim=-1)
+    visits = torch.zeros_like(alignment[:, 0]).scatter_add_(1, token, (peak > 0).to(alignment))
+    covered = ((visits > 0) | (alignment.amax(dim=1) >= 0.1)) & tokens
     index = torch.arange(alignment.shape[2], device=alignment.device, dtype=torch.float32)
     position = (alignment @ index) / alignment.sum(-1).clamp_min(1e-6)
     relative = position / (token_lengths[:, None] - 1).clamp_min(1)
