@@ -88,7 +88,7 @@ class MultiStageFlow(NormalizingFlow):
         for _ in range(config.num_stages):
             self.stages.append(FlowStage(channels, positions, config))
             channels, positions = 2 * channels, positions.unflatten(0, (-1, 2)).mean(1)
-        # All couplings' first biases in one product. To repeat cond at every position would be the same function, slower.
+        # All couplings' first biases in one product; cond repeated at every position would be the same, slower.
         self.cond_linear = nn.Linear(cond_dim, config.num_stages * config.num_steps * config.hidden_dim)
         self._inverse_maps: list[tuple[Tensor, Tensor]] = []
         self._inverted_weights = torch.empty(0)

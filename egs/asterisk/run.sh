@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Asterisk's voice prompts: 24 minutes of one real speaker, from Debian's packages to a speaking model on two CPU cores.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+usage="Usage: egs/asterisk/run.sh [options] [-- section.field=value ...]
+
+  stage 0  bring Debian's packages into LJSpeech's layout (pip install '.[recipes]')
+  stage 1  preprocess at 16 kHz
+  stage 2  train recipes/train/compact_16k.yaml; run it again to go on
+  stage 3  synthesise the held-out prompts, with plots
+  stage 4  score: likelihood, and for English what a recogniser hears (pip install '.[evaluate]')
+  stage 5  compare Gaussian, compact flow and the paper's flow (scaled down) after equal wall time
+
+  --stage N, --stop-stage N  first and last stage (default: 0 and 4; stage 5 is run on request)
+  --language L         en, es, fr, it or ru (default: en)
+  --packages DIR       folder with the .deb files; nothing is fetched
+  --minutes N          wall time of stage 2 (default: 45)
+  --compare-minutes N  wall time of each of the three of stage 5 (default: 10)
+  --data DIR           corpus and training data (default: egs/asterisk/data/LANGUAGE)
+  --exp DIR            models, speech, scores (default: egs/asterisk/exp/LANGUAGE)
+  After --: fields of the training config, e.g. train.batch_seconds=20 (wavetts config lists them)."
+. "$here/../options.sh"
+packages= data= exp=
+stop_stage=4 language=en minutes=45 compare_minutes=10
+parse_options "language packages minutes compare_minutes data exp" "$@"
+data=${data:-$here/data/$language}
+exp=${exp:-$here/exp/$language}
+case $language in en) code=en-us ;; es) code=es-419 ;; fr) code=fr-fr ;; *) code=$language ;; esac
+config=$root/recipes/train/compact_16k.yaml
+common=(text.language="$code" train.eval_every=200 train.save_every=200 train.sample_every=1000)
+
+if at_stage 0 "unpack the prompts"; then
+  python "$root/recipes/preprocess/asterisk.py" "$data/corpus" --language "$language" ${packages:+--packages "$packages"}
+fi
+if at_stage 1 "preprocess"; then
+  wavetts preprocess "$data/corpus" "$data/16k" --sample-rate 16000 --language "$code" --dev 25 --test 25 --jobs 2
+fi
+if at_stage 2 "train for $minutes minutes"; then
+  train "$config" "$data/16k" "$exp/compact" "${common[@]}" train.max_minutes="$minutes"
+fi
+if at_stage 3 "synthesise"; then
+  wavetts synthesize "$exp/compact" --input "$data/16k/test.jsonl" --output-dir "$exp/compact/test" --plots
+fi
+if at_stage 4 "score"; then
+  wavetts evaluate "$exp/compact" "$data/16k/test.jsonl" --synthesize 25 --output "$exp/compact/test.json"
+fi
+if at_stage 5 "compare densities, $compare_minutes minutes each"; then
+  for kind in gaussian compact flow; do
+    fields=(density.kind=$kind train.max_minutes="$compare_minutes")
+    [[ $kind != flow ]] || fields+=(density.num_stages=5 density.num_steps=4 density.hidden_dim=64)
+    train "$config" "$data/16k" "$exp/compare/$kind" "${common[@]}" "${fields[@]}"
+    wavetts evaluate "$exp/compare/$kind" "$data/16k/test.jsonl" --output "$exp/compare/$kind/test.json"
+  done
+fi

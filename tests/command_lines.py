@@ -1,0 +1,36 @@
+"""Command lines that scripts and documents hold, checked against the programs that they call."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from wavetts.cli import _build_parser
+from wavetts.config_file import load_config
+from wavetts.errors import dashed
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def check_wavetts(words: list[str]) -> None:
+    """Parses the arguments of `wavetts`; the config of `train` and its overrides must be sound."""
+    try:
+        args, rest = _build_parser().parse_known_args(dashed(words))
+    except SystemExit as exit:
+        # --help and --version say something and leave.
+        assert exit.code == 0, words
+        return
+    if args.command == "train":
+        config = args.config if args.config.is_absolute() else ROOT / args.config
+        load_config(config, args.overrides + rest)
+    else:
+        assert not rest, words
+
+
+def check_recipe(script: str, words: list[str]) -> None:
+    """Looks for the options in the help of a script in recipes/."""
+    shown = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    known = set(re.findall(r"--[a-z][a-z-]*", shown.stdout))
+    assert {word.partition("=")[0] for word in dashed(words) if word.startswith("--")} <= known, (script, words)

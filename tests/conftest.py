@@ -1,0 +1,85 @@
+"""Small models of every kind. Imports of torch stay inside, as not every test needs it."""
+
+from __future__ import annotations
+
+import pytest
+
+from wavetts.config import Config
+from wavetts.config_file import from_dict
+
+ENCODERS = {
+    "cbhg": {"embedding_dim": 6, "prenet_dims": [7, 5], "bank_size": 4, "hidden_dim": 6, "num_highway": 2},
+    "conv_lstm": {"hidden_dim": 8, "num_layers": 2, "kernel_size": 3},
+}
+ATTENTIONS = {
+    "location": {"hidden_dim": 8, "num_filters": 3, "kernel_size": 5},
+    "dynamic": {"hidden_dim": 8, "num_filters": 2, "kernel_size": 5, "prior_length": 4},
+    "gmm": {"hidden_dim": 8, "num_components": 2},
+}
+DENSITIES = {
+    "flow": {"squeeze": 4, "num_stages": 2, "num_steps": 2, "hidden_dim": 8, "position_dim": 4},
+    "compact": {"num_couplings": 4, "hidden_dim": 8, "num_layers": 1},
+    "gaussian": {},
+}
+
+
+@pytest.fixture
+def small_config():
+    """`small_config(encoder=kind, attention=kind, density=kind, audio={}, **decoder)` -> Config of K = 16, no dropout."""
+
+    def make(encoder="conv_lstm", attention="location", density="gaussian", audio=None, **decoder) -> Config:
+        sizes = {"prenet_dims": [6, 5], "attention_dim": 7, "hidden_dim": 9, "num_layers": 2}
+        return from_dict(
+            {
+                "audio": {"sample_rate": 8000, "frame_length": 16, "preemphasis": 0.9, **(audio or {})},
+                "encoder": {"kind": encoder, "dropout": 0.0, **ENCODERS[encoder]},
+                "attention": {"kind": attention, **ATTENTIONS[attention]},
+                "density": {"kind": density, **DENSITIES[density]},
+                "decoder": {**sizes, **decoder},
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def small_model(small_config):
+    """`small_model(..., as small_config)` -> float64 model of 12 symbols in eval mode, every parameter random."""
+    import torch
+
+    from wavetts.model import WaveTacotron
+
+    def make(*args, **kwargs) -> WaveTacotron:
+        torch.manual_seed(0)
+        model = WaveTacotron(small_config(*args, **kwargs), num_symbols=12).double().eval()
+        with torch.no_grad():
+            # Layers that start at zero would hide half of the network from a test.
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+            model.encoder.embedding.weight[0] = 0.0
+            model.scale.fill_(3.0)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def small_batch():
+    """`small_batch(token_lengths, frame_lengths)` -> float64 Batch for `small_model`."""
+    import torch
+
+    from wavetts.objective import Batch
+
+    def make(token_lengths=(5, 8, 3), frame_lengths=(4, 3, 6), frame_length=16) -> Batch:
+        torch.manual_seed(1)
+        tokens = torch.zeros(len(token_lengths), max(token_lengths), dtype=torch.long)
+        waveform = torch.zeros(len(frame_lengths), max(frame_lengths) * frame_length, dtype=torch.float64)
+        for row, length in enumerate(token_lengths):
+            tokens[row, :length] = torch.randint(1, 12, (length,))
+        for row, length in enumerate(frame_lengths):
+            size = length * frame_length
+            waveform[row, :size] = (0.2 * torch.randn(size, dtype=torch.float64)).clamp(-0.99, 0.99)
+        ids = [f"utterance{row}" for row in range(len(tokens))]
+        return Batch(ids, tokens, torch.tensor(token_lengths), waveform, torch.tensor(frame_lengths))
+
+    return make

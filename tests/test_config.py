@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wavetts import config as config_module
+from wavetts.config import (
+    CBHGConfig,
+    Config,
+    ConvLSTMConfig,
+    DynamicAttentionConfig,
+    GaussianConfig,
+    LocationAttentionConfig,
+)
+from wavetts.config_file import apply_overrides, describe, dump_config, from_dict, load_config, to_dict
+from wavetts.errors import UserError
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes" / "train").glob("*.yaml"))
+SECTIONS = [
+    value
+    for value in vars(config_module).values()
+    if isinstance(value, type) and value.__name__.endswith("Config") and value is not Config
+]
+# Of every kind of every section, the section's name.
+NAMES = {"Text": "text", "Audio": "audio", "Decoder": "decoder", "Train": "train", "CBHG": "encoder"}
+NAMES |= {"ConvLSTM": "encoder", "LocationAttention": "attention", "DynamicAttention": "attention"}
+NAMES |= {"GMMAttention": "attention", "Flow": "density", "CompactFlow": "density", "Gaussian": "density"}
+
+
+def name_of(section: type) -> str:
+    return NAMES[section.__name__.removesuffix("Config")]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_config(text: str) -> Path:
+        path = tmp_path / "x.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_config
+
+
+def message(function, *args) -> str:
+    with pytest.raises(UserError) as caught:
+        function(*args)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Recipes
+
+
+def test_recipes_are_there():
+    assert {"ljspeech_paper_chars", "ljspeech_paper_phonemes", "ljspeech_small", "compact_16k", "toy"} <= {
+        path.stem for path in RECIPES
+    }
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_loads_with_its_values(path):
+    config, values = to_dict(load_config(path)), yaml.safe_load(path.read_text(encoding="utf-8"))
+    for section, fields in values.items():
+        for key, value in fields.items():
+            assert config[section][key] == value, f"{section}.{key}"
+
+
+def test_paper_recipes_differ_in_their_input_alone():
+    chars, phonemes = (
+        to_dict(load_config(path))
+        for path in RECIPES
+        if path.stem in ("ljspeech_paper_chars", "ljspeech_paper_phonemes")
+    )
+    assert (chars.pop("text")["input"], phonemes.pop("text")["input"]) == ("characters", "phonemes")
+    assert chars == phonemes
+
+
+# Fields and their documentation
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_field_has_one_line_of_documentation(section):
+    assert dataclasses.fields(section)
+    for field in dataclasses.fields(section):
+        doc = field.metadata["doc"]
+        assert doc.strip() and "\n" not in doc, field.name
+
+
+def test_describe_lists_every_field_with_default_and_documentation():
+    text = describe()
+    blocks = text.strip().split("\n\n")
+    assert len(blocks) == len(SECTIONS)
+    described = [yaml.safe_load(block) for block in blocks]
+    for section in SECTIONS:
+        assert {name_of(section): dataclasses.asdict(section())} in described
+        for field in dataclasses.fields(section):
+            assert any(
+                line.strip().startswith(f"{field.name}: ") and line.endswith(f"  # {field.metadata['doc']}")
+                for line in text.splitlines()
+            ), field.name
+
+
+def test_defaults_are_not_shared_between_configs():
+    Config().encoder.prenet_dims.append(1)
+    assert Config().encoder.prenet_dims == [256, 128]
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_dict_round_trip_of_every_kind(section):
+    config = Config(**{name_of(section): section()})
+    again = from_dict(to_dict(config))
+    assert again == config
+    assert type(getattr(again, name_of(section))) is section
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_dumped_config_loads_back(path, write):
+    config = load_config(path, ["train.learning_rate=1.5e-5"])
+    assert load_config(write(dump_config(config))) == config
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "{}"])
+def test_empty_file_is_the_default(text, write):
+    assert load_config(write(text)) == Config()
+
+
+def test_left_out_fields_keep_the_defaults_of_the_named_kind(write):
+    config = load_config(write("encoder: {kind: conv_lstm, num_layers: 2}"))
+    assert config.encoder == ConvLSTMConfig(num_layers=2)
+
+
+def test_left_out_kind_is_the_default_one():
+    assert from_dict({"encoder": {"hidden_dim": 64}}).encoder == CBHGConfig(hidden_dim=64)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # Unknown names
+        ({"trian": {}}, "c: trian: no such section; did you mean train?"),
+        ({"zzz": {}}, "c: zzz: no such section; known: text, audio, encoder, attention, decoder, density, train"),
+        ({7: {}}, "c: 7: no such section; known: text, audio, encoder, attention, decoder, density, train"),
+        ({"train": {"learning_rat": 1}}, "c: train.learning_rat: no such field; did you mean learning_rate?"),
+        ({"audio": {"zzz": 1}}, "c: audio.zzz: no such field; known: sample_rate, frame_length, preemphasis, dither"),
+        ({"text": {"kind": "x"}}, "c: text.kind: no such field; known: input, language"),
+        ({"encoder": {"kind": "conv_lstm", "bank_size": 4}}, "c: encoder.bank_size: no such field"),
+        ({"encoder": {"kind": "cbgh"}}, "c: encoder.kind: 'cbgh' is not one of cbhg, conv_lstm"),
+        ({"attention": {"kind": None}}, "c: attention.kind: None is not one of location, dynamic, gmm"),
+        ({"density": {"kind": ["flow"]}}, "c: density.kind: ['flow'] is not one of flow, compact, gaussian"),
+        # Wrong types
+        ([1], "c: expected the sections of a config, got [1]"),
+        ("text", "c: expected the sections of a config, got 'text'"),
+        ({"train": None}, "c: train: expected fields below it, not None"),
+        ({"train": [1]}, "c: train: expected fields below it, not [1]"),
+        ({"train": {"max_steps": "many"}}, "c: train.max_steps: 'many' is not a int"),
+        ({"train": {"max_steps": 1.5}}, "c: train.max_steps: 1.5 is not a int"),
+        ({"train": {"max_steps": True}}, "c: train.max_steps: True is not a int"),
+        ({"train": {"max_steps": None}}, "c: train.max_steps: None is not a int"),
+        ({"train": {"learning_rate": "fast"}}, "c: train.learning_rate: 'fast' is not a float"),
+        ({"train": {"learning_rate": False}}, "c: train.learning_rate: False is not a float"),
+        ({"train": {"max_minutes": 10**400}}, f"c: train.max_minutes: {10**400} is not a float"),
+        ({"train": {"compile": 1}}, "c: train.compile: 1 is not a bool"),
+        ({"train": {"precision": "fp16"}}, "c: train.precision: 'fp16' is not one of float32, bf16"),
+        ({"text": {"input": "words"}}, "c: text.input: 'words' is not one of phonemes, characters"),
+        ({"text": {"language": 5}}, "c: text.language: 5 is not a str"),
+        ({"decoder": {"prenet_dims": 64}}, "c: decoder.prenet_dims: 64 is not a list of int"),
+        ({"decoder": {"prenet_dims": [64, "x"]}}, "c: decoder.prenet_dims: 'x' is not a int"),
+        # Out of range
+        ({"audio": {"sample_rate": 0}}, "c: audio.sample_rate: 0 is not positive"),
+        ({"audio": {"frame_length": -960}}, "c: audio.frame_length: -960 is not positive"),
+        ({"audio": {"preemphasis": 1.0}}, "c: audio.preemphasis: 1.0 is not in [0, 1)"),
+        ({"audio": {"preemphasis": -0.1}}, "c: audio.preemphasis: -0.1 is not in [0, 1)"),
+        ({"audio": {"dither": -0.1}}, "c: audio.dither: -0.1 is negative"),
+        ({"audio": {"dither": float("nan")}}, "c: audio.dither: nan is not a finite number"),
+        (
+            {"audio": {"frame_length": 1000}},
+            "c: audio.frame_length: 1000 is not a multiple of 160, squeeze * 2^(num_stages - 1)",
+        ),
+        (
+            {"density": {"squeeze": 5}},
+            "c: density.squeeze: 5 is odd; couplings split the channels in two",
+        ),
+        ({"density": {"position_dim": 63}}, "c: density.position_dim: 63 is odd"),
+        ({"density": {"num_stages": 0}}, "c: density.num_stages: 0 is not positive"),
+        (
+            {"density": {"kind": "compact"}, "audio": {"frame_length": 321}},
+            "c: audio.frame_length: 321 is odd; couplings split it in two",
+        ),
+        (
+            {"density": {"kind": "compact", "num_couplings": 3}},
+            "c: density.num_couplings: 3 is odd; couplings come in pairs",
+        ),
+        ({"density": {"kind": "compact", "scale_bound": 0.0}}, "c: density.scale_bound: 0.0 is not positive"),
+        ({"encoder": {"kind": "conv_lstm", "kernel_size": 4}}, "c: encoder.kernel_size: 4 is even"),
+        (
+            {"encoder": {"kind": "conv_lstm", "hidden_dim": 7}},
+            "c: encoder.hidden_dim: 7 is odd; each LSTM direction has half",
+        ),
+        ({"encoder": {"dropout": 1.0}}, "c: encoder.dropout: 1.0 is not in [0, 1)"),
+        ({"encoder": {"prenet_dims": []}}, "c: encoder.prenet_dims: is empty"),
+        ({"encoder": {"prenet_dims": [8, 0]}}, "c: encoder.prenet_dims: 0 is not positive"),
+        ({"attention": {"kernel_size": 30}}, "c: attention.kernel_size: 30 is even"),
+        ({"attention": {"kind": "dynamic", "prior_alpha": 0}}, "c: attention.prior_alpha: 0.0 is not positive"),
+        ({"attention": {"kind": "gmm", "step_bias": -1}}, "c: attention.step_bias: -1.0 is not positive"),
+        ({"decoder": {"cond_dim": -1}}, "c: decoder.cond_dim: -1 is negative"),
+        ({"decoder": {"hidden_dim": 0}}, "c: decoder.hidden_dim: 0 is not positive"),
+        ({"train": {"betas": [0.9]}}, "c: train.betas: [0.9] is not a pair"),
+        ({"train": {"betas": [0.9, 1.0]}}, "c: train.betas: 1.0 is not in [0, 1)"),
+        ({"train": {"max_steps": 0}}, "c: train.max_steps: 0 is not positive"),
+        ({"train": {"batch_seconds": 0}}, "c: train.batch_seconds: 0.0 is not positive"),
+        ({"train": {"accumulate": 0}}, "c: train.accumulate: 0 is not positive"),
+        ({"train": {"learning_rate": float("nan")}}, "c: train.learning_rate: nan is not positive"),
+        ({"train": {"learning_rate": float("inf")}}, "c: train.learning_rate: inf is not positive"),
+        ({"train": {"log_every": 0}}, "c: train.log_every: 0 is not positive"),
+        ({"train": {"history_noise": -1}}, "c: train.history_noise: -1.0 is negative"),
+        ({"train": {"ema_decay": 1}}, "c: train.ema_decay: 1.0 is not in [0, 1)"),
+    ],
+    ids=lambda value: None if isinstance(value, (dict, list)) else value[:60],
+)
+def test_mistakes_are_named(values, expected):
+    said = message(from_dict, values, "c")
+    # Where a list of known fields follows, its beginning is enough.
+    assert said == expected or (expected.endswith("no such field") and said.startswith(expected + "; "))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"decoder": {"cond_dim": 0, "num_layers": 0, "prenet_dims": []}},
+        {"density": {"kind": "compact", "num_layers": 0}},
+        {"density": {"position_dim": 0}},
+        {"audio": {"preemphasis": 0, "dither": 0}},
+        {"train": {"seed": 0, "warmup_steps": 0, "prior_steps": 0, "num_samples": 0, "weight_decay": 0}},
+    ],
+    ids=str,
+)
+def test_zero_that_means_none_is_allowed(values):
+    for section, fields in values.items():
+        assert fields.items() <= to_dict(from_dict(values))[section].items()
+
+
+def test_missing_file(tmp_path):
+    path = tmp_path / "nowhere.yaml"
+    assert message(load_config, path) == f"{path}: no such config; complete ones are in recipes/train/"
+
+
+def test_folder_in_place_of_a_file(tmp_path):
+    assert message(load_config, tmp_path).startswith(f"{tmp_path}: cannot be read: ")
+
+
+def test_binary_file(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"\xff\xfe\x00\xd8")
+    assert message(load_config, path).startswith(f"{path}: cannot be read: ")
+
+
+def test_not_yaml(write):
+    path = write("train: {max_steps: 1\naudio: ]")
+    assert message(load_config, path).startswith(f"{path}: not YAML: ")
+    assert "line 2" in message(load_config, path)
+
+
+def test_mistake_in_a_file_names_the_file(write):
+    path = write("train: {max_steps: soon}")
+    assert message(load_config, path) == f"{path}: train.max_steps: 'soon' is not a int"
+
+
+# Overrides
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "key", "value"),
+    [
+        ("train.max_steps=7", "train", "max_steps", 7),
+        ("train.learning_rate=1e-3", "train", "learning_rate", 0.001),
+        ("train.learning_rate=1", "train", "learning_rate", 1.0),
+        ("train.compile=true", "train", "compile", True),
+        ("train.betas=[0.9, 0.98]", "train", "betas", [0.9, 0.98]),
+        ("text.language=de", "text", "language", "de"),
+        (" decoder.prenet_dims = [8]", "decoder", "prenet_dims", [8]),
+    ],
+)
+def test_override(override, section, key, value, write):
+    base = load_config(write("train: {num_samples: 9}"))
+    config = load_config(write("train: {num_samples: 9}"), [override])
+    result = getattr(getattr(config, section), key)
+    assert result == value and type(result) is type(value)
+    setattr(getattr(base, section), key, value)
+    assert config == base  # and nothing else has changed
+
+
+def test_later_override_wins(write):
+    assert load_config(write(""), ["train.seed=1", "train.seed=2"]).train.seed == 2
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["encoder.kind=conv_lstm", "encoder.num_layers=1"],
+        ["encoder.num_layers=1", "encoder.kind=conv_lstm"],
+        ["encoder.num_layers=1", "encoder.kind = conv_lstm"],
+    ],
+)
+def test_new_kind_starts_from_its_defaults_wherever_it_stands(overrides, write):
+    path = write("encoder: {kind: cbhg, bank_size: 3, hidden_dim: 64}")
+    assert load_config(path, overrides).encoder == ConvLSTMConfig(num_layers=1)
+
+
+def test_several_kinds_at_once(write):
+    config = load_config(write(""), ["density.kind=gaussian", "attention.kind=dynamic"])
+    assert (config.density, config.attention) == (GaussianConfig(), DynamicAttentionConfig())
+
+
+@pytest.mark.parametrize("text", ["attention: {kind: location, num_filters: 5}", "attention: {num_filters: 5}"])
+def test_naming_the_same_kind_keeps_the_fields(text, write):
+    config = load_config(write(text), ["attention.kind=location"])
+    assert config.attention == LocationAttentionConfig(num_filters=5)
+
+
+def test_apply_overrides_leaves_its_argument_alone():
+    values = {"train": {"seed": 1}}
+    assert apply_overrides(values, ["train.seed=2"]) == {"train": {"seed": 2}}
+    assert values == {"train": {"seed": 1}}
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.max_steps", "override 'train.max_steps': write section.field=value, e.g. train.max_steps=1000"),
+        ("max_steps=3", "override 'max_steps=3': write section.field=value, e.g. train.max_steps=1000"),
+        ("", "override '': write section.field=value, e.g. train.max_steps=1000"),
+        ("train.max_steps=[", "override 'train.max_steps=[': the value is not YAML"),
+        ("train.max_steps=", "train.max_steps: None is not a int"),
+        ("train.max_step=3", "train.max_step: no such field; did you mean max_steps?"),
+        ("trian.max_steps=3", "trian: no such section; did you mean train?"),
+        ("encoder.kind=lstm", "encoder.kind: 'lstm' is not one of cbhg, conv_lstm"),
+        ("encoder.kind=[cbhg]", "encoder.kind: ['cbhg'] is not one of cbhg, conv_lstm"),
+        ("audio.preemphasis=2", "audio.preemphasis: 2.0 is not in [0, 1)"),
+    ],
+)
+def test_bad_override(override, expected, write):
+    path = write("")
+    assert message(load_config, path, [override]).removeprefix(f"{path}: ") == expected

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy
+from toy import metrics, toy_config, write_corpus
+
+from wavetts import checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+def start(data: Path, run: Path, section: dict) -> list[subprocess.Popen]:
+    """Two processes that train together, as torchrun would start them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {
+        "PYTHONPATH": str(Path(toy.__file__).parents[1]),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    command = [sys.executable, toy.__file__, "train_without_noise", str(data), str(run), json.dumps(section)]
+    return [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+
+
+def finish(processes: list[subprocess.Popen]) -> list[str]:
+    try:
+        return [process.communicate(timeout=120)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "data", train=25)
+
+
+# batch_seconds 0.3: most batches hold fewer utterances than there are shares.
+@pytest.mark.parametrize("seconds", [4.0, 0.3])
+def test_two_processes_are_one(data: Path, tmp_path: Path, seconds: float):
+    section = {"max_steps": 10, "log_every": 1, "num_samples": 0, "batch_seconds": seconds, "weight_decay": 0.01}
+    processes = start(data, tmp_path / "two", {**section, "accumulate": 2})
+    toy.train_without_noise(toy_config(**section), data, tmp_path / "one")
+    errors = finish(processes)
+    assert [process.returncode for process in processes] == [0, 0], errors
+    for key in ("loss", "grad_norm"):
+        one, two = ([line[key] for line in metrics(tmp_path / name, "train")] for name in ("one", "two"))
+        assert len(one) == 10
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-4)
+    one, two = (metrics(tmp_path / name, "dev")[-1] for name in ("one", "two"))
+    assert two["bits_per_sample"] == pytest.approx(one["bits_per_sample"], abs=1e-3)
+    assert len(checkpoint.list_states(tmp_path / "two")) == 2
+
+
+def test_a_signal_to_one_process_ends_both_after_the_same_step(data: Path, tmp_path: Path):
+    processes = start(data, tmp_path, {"max_steps": 100_000, "save_every": 5, "num_samples": 0})
+    for _ in range(6000):
+        if checkpoint.list_states(tmp_path) or any(process.poll() is not None for process in processes):
+            break
+        time.sleep(0.01)
+    processes[1].send_signal(signal.SIGTERM)
+    errors = finish(processes)
+    assert [process.returncode for process in processes] == [143, 143], errors
+    assert "stopped by SIGTERM after step" in errors[0]

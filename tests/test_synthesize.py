@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from toy import FRAME, RATE
+from toy_voice import save_voice
+
+from wavetts import synthesize
+from wavetts.errors import UserError
+from wavetts.generate import Generation
+from wavetts.inputs import SynthesisSettings
+from wavetts.synthesize import load_voice
+
+FAST = SynthesisSettings(max_seconds=0.3, retries=1)
+TEXTS = ["one.", "a much longer text, of several words.", "two words", "first. second one. third."]
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory):
+    return load_voice(save_voice(tmp_path_factory.mktemp("voice"), stop="never"), "cpu", 1)
+
+
+@pytest.fixture
+def fake_generate(monkeypatch):
+    """Replaces the network: `tries` maps a try's number to (stopped, reaches the end) of every sentence."""
+    calls = []
+
+    def use(tries: list[tuple[bool, bool]]) -> list:
+        first_seeds = {}
+
+        def generate(model, tokens, token_lengths, seeds, max_frames, temperature, stop_threshold):
+            calls.append(list(seeds))
+            waveforms, alignments, stops = [], [], []
+            for row, length, seed in zip(tokens.tolist(), token_lengths.tolist(), seeds, strict=True):
+                attempt = seed - first_seeds.setdefault(tuple(row[:length]), seed)
+                stopped, reaches = tries[attempt]
+                alignment = torch.zeros(4, length)
+                alignment[:, torch.arange(4).clamp_max(length - 1)] = 0.01
+                alignment[-1, -1 if reaches else 0] = 1.0
+                waveforms.append(torch.full((4 * FRAME,), 0.1 * (attempt + 1)))
+                alignments.append(alignment)
+                stops.append(stopped)
+            return Generation(waveforms, alignments, stops)
+
+        monkeypatch.setattr(synthesize, "generate", generate)
+        return calls
+
+    return use
+
+
+def test_batch_gives_what_single_texts_give(voice):
+    together = voice.synthesize([(text, 3) for text in TEXTS], FAST)
+    for text, result in zip(TEXTS, together, strict=True):
+        alone = voice.synthesize([(text, 3)], SynthesisSettings(max_seconds=0.3, retries=1, batch_size=1))[0]
+        np.testing.assert_allclose(result.audio, alone.audio, atol=1e-4)
+        np.testing.assert_allclose(result.alignment, alone.alignment, atol=1e-4)
+        assert result.seeds == alone.seeds
+        assert np.abs(result.audio).max() > 0.01
+
+
+def test_seed_text_and_place_decide_the_noise(voice):
+    first, other_seed, same = voice.synthesize([("one. one.", 0), ("one. one.", 1), ("one. one.", 0)], FAST)
+    assert first.seeds == same.seeds
+    assert len({*first.seeds, *other_seed.seeds}) == 4
+    assert not np.allclose(first.audio, other_seed.audio)
+
+
+def test_sentences_are_joined_with_pauses(voice):
+    settings = SynthesisSettings(max_seconds=0.2, retries=0, sentence_pause=0.1, paragraph_pause=0.25)
+    result = voice.synthesize([("One here. Two here.\n\nThree here.", 0)], settings)[0]
+    assert [take.piece.spoken for take in result.takes] == ["One here.", "Two here.", "Three here."]
+    pieces = [len(take.audio) for take in result.takes]
+    assert pieces == [0.2 * RATE] * 3
+    assert len(result.audio) == sum(pieces) + 0.35 * RATE
+    pause = result.audio[pieces[0] : pieces[0] + int(0.1 * RATE)]
+    assert not pause.any()
+    assert result.spoken == "One here. Two here. Three here."
+    assert result.transcript == "one here. two here. three here."
+    assert result.alignment.shape == (30, sum(len(take.piece.tokens) for take in result.takes))
+    assert result.seconds == len(result.audio) / RATE
+
+
+def test_duration_is_limited_by_tokens_and_seconds(voice):
+    settings = SynthesisSettings(retries=0, max_seconds=2.5)
+    short, long = voice.synthesize([("no", 0), ("a long text of words", 0)], settings)
+    # "no" is four tokens with begin and end: 1 s + 4 * 0.2 s.
+    assert len(short.audio) == 1.8 * RATE
+    assert len(long.audio) == 2.5 * RATE
+    assert not long.stopped
+    assert not long.complete
+
+
+def test_incomplete_sentence_is_tried_again_and_the_best_try_kept(voice, fake_generate):
+    calls = fake_generate([(True, False), (False, True), (False, False), (True, False)])
+    result = voice.synthesize([("one", 0)])[0]
+    first = calls[0][0]
+    assert calls == [[first], [first + 1], [first + 2], [first + 3]]
+    assert result.tries == 4
+    assert result.seeds == [first + 1]
+    assert not result.complete
+    np.testing.assert_allclose(result.audio, 0.2)
+    report = result.report()
+    assert (report["complete"], report["tries"], report["seeds"]) == (False, [4], [first + 1])
+
+
+def test_complete_sentence_is_not_tried_again(voice, fake_generate):
+    calls = fake_generate([(True, False), (True, True)])
+    finished = []
+    result = voice.synthesize([("one. two.", 0)], progress=finished.append)[0]
+    assert [len(seeds) for seeds in calls] == [2, 2]
+    assert result.complete
+    assert result.tries == 2
+    assert sum(finished) == 1
+
+
+def test_no_second_try_without_noise(voice, fake_generate):
+    calls = fake_generate([(False, False)])
+    assert voice.synthesize([("one", 0)], SynthesisSettings(temperature=0.0))[0].tries == 1
+    assert len(calls) == 1
+
+
+def test_temperature_zero_does_not_depend_on_the_seed(voice):
+    settings = SynthesisSettings(max_seconds=0.2, temperature=0.0)
+    one, two = voice.synthesize([("one", 0), ("one", 1)], settings)
+    np.testing.assert_allclose(one.audio, two.audio, atol=1e-5)
+
+
+def test_diverged_try_is_never_the_best(voice, fake_generate, monkeypatch):
+    fake_generate([(True, True), (True, False)])
+    generate = synthesize.generate
+
+    def diverge_first(*args):
+        result = generate(*args)
+        if result.waveforms[0][0] < 0.15:
+            result.waveforms[0][0] = float("nan")
+        return result
+
+    monkeypatch.setattr(synthesize, "generate", diverge_first)
+    result = voice.synthesize([("one", 0)], SynthesisSettings(retries=1))[0]
+    assert not result.complete
+    assert np.isfinite(result.audio).all()
+
+
+def test_audio_stays_within_full_scale(voice, fake_generate, monkeypatch):
+    fake_generate([(True, True)])
+    generate = synthesize.generate
+    monkeypatch.setattr(
+        synthesize,
+        "generate",
+        lambda *args: Generation(
+            [torch.tensor([2.0, -2.0])], *[getattr(generate(*args), n) for n in ("alignments", "stopped")]
+        ),
+    )
+    audio = voice.synthesize([("one", 0)])[0].audio
+    assert audio.tolist() == [1 - 2.0**-15, -1.0]
+
+
+def test_unknown_symbols_are_left_out_with_a_warning(voice, fake_generate):
+    fake_generate([(True, True)])
+    with pytest.warns(UserWarning, match=r"'naïve, no\?': symbols left out, unknown to this voice: \? ï"):
+        result = voice.synthesize([("naïve, no?", 0)])[0]
+    assert result.unknown == ["?", "ï"]
+    assert result.report()["unknown"] == ["?", "ï"]
+    assert voice.tokenizer.decode(result.takes[0].piece.tokens) == "nave, no"
+
+
+def test_sentence_of_unknown_symbols_only_is_left_out_with_a_warning(voice, fake_generate):
+    fake_generate([(True, True)])
+    with pytest.warns(UserWarning, match="'жж.': left out, this voice knows none of its symbols"):
+        result = voice.synthesize([("one. Жж.", 0)])[0]
+    assert result.spoken == "one."
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "...", "— !"])
+def test_nothing_to_speak(voice, text):
+    with pytest.raises(UserError, match="nothing to speak"):
+        voice.synthesize([(text, 0)])
+
+
+def test_line_of_100_kb_is_split(voice, fake_generate):
+    fake_generate([(True, True)])
+    words = ["word"] * 20_000
+    result = voice.synthesize([(" ".join(words), 0)])[0]
+    assert result.spoken.split() == words
+    assert max(len(take.piece.spoken) for take in result.takes) <= 300
+
+
+def test_full_memory_of_the_device_says_what_to_do(voice, monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(synthesize, "generate", fail)
+    with pytest.raises(UserError, match="use --batch-size 1"):
+        voice.synthesize([("one", 0), ("two", 0)])
+
+
+def test_unknown_voice(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthesize, "VOICES", tmp_path)
+    with pytest.raises(UserError, match="no voice comes with this installation; give one with --voice PATH"):
+        load_voice()
+    with pytest.raises(UserError, match="amy: no such model file, run folder or bundled voice .there are none"):
+        load_voice("amy")
+    with pytest.raises(UserError, match="no model.safetensors in it"):
+        load_voice(tmp_path)
+    with pytest.raises(UserError, match="device 'abacus'"):
+        load_voice(save_voice(tmp_path / "joe"), "abacus")
+
+
+def test_bundled_voice_has_a_name_and_is_the_default(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthesize, "VOICES", tmp_path)
+    save_voice(tmp_path / "joe")
+    for voice in (load_voice("joe", "cpu"), load_voice(device="cpu")):
+        assert voice.sample_rate == RATE
+
+
+def test_speaking_imports_nothing_that_it_does_not_need(tmp_path):
+    code = f"""
+import sys
+from wavetts.cli import main
+from wavetts.synthesize import load_voice
+main(["synthesize", {str(save_voice(tmp_path))!r}, "One, two.", "-o", {str(tmp_path / "a.wav")!r},
+      "--max-seconds", "0.1", "--threads", "1"])
+found = {{"librosa", "torchaudio", "gradio", "tensorboard", "matplotlib", "scipy", "pandas"}} & set(sys.modules)
+assert not found, found
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "a.wav").stat().st_size > 1000

@@ -1,0 +1,1 @@
+"""Text front end: raw text to normalised text, phonemes and tokens."""

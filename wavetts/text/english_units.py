@@ -1,0 +1,139 @@
+"""English units of measure, read only after a number."""
+
+from __future__ import annotations
+
+import re
+
+# written -> (one, many); "" for many: the same as one with an s
+_UNITS = {
+    "km": "kilometer",
+    "m": "meter",
+    "cm": "centimeter",
+    "mm": "millimeter",
+    "μm": "micrometer",
+    "nm": "nanometer",
+    "mi": "mile",
+    "ft": ("foot", "feet"),
+    "yd": "yard",
+    "yds": "yard",
+    "in.": ("inch", "inches"),
+    "kg": "kilogram",
+    "g": "gram",
+    "mg": "milligram",
+    "μg": "microgram",
+    "lb": "pound",
+    "lbs": "pound",
+    "oz": "ounce",
+    "l": "liter",
+    "L": "liter",
+    "dl": "deciliter",
+    "cl": "centiliter",
+    "ml": "milliliter",
+    "mL": "milliliter",
+    "gal": "gallon",
+    "ha": "hectare",
+    "Hz": ("hertz", "hertz"),
+    "kHz": ("kilohertz", "kilohertz"),
+    "MHz": ("megahertz", "megahertz"),
+    "GHz": ("gigahertz", "gigahertz"),
+    "W": "watt",
+    "kW": "kilowatt",
+    "MW": "megawatt",
+    "GW": "gigawatt",
+    "Wh": "watt hour",
+    "kWh": "kilowatt hour",
+    "V": "volt",
+    "kV": "kilovolt",
+    "mV": "millivolt",
+    "mA": "milliamp",
+    "mAh": "milliamp hour",
+    "kJ": "kilojoule",
+    "cal": "calorie",
+    "kcal": "kilocalorie",
+    "kPa": "kilopascal",
+    "hPa": "hectopascal",
+    "psi": ("pound per square inch", "pounds per square inch"),
+    "dB": "decibel",
+    "°C": ("degree Celsius", "degrees Celsius"),
+    "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
+    "° C": ("degree Celsius", "degrees Celsius"),
+    "° F": ("degree Fahrenheit", "degrees Fahrenheit"),
+    "°": "degree",
+    "mph": ("mile per hour", "miles per hour"),
+    "kph": ("kilometer per hour", "kilometers per hour"),
+    "kmh": ("kilometer per hour", "kilometers per hour"),
+    "rpm": ("revolution per minute", "revolutions per minute"),
+    "fps": ("frame per second", "frames per second"),
+    "ns": "nanosecond",
+    "μs": "microsecond",
+    "ms": "millisecond",
+    "sec": "second",
+    "secs": "second",
+    "min": "minute",
+    "mins": "minute",
+    "h": "hour",
+    "hr": "hour",
+    "hrs": "hour",
+    "KB": "kilobyte",
+    "kB": "kilobyte",
+    "MB": "megabyte",
+    "GB": "gigabyte",
+    "TB": "terabyte",
+    "kbps": ("kilobit per second", "kilobits per second"),
+    "Mbps": ("megabit per second", "megabits per second"),
+    "Gbps": ("gigabit per second", "gigabits per second"),
+}
+_PER = {
+    "s": "second",
+    "sec": "second",
+    "min": "minute",
+    "h": "hour",
+    "hr": "hour",
+    "day": "day",
+    "week": "week",
+    "month": "month",
+    "year": "year",
+    "m": "meter",
+    "km": "kilometer",
+    "l": "liter",
+    "L": "liter",
+    "ml": "milliliter",
+    "kg": "kilogram",
+    "gal": "gallon",
+}
+_POWERS = {"2": "square", "3": "cubic", "sq": "square", "cu": "cubic"}
+# Abbreviations that people write with a stop; it goes where the sentence clearly continues.
+_STOP = r"(?:(?<=ft)|(?<=lb)|(?<=lbs)|(?<=oz)|(?<=mi)|(?<=yd)|(?<=yds)|(?<=gal)|(?<=sec)|(?<=min)|(?<=hr)|(?<=hrs))"
+
+
+def _alternatives(names: dict) -> str:
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+
+# Groups: power before, unit, power after, per unit, power of that.
+UNIT_PATTERN = (
+    rf"(?:(sq|cu)\.? )?({_alternatives(_UNITS)})(?:\^?([23]))?(?:/({_alternatives(_PER)})(?:\^?([23]))?)?"
+    rf"(?![\w^/]|'[a-z])(?:{_STOP}\.(?= ?[a-z0-9,;)]))?"
+)
+
+
+def say_unit(groups: tuple[str | None, ...], singular: bool) -> str:
+    """Words for the five groups that `UNIT_PATTERN` matched.
+
+    Args:
+        groups: power before (`sq`), unit, power after (`2`), unit after the slash, power of that.
+        singular: after "one", and in front of a noun ("a five-kilometer run").
+    """
+    power_before, unit, power_after, per, per_power = groups
+    entry = _UNITS[unit]
+    one, many = entry if isinstance(entry, tuple) else (entry, entry + "s")
+    words = one if singular else many
+    power = power_before or power_after
+    if power:
+        words = f"{_POWERS[power]} {words}"
+    if per:
+        words += f" per {_PER[per]}"
+    if per_power:
+        # an acceleration: meters per second squared, but kilograms per cubic meter
+        words = f"{words} squared" if per in ("s", "sec") else words.replace("per ", f"per {_POWERS[per_power]} ")
+    return words

@@ -1,0 +1,84 @@
+"""Unicode folding: one character for each thing that is written in several ways."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# What NFKC would destroy (a spacing accent becomes space + combining mark, a trademark sign the letters TM), and what
+# it leaves alone although it is only another shape of an ordinary mark.
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("“”„‟«»″‶〝〞〟❝❞＂", '"'),
+        **dict.fromkeys("‘’‚‛′‵`´ʹʻʼ❛❜＇", "'"),
+        **dict.fromkeys("‐‑⁃−﹣－", "-"),
+        **dict.fromkeys("—―⸺⸻﹘", " — "),
+        **dict.fromkeys("[{【〔〖［｛", "("),
+        **dict.fromkeys("]}】〕〗］｝", ")"),
+        **dict.fromkeys("。｡．", ". "),
+        **dict.fromkeys("、､،，", ", "),
+        **dict.fromkeys("।॥۔", ". "),
+        **dict.fromkeys("⁄∕", "/"),
+        **dict.fromkeys("™℠®¨¯¸˘˙˚˛˜˝", ""),
+        "؟": "?",
+        "؛": ";",
+        "⟨": "(",
+        "⟩": ")",
+        "‒": "–",
+        "∶": ":",
+    }
+)
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹]+")
+_VULGAR_FRACTION = re.compile("(?<=[0-9])([¼-¾⅐-⅞↉])")
+_KEPT = re.compile("([ºª№]+)")  # ordinal and number signs: NFKC makes the letters o, a and No of them
+_DIGIT = re.compile(r"[^\D0-9]")
+_VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_EDGES_OF_RANGE = re.compile(r"(?<=[0-9%]) ?– ?(?=[0-9$£€'])")
+_LATEX_QUOTES = re.compile("''")
+_DASHES = re.compile(r" ?(?<!-)-{2,3}(?!-) ?| – |(?<=[^\W\d]) -(?= [^\W\d])|(?<= )–|–(?= )")
+_DOTS = re.compile(r"\.(?: ?\.){2,}")
+_MARKS = re.compile(r"([!?])\1+")
+_SPACES = re.compile(r"\s+")
+
+
+def fold(text: str) -> str:
+    """Folds a text's characters; letters with accents stay, the words stay as they are.
+
+    Quotes become `"` and `'`, dashes ` — ` (between words) or `-` (hyphen, minus, range of numbers), brackets round
+    ones, digits of all scripts 0-9, an ellipsis three dots, superscript digits `^2`, white space one space.
+    Control, zero-width, private and unassigned characters go.
+
+    Args:
+        text: any string, lone surrogates included.
+
+    Returns:
+        An NFKC string without line breaks; leading and trailing space is kept as one space.
+    """
+    text = _SPACES.sub(" ", text)
+    if text.isascii():
+        # C0 controls that are no white space; \x1c-\x1f count as white space in Python
+        text = "".join(char for char in text if char.isprintable()) if not text.isprintable() else text
+        text = text.translate(_SIGNS)
+    else:
+        text = _fold_unicode(text)
+    text = _LATEX_QUOTES.sub('"', text)
+    text = _DASHES.sub(" — ", text)
+    text = _DOTS.sub("...", text)
+    text = _MARKS.sub(r"\1", text)
+    return _SPACES.sub(" ", text)
+
+
+def _fold_unicode(text: str) -> str:
+    text = _VARIATION.sub("", text)
+    # the categories C*: controls, formats (zero-width, soft hyphen), surrogates, private use, unassigned
+    text = "".join(char for char in text if not unicodedata.category(char).startswith("C"))
+    text = text.translate(_SIGNS)
+    text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)
+    text = _VULGAR_FRACTION.sub(r" \1", text)
+    parts = _KEPT.split(text)
+    text = "".join(part if place % 2 else unicodedata.normalize("NFKC", part) for place, part in enumerate(parts))
+    text = text.translate(_SIGNS)  # NFKC can bring back a sign of the table: the fraction slash, full-width forms
+    text = _DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
+    text = _SPACES.sub(" ", text)
+    text = _EDGES_OF_RANGE.sub("-", text)
+    return re.sub(r"(?<=\w)–(?=\w)", "-", text)
