@@ -25,7 +25,7 @@ DENSITIES = {
 
 @pytest.fixture
 def small_config():
-    """`small_config(encoder=kind, attention=kind, density=kind, audio={}, **decoder)` -> Config of K = 16, no dropout."""
+    """`small_config(encoder=kind, attention=kind, density=kind, audio={}, **decoder)` -> Config; K = 16, no dropout."""
 
     def make(encoder="conv_lstm", attention="location", density="gaussian", audio=None, **decoder) -> Config:
         sizes = {"prenet_dims": [6, 5], "attention_dim": 7, "hidden_dim": 9, "num_layers": 2}

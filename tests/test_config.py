@@ -185,10 +185,7 @@ def test_left_out_kind_is_the_default_one():
             {"audio": {"frame_length": 1000}},
             "c: audio.frame_length: 1000 is not a multiple of 160, squeeze * 2^(num_stages - 1)",
         ),
-        (
-            {"density": {"squeeze": 5}},
-            "c: density.squeeze: 5 is odd; couplings split the channels in two",
-        ),
+        ({"density": {"squeeze": 5}}, "c: density.squeeze: 5 is odd; couplings split the channels in two"),
         ({"density": {"position_dim": 63}}, "c: density.position_dim: 63 is odd"),
         ({"density": {"num_stages": 0}}, "c: density.num_stages: 0 is not positive"),
         (
@@ -253,14 +250,11 @@ def test_missing_file(tmp_path):
     assert message(load_config, path) == f"{path}: no such config; complete ones are in recipes/train/"
 
 
-def test_folder_in_place_of_a_file(tmp_path):
-    assert message(load_config, tmp_path).startswith(f"{tmp_path}: cannot be read: ")
-
-
-def test_binary_file(tmp_path):
-    path = tmp_path / "x.yaml"
-    path.write_bytes(b"\xff\xfe\x00\xd8")
-    assert message(load_config, path).startswith(f"{path}: cannot be read: ")
+def test_folder_or_binary_file(tmp_path):
+    binary = tmp_path / "x.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\xd8")
+    for path in (tmp_path, binary):
+        assert message(load_config, path).startswith(f"{path}: cannot be read: ")
 
 
 def test_not_yaml(write):

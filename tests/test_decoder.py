@@ -145,6 +145,17 @@ def test_skip_is_the_only_way_around_the_prenet(skip, cond_dim, decoder, memory,
     assert (difference[:, 1:] > 0).all() if skip else (difference == 0).all()
 
 
+@every_skip
+def test_skip_reaches_the_head(skip, decoder, memory, frames):
+    decoder = decoder(skip=skip, cond_dim=11)
+    with torch.no_grad():
+        decoder.prenet[0].weight.zero_()
+        decoder.input.weight.zero_()
+    keys = decoder.attention.prepare(memory, LENGTHS)
+    difference = (decoder(frames, keys)[0] - decoder(2 * frames, keys)[0]).abs().amax(-1)
+    assert (difference[:, 1:] > 0).all() if skip else (difference == 0).all()
+
+
 def test_skip_carries_the_raw_samples(decoder, memory, frames):
     """Through an identity and no LSTM the previous frame arrives unchanged."""
     decoder = decoder(hidden_dim=FRAME, num_layers=0)

@@ -43,9 +43,9 @@ def test_json_lines_ignore_other_keys(tmp_path):
 
 
 def test_standard_input(monkeypatch):
-    pipe(monkeypatch, "One.\nTwo.\n".encode())
+    pipe(monkeypatch, b"One.\nTwo.\n")
     assert entries("-") == [("text-0001", "One."), ("text-0002", "Two.")]
-    pipe(monkeypatch, "One.\nStill one.\n\nTwo.\n".encode())
+    pipe(monkeypatch, b"One.\nStill one.\n\nTwo.\n")
     assert read_stdin().text == "One.\nStill one.\n\nTwo.\n"
     pipe(monkeypatch, b" \n")
     with pytest.raises(UserError, match="standard input: no text"):

@@ -86,7 +86,7 @@ def synthesize(args: argparse.Namespace) -> None:
     if args.output_dir is None:
         _speak_one_file(voice, texts, args.output or "speech.wav", settings)
         return
-    from wavetts.outputs import speak_to_folder
+    from wavetts.outputs import report_path, speak_to_folder
 
     started = time.perf_counter()
     with _progress(len(texts[rank::world_size])) as progress:
@@ -94,15 +94,18 @@ def synthesize(args: argparse.Namespace) -> None:
             voice, texts, args.output_dir, settings, progress, args.overwrite, args.plots, rank, world_size
         )
     spoken = [line for line in lines if "error" not in line]
+    report = report_path(args.output_dir, rank, world_size)
     _summarise(sum(line["seconds"] for line in spoken), time.perf_counter() - started)
     broken = [line["id"] for line in spoken if not line["complete"]]
     if broken:
-        warnings.warn(f"{len(broken)} did not reach their end, see report.jsonl: {' '.join(broken[:5])}", stacklevel=1)
+        warnings.warn(
+            f"{len(broken)} texts did not reach their end, see {report}: {' '.join(broken[:5])}", stacklevel=1
+        )
     there = len(texts[rank::world_size]) - len(lines)
     if there:
         print(f"{there} were there already (--overwrite speaks them again)", file=sys.stderr)
     if len(spoken) < len(lines):
-        raise UserError(f"{len(lines) - len(spoken)} of {len(lines)} texts could not be spoken; the report says why")
+        raise UserError(f"{len(lines) - len(spoken)} of {len(lines)} texts could not be spoken, see {report}")
 
 
 def _read_input(args: argparse.Namespace) -> list[Text]:
@@ -155,10 +158,14 @@ def _speak_one_file(voice: Voice, texts: list[Text], output: str, settings: Synt
         sys.stdout.buffer.flush()
     else:
         write_audio(output, audio, voice.sample_rate)
-    broken = [take.piece.spoken for result in results for take in result.takes if not take.complete]
+    takes = [take for result in results for take in result.takes]
+    broken = [take.piece.spoken for take in takes if not take.complete]
     if broken:
-        tries = max(result.tries for result in results)
-        warnings.warn(f"{len(broken)} sentences did not reach their end in {tries} tries: {broken[0]!r}", stacklevel=1)
+        warnings.warn(
+            f"{len(broken)} of {len(takes)} sentences did not reach their end "
+            f"in {max(take.tries for take in takes)} tries, the first: {broken[0]!r}",
+            stacklevel=1,
+        )
     _summarise(len(audio) / voice.sample_rate, time.perf_counter() - started)
 
 

@@ -55,7 +55,8 @@ def speak_to_folder(
     """Speaks each text into FOLDER/ID.wav and writes a report.
 
     Files that are there already are left, so that the same command continues an interrupted one. The report has a line
-    for each text: report.jsonl, or with several processes report-RANKofWORLD.jsonl for each one's share.
+    for each text: report.jsonl, or with several processes report-RANKofWORLD.jsonl for each one's share (they need not
+    see each other; `cat report-*.jsonl` joins them).
 
     Args:
         voice: who speaks.
@@ -74,7 +75,7 @@ def speak_to_folder(
     Raises:
         UserError: a file cannot be written; no half-written one is left.
     """
-    path = folder / ("report.jsonl" if world_size == 1 else f"report-{rank}of{world_size}.jsonl")
+    path = report_path(folder, rank, world_size)
     share = sorted(texts, key=lambda text: (-len(text.text), text.id))[rank::world_size]
     todo = [text for text in share if overwrite or not (folder / f"{text.id}.wav").exists()]
     if world_size == 1:
@@ -96,6 +97,11 @@ def speak_to_folder(
     report |= {line["id"]: line for line in written}
     write_json_lines(path, [report[name] for name in sorted(report)])
     return written
+
+
+def report_path(folder: Path, rank: int, world_size: int) -> Path:
+    """Where `speak_to_folder` writes its report."""
+    return folder / ("report.jsonl" if world_size == 1 else f"report-{rank}of{world_size}.jsonl")
 
 
 def _speak_group(

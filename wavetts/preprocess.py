@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -188,15 +187,16 @@ def _transcribe(text: str, seconds: float, language: str) -> dict:
     try:
         # Spelling out only makes it longer: a whole book in one line is not worth the minutes.
         spoken = normalize(text, language) if len(text) <= most else text
-        if len(spoken) > most:
-            return {"reason": "text too long for its audio", "detail": f"{len(spoken)} characters in {seconds:.2f} s"}
-        if len(spoken) < MIN_CHARS_PER_SECOND * (seconds - SLACK_SECONDS):
-            return {"reason": "text too short for its audio", "detail": f"{len(spoken)} characters in {seconds:.2f} s"}
-        phonemes = phonemize(spoken, language) if spoken else ""
     except UserError as error:
-        return {"reason": "text cannot be read out", "detail": str(error)}
-    if not re.search(r"\w", phonemes):
-        return {"reason": "no phonemes", "detail": f"from {text!r}"}
+        return {"reason": "text cannot be normalised", "detail": str(error)}
+    if len(spoken) > most:
+        return {"reason": "text too long for its audio", "detail": f"{len(spoken)} characters in {seconds:.2f} s"}
+    try:
+        phonemes = phonemize(spoken, language)
+    except UserError as error:
+        return {"reason": "no phonemes", "detail": str(error)}
+    if len(spoken) < MIN_CHARS_PER_SECOND * (seconds - SLACK_SECONDS):
+        return {"reason": "text too short for its audio", "detail": f"{len(spoken)} characters in {seconds:.2f} s"}
     return {"spoken": spoken, "phonemes": phonemes}
 
 

@@ -245,8 +245,7 @@ class Voice:
         tokens = torch.zeros(len(pieces), int(lengths.max()), dtype=torch.int64)
         for row, piece in zip(tokens, pieces, strict=True):
             row[: len(piece.tokens)] = torch.tensor(piece.tokens)
-        limits = (BASE_SECONDS + TOKEN_SECONDS * lengths).clamp_max(settings.max_seconds)
-        max_frames = [math.ceil(seconds * self.sample_rate / self.model.frame_length) for seconds in limits.tolist()]
+        max_frames = [self._most_frames(piece, settings) for piece in pieces]
         seeds = [piece.seed + attempt for piece in pieces]
         try:
             spoken = generate(
@@ -277,6 +276,11 @@ class Voice:
                 )
             )
         return takes
+
+    def _most_frames(self, piece: Piece, settings: SynthesisSettings) -> int:
+        seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
+        # 0.3 s of 0.1 s frames are three, whatever the floats say.
+        return max(1, math.floor(seconds * self.sample_rate / self.model.frame_length + 1e-6))
 
     def _join(self, takes: list[Take], settings: SynthesisSettings) -> Result:
         parts = [takes[0].audio]

@@ -212,8 +212,10 @@ def decode_g722(path: Path) -> np.ndarray:
     try:
         with av.open(str(path), format="g722") as container:
             frames = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
-    except (av.error.FFmpegError, IndexError) as error:
+    except av.error.FFmpegError as error:
         raise UserError(f"{path}: not readable as G.722 ({error})") from error
+    if not frames:
+        raise UserError(f"{path}: not readable as G.722 (empty)")
     return np.concatenate(frames).astype(np.float32) / 32768
 
 

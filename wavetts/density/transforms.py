@@ -197,10 +197,13 @@ class ConvCoupling(AffineCoupling):
         # The hidden tensors are what the flow spends memory on: each is made once and then changed in place.
         neighbours = torch.cat((padded[:, :-2], kept, padded[:, 2:]), -1).flatten(0, 1)
         bias = (frame_bias[:, None] + position_bias).flatten(0, 1)
-        hidden = F.relu_(bias.addmm_(neighbours, self.input.weight.T))
+        hidden = F.relu_(torch.addmm(bias, neighbours, self.input.weight.T))
         hidden = F.relu_(self.hidden(hidden))
         left, centre, right = self.output(hidden).view(n, length, -1).chunk(3, -1)
-        return centre + self.output_bias + F.pad(left[:, :-1], (0, 0, 1, 0)) + F.pad(right[:, 1:], (0, 0, 0, 1))
+        result = centre + self.output_bias
+        result[:, 1:] += left[:, :-1]
+        result[:, :-1] += right[:, 1:]
+        return result
 
 
 class MLPCoupling(AffineCoupling):

@@ -34,8 +34,8 @@ def expand_english(text: str, language: str) -> str:
     if _HAS_DIGIT.search(text):
         for rule in _NUMBER_RULES:
             text = rule(text, language)
+    text = expand_roman(text, language)  # before the abbreviations, which take the stop from Henry V. Smith
     text = expand_abbreviations(text, language)
-    text = expand_roman(text, language)
     text = expand_symbols(text, language)
     if _HAS_DIGIT.search(text):
         text = expand_numbers(text, language)

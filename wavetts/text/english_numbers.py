@@ -11,14 +11,18 @@ from wavetts.text.number_words import cardinal, ordinal, plural, say_number, spe
 _N = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
 _START = r"(?<![0-9])(?<![0-9][.,])"
 
+_SPACED_THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3})((?: 000)+)(?![0-9])")
 _LONG_DIGITS = re.compile(r"[0-9]{37,}")
+_BY = re.compile(r"(?<=[0-9])(?<!\b0)x(?=[0-9])|(?<=[\w.]) x (?=[0-9])")
 _SUBTRACTION = re.compile(r"(?<=[0-9)]) ?- ?(?=[0-9.]{1,20} ?=)")
 _NEGATIVE = re.compile(r"(?<![\w.,)%\"'/-])(?<![0-9] )-(?=[$£€]?\.?[0-9])")
 
 
 def expand_signs(text: str, language: str) -> str:
-    """Minus signs, and runs of more than 36 digits, which are read one by one."""
+    """Minus signs, the `x` of dimensions, and runs of more than 36 digits, which are read one by one."""
     text = _LONG_DIGITS.sub(lambda m: f" {spell_digits(m[0], language)} ", text)
+    text = _SPACED_THOUSANDS.sub(lambda m: m[0].replace(" ", ","), text)
+    text = _BY.sub(" by ", text)
     return _NEGATIVE.sub("minus ", _SUBTRACTION.sub(" minus ", text))
 
 
@@ -62,7 +66,10 @@ def expand_money(text: str, language: str) -> str:
         kind = _DOLLARS[country] if country and sign == "$" else country or ""
         join = _JOIN.search(match[0])
         if last:
-            first = say_number(amount, language)
+            if last_marked and not multiple and "." in amount + last:
+                first = _say_money(amount, sign, kind, None, False, language)
+            else:
+                first = say_number(amount, language)
             return f"{first} {join[1] if join else 'to'} " + _say_money(last, sign, kind, multiple, False, language)
         words = _say_money(amount, sign, kind, multiple, bool(in_front_of_noun), language)
         return words + (in_front_of_noun or "")
@@ -90,7 +97,7 @@ def _say_money(amount: str, sign: str, kind: str, multiple: str | None, singular
 
 # --- measures ------------------------------------------------------------------------------------------------------
 
-_TO = r"( ?- ?| to | or | and | by | ?[x×] ?)"
+_TO = r"( ?- ?| to | or | and | by )"
 _PERCENT = re.compile(rf"{_START}({_N}) ?%?(?:( ?- ?| to )({_N}))? ?%")
 _FEET = re.compile(r"(?<![0-9.,'])([0-9]{1,2})' ?([0-9]{1,2})(?:\"|'')(?!\w)")
 _MEASURE = re.compile(rf"{_START}(?:({_N}){_TO})?{_START}({_N})([ -]?){UNIT_PATTERN}")
@@ -107,8 +114,7 @@ def expand_measures(text: str, language: str) -> str:
         first, join, amount, gap, *unit = match.groups()
         words = say_number(amount, language)
         if first:
-            join = {"-": "to", "x": "by", "×": "by"}.get(join.strip(), join.strip())
-            words = f"{say_number(first, language)} {join} {words}"
+            words = f"{say_number(first, language)} {join.strip().replace('-', 'to')} {words}"
         elif gap == "-":
             return f"{words}-{say_unit(tuple(unit), singular=True)}"
         return f"{words} {say_unit(tuple(unit), singular=amount == '1' and not first)}"
@@ -169,6 +175,7 @@ _ORDINAL = re.compile(rf"{_START}([0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,15}})(?:
 _RATIO = re.compile(rf"{_START}(?<!:)([0-9]{{1,4}}):([0-9]{{1,4}})(?![0-9:])")
 _RANGE = re.compile(rf"(?<![0-9A-Za-z/-])(?<![0-9][.,:])({_N}) ?- ?({_N})(?![0-9A-Za-z/-]|[.,:][0-9])")
 _PLAIN = re.compile(rf"(?<![0-9])(\.[0-9]+|{_N})")
+_PLURAL = re.compile(rf"(?<![0-9])({_N})'?s(?![\w'])")
 _GLUED = re.compile(r"(?<=[^\W\d_])(?=[0-9])|(?<=[0-9])(?=[^\W\d_])")
 
 
@@ -205,6 +212,7 @@ def expand_numbers(text: str, language: str) -> str:
     """Ranges, ratios and every number that is left; nothing of 0-9 remains."""
     text = _RANGE.sub(lambda m: f"{_say_plain(m[1], language)} to {_say_plain(m[2], language)}", text)
     text = _RATIO.sub(lambda m: f"{cardinal(m[1], language)} to {cardinal(m[2], language)}", text)
+    text = _PLURAL.sub(lambda m: plural(_say_plain(m[1], language)), text)
     text = _GLUED.sub(" ", text)
     return _PLAIN.sub(lambda m: _say_plain(m[1], language), text)
 

@@ -148,9 +148,8 @@ _NUMBERED = (
     "Letter Note Verse Group Mark Rocky"
 )
 _REGNAL = re.compile(rf"\b({'|'.join(_RULERS.split())}) ([IVX]{{1,6}})\b(?!\.[A-Z]|-)")
-_CHAPTER = re.compile(
-    rf"\b((?:{'|'.join(_NUMBERED.split())})|(?:{'|'.join(_NUMBERED.lower().split())}))s? ([IVXLC]{{1,7}})\b(?!')"
-)
+_NUMBERED_WORDS = "|".join([r"No\.", r"Vol\.", *_NUMBERED.split(), *_NUMBERED.lower().split()])
+_CHAPTER = re.compile(rf"\b({_NUMBERED_WORDS})s? ([IVXLC]{{1,7}})\b(?!')")
 _CENTURY = re.compile(r"\b([XVI]{2,5})(?:th|st)?(?= [Cc]entur)")
 _ROMAN = re.compile(r"(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROYAL = {"King", "Queen", "Pope", "Emperor", "Empress", "Tsar", "Czar", "Kaiser", "Sultan", "Prince", "Saint"}
@@ -177,7 +176,7 @@ def expand_roman(text: str, language: str) -> str:
 
     def chapter(match: re.Match[str]) -> str:
         value = _roman_value(match[2])
-        if match[2] in "LC" or (len(match[2]) == 1 and (match[1] == "Number" or match[1].islower())):
+        if match[2] in "LC" or (len(match[2]) == 1 and (match[1] in ("Number", "No.") or match[1].islower())):
             return match[0]  # a letter: exhibit C, serial number V
         sure = _NOT_PRONOUN.match(match.string, match.end())
         if value is None or (match[2] == "I" and not sure):
@@ -216,8 +215,7 @@ _SYMBOL_RULES = [
         (r"№ ?|Nº ?|#(?= ?[0-9])", "number "),
         (r"#(?=[^\W\d])", " hashtag "),
         (r"#", " hash "),
-        (r"(?<=[a-z]):(?=[a-z])", " "),  # LJSpeech: "at ten:forty-five"
-        (r"\band/or\b", "and or"),
+        (r"\b(and|either)/or\b", r"\1 or"),
         (r"\bw/o\b", "without"),
         (r"\bw/(?= ?\w)", "with "),
         (r"\bc/o\b", "care of"),
@@ -232,7 +230,7 @@ _SYMBOL_RULES = [
         (r"={1,3}", " equals "),
         (r"\+ ?/ ?-|±", " plus or minus "),
         (r"\+", " plus "),
-        (r"(?<=[0-9]) ?x ?(?=[0-9])", " by "),
+        (r"(?<=[0-9]) / (?=[0-9])", " divided by "),
         (r"×|(?<=[0-9]) ?\* ?(?=[0-9])", " times "),
         (r"÷", " divided by "),
         (r"−", " minus "),
@@ -259,11 +257,13 @@ _SYMBOL_RULES = [
         (r"[*_|^~•·‣▪●◦†‡`/ª]", " "),  # marks of layout and emphasis
     )
 ]
+_TIME_IN_WORDS = re.compile(r"(?<=[a-z]):(?=[a-z])")  # LJSpeech has "at ten:forty-five"
 _HAS_SYMBOL = re.compile(r"""[^\w\s.,;:!?'"()—-]|_""")
 
 
 def expand_symbols(text: str, language: str) -> str:
     """Symbols that are spoken become words; marks of layout (`*`, `|`, bullets) go. Others are left to espeak."""
+    text = _TIME_IN_WORDS.sub(" ", text)
     if not _HAS_SYMBOL.search(text):
         return text
     for pattern, words in _SYMBOL_RULES:

@@ -28,6 +28,7 @@ _SIGNS = str.maketrans(
         "∶": ":",
     }
 )
+_FRENCH_QUOTES = re.compile("« ([^«»]*) »")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹]+")
 _VULGAR_FRACTION = re.compile("(?<=[0-9])([¼-¾⅐-⅞↉])")
 _KEPT = re.compile("([ºª№]+)")  # ordinal and number signs: NFKC makes the letters o, a and No of them
@@ -72,6 +73,7 @@ def _fold_unicode(text: str) -> str:
     text = _VARIATION.sub("", text)
     # the categories C*: controls, formats (zero-width, soft hyphen), surrogates, private use, unassigned
     text = "".join(char for char in text if not unicodedata.category(char).startswith("C"))
+    text = _FRENCH_QUOTES.sub(r'"\1"', text)
     text = text.translate(_SIGNS)
     text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)
     text = _VULGAR_FRACTION.sub(r" \1", text)

@@ -61,7 +61,8 @@ def _suggestion(language: str) -> str:
 
     known = supported_languages()
     wanted = language.lower().replace("_", "-")
-    near = [code for code in known if code == wanted or code.split("-")[0] == wanted.split("-")[0]]
+    near = [code for code in known if code.split("-")[0] == wanted.split("-")[0]]
+    near.sort(key=lambda code: (code != wanted, len(code)))
     near += [code for code in difflib.get_close_matches(wanted, known, n=3, cutoff=0.5) if code not in near]
     return f"did you mean {', '.join(near[:6])}?" if near else "en-us, en-gb, fr-fr, es, it, ru and de are some of them"
 

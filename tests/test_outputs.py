@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_voice import save_voice
+
+from wavetts import outputs
+from wavetts.audio import read_audio
+from wavetts.errors import UserError
+from wavetts.inputs import SynthesisSettings, Text
+from wavetts.outputs import speak_to_file, speak_to_folder
+from wavetts.synthesize import load_voice
+
+FAST = SynthesisSettings(max_seconds=0.2, retries=0, batch_size=2)
+TEXTS = [Text(f"t{number}", "word " * (number + 1), f"list:{number}") for number in range(5)]
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory):
+    return load_voice(save_voice(tmp_path_factory.mktemp("voice"), stop="never"), "cpu", 1)
+
+
+def speak(voice, folder: Path, texts=TEXTS, settings=FAST, **options) -> list[dict]:
+    return speak_to_folder(voice, texts, folder, settings, lambda _: None, **options)
+
+
+def read_report(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_for_each_text_and_a_sorted_report(voice, tmp_path):
+    finished = []
+    lines = speak_to_folder(voice, TEXTS, tmp_path / "new", FAST, finished.append)
+    assert sum(finished) == 5
+    assert names(tmp_path / "new") == ["report.jsonl", *(f"t{number}.wav" for number in range(5))]
+    report = read_report(tmp_path / "new" / "report.jsonl")
+    assert [line["id"] for line in report] == ["t0", "t1", "t2", "t3", "t4"]
+    assert sorted(lines, key=lambda line: line["id"]) == report
+    assert report[1]["text"] == TEXTS[1].text
+    audio, rate = read_audio(tmp_path / "new" / "t1.wav")
+    assert (len(audio) / rate, rate) == (report[1]["seconds"], voice.sample_rate)
+
+
+def test_what_is_there_is_left_unless_overwritten(voice, tmp_path):
+    speak(voice, tmp_path)
+    (tmp_path / "t3.wav").unlink()
+    (tmp_path / "t1.wav").write_bytes(b"mine")
+    assert [line["id"] for line in speak(voice, tmp_path)] == ["t3"]
+    assert (tmp_path / "t1.wav").read_bytes() == b"mine"
+    assert len(read_report(tmp_path / "report.jsonl")) == 5
+    assert len(speak(voice, tmp_path, overwrite=True)) == 5
+    assert read_audio(tmp_path / "t1.wav")
+    assert len(read_report(tmp_path / "report.jsonl")) == 5
+
+
+def test_torn_report_is_mended(voice, tmp_path):
+    (tmp_path / "report.jsonl").write_text('{"id": "t9", "seconds": 1.0}\n{"id": "t8", "sec')
+    (tmp_path / ".t3.wav.99999.tmp").write_bytes(b"half")
+    speak(voice, tmp_path)
+    assert [line["id"] for line in read_report(tmp_path / "report.jsonl")] == ["t0", "t1", "t2", "t3", "t4", "t9"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_processes_share_the_texts(voice, tmp_path):
+    speak(voice, tmp_path / "one")
+    for rank in range(2):
+        speak(voice, tmp_path / "two", rank=rank, world_size=2)
+    reports = [read_report(tmp_path / "two" / f"report-{rank}of2.jsonl") for rank in range(2)]
+    assert sorted(line["id"] for report in reports for line in report) == [f"t{number}" for number in range(5)]
+    assert {len(report) for report in reports} == {2, 3}
+    for text in TEXTS:
+        one, two = (read_audio(tmp_path / folder / f"{text.id}.wav")[0] for folder in ("one", "two"))
+        np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_text_that_cannot_be_spoken_does_not_stop_the_others(voice, tmp_path):
+    texts = [TEXTS[0], Text("bad", "...", "list:7")]
+    with pytest.warns(UserWarning, match="list:7: .* nothing to speak"):
+        lines = speak(voice, tmp_path, texts)
+    assert names(tmp_path) == ["report.jsonl", "t0.wav"]
+    assert {line["id"]: "error" in line for line in lines} == {"t0": False, "bad": True}
+    assert "nothing to speak" in read_report(tmp_path / "report.jsonl")[0]["error"]
+
+
+def test_full_disk_leaves_no_partial_file(voice, tmp_path, monkeypatch):
+    write_bytes = Path.write_bytes
+
+    def fill(path: Path, data: bytes) -> int:
+        if ".wav" in path.name:
+            write_bytes(path, data[:20])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fill)
+        with pytest.raises(UserError, match=r"cannot write .*\.wav: No space left on device"):
+            speak(voice, tmp_path)
+    assert names(tmp_path) == ["report.jsonl"]
+    assert len(speak(voice, tmp_path)) == 5
+
+
+def test_unwritable_report(voice, tmp_path, monkeypatch):
+    opened = Path.open
+
+    def fail(path: Path, mode: str = "r", *args, **kwargs):
+        if mode == "a":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(UserError, match=r"cannot write .*report\.jsonl: No space left on device"):
+        speak(voice, tmp_path)
+    assert names(tmp_path) == ["report.jsonl"]
+
+
+def test_folder_that_is_a_file(voice, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="out"):
+        speak(voice, tmp_path / "out")
+
+
+def test_plots(voice, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "wavetts.plots.alignment_figure",
+        lambda alignment, tokens, title: drawn.append((alignment.shape, len(tokens), title)),
+    )
+    monkeypatch.setattr("wavetts.plots.save_figure", lambda figure, path: path.write_bytes(b""))
+    speak(voice, tmp_path, [Text("a", "One. Two.", "list:1")], plots=True)
+    assert names(tmp_path) == ["a.png", "a.wav", "report.jsonl"]
+    # Two sentences of 0.2 s, and their letters with full stop, begin and end.
+    assert drawn == [((20, 12), 12, "a")]
+
+
+def test_one_file_holds_all_texts_in_order(voice):
+    settings = SynthesisSettings(max_seconds=0.2, retries=0, paragraph_pause=0.1)
+    audio, results = speak_to_file(voice, TEXTS[:2], settings, lambda _: None)
+    assert [result.spoken for result in results] == ["word", "word word"]
+    gap = np.zeros(int(0.1 * voice.sample_rate))
+    np.testing.assert_array_equal(audio, np.concatenate([results[0].audio, gap, results[1].audio]))
+
+
+def test_one_file_fails_before_anything_is_spoken(voice, monkeypatch):
+    monkeypatch.setattr(voice, "speak", lambda *_: pytest.fail("spoken"))
+    with pytest.raises(UserError, match=r"list:7: '\.\.\.': nothing to speak"):
+        speak_to_file(voice, [TEXTS[0], Text("bad", "...", "list:7")], FAST, lambda _: None)
+
+
+@pytest.mark.slow
+def test_killed_list_goes_on_where_it_stopped(voice, tmp_path):
+    """SIGKILL at any time: whole files, and the same command does the rest."""
+    save_voice(tmp_path / "voice", stop="never")
+    (tmp_path / "list.txt").write_text("".join(f"this is sentence {'very ' * (n % 5)}long\n" for n in range(20)))
+    out = tmp_path / "out"
+    flags = ["--batch-size", "1", "--retries", "0", "--max-seconds", "2", "--threads", "1"]
+    command = ["synthesize", str(tmp_path / "voice"), "--input", str(tmp_path / "list.txt"), "--output-dir", str(out)]
+    command = [sys.executable, "-m", "wavetts", *command, *flags]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while len(list(out.glob("*.wav"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    first = {path: path.stat().st_mtime_ns for path in out.glob("*.wav")}
+    assert 3 <= len(first) < 20
+    assert all(len(read_audio(path)[0]) for path in first)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{len(first)} were there already" in result.stderr
+    assert all(path.stat().st_mtime_ns == changed for path, changed in first.items())
+    assert len(list(out.glob("*.wav"))) == len(read_report(out / "report.jsonl")) == 20
+    assert not list(out.glob(".*"))
+    assert outputs.speak_to_folder(voice, [], out, FAST, lambda _: None) == []
