@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def check_wavetts(words: list[str]) -> None:
 
 def check_recipe(script: str, words: list[str]) -> None:
     """Looks for the options in the help of a script in recipes/."""
-    shown = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, script, "--help"]
+    shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     known = set(re.findall(r"--[a-z][a-z-]*", shown.stdout))
     assert {word.partition("=")[0] for word in dashed(words) if word.startswith("--")} <= known, (script, words)

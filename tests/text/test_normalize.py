@@ -179,6 +179,7 @@ def test_golden(written, spoken):
         ("fr-fr", "1 234,50 €", "mille deux cent trente-quatre euros et cinquante centimes"),
         ("fr-fr", "3,14 % de 5km", "trois virgule un quatre pour cent de cinq km"),
         ("fr-fr", "« Le 1er, la 1re, le 2e »", '"Le premier, la première, le deuxième"'),
+        ("fr-fr", "3,1415 € et 1.234,5", "3,1415 € et mille deux cent trente-quatre virgule cinq"),
         ("fr-fr", "5 € à -7 km", "cinq euros à moins sept km"),
         ("de", "1.234 Männer, 2,5 %", "eintausendzweihundertvierunddreißig Männer, zwei Komma fünf Prozent"),
         ("es", "¿19,99 €?", "¿diecinueve euros con noventa y nueve céntimos?"),

@@ -94,7 +94,9 @@ def _say(match: re.Match[str], base: str, language: str) -> str:
     else:
         words = number_words(int(whole), language)
     currency = _CURRENCY_CODES.get((before or "").strip() or after)
-    if currency and len(fraction) <= 2 and len(whole) <= _MAX_DIGITS:
+    if currency:
+        if len(fraction) > 2 or len(whole) > _MAX_DIGITS:
+            raise ValueError(f"{number} is no amount of money")
         words = amount_words(Decimal(f"{whole}.{fraction or 0}"), currency, language)
         return (f"{_minus(language)} " if minus else "") + words + (f" {after}" if before and after else "")
     if fraction:
@@ -106,6 +108,8 @@ def _say(match: re.Match[str], base: str, language: str) -> str:
     if after == "%":
         words += f" {percent}"
     elif after:
+        if fraction:
+            raise ValueError(f"{number} has no ordinal")
         words = number_words(int(whole), language, "ordinal")
         if after.endswith(("ª", "re", "ère", "nde")):
             words = words[:-1] + "a" if words.endswith("o") else words.replace("premier", "première")
@@ -118,10 +122,9 @@ def _minus(language: str) -> str:
 
 def _parse(number: str, point: str) -> tuple[str, str]:
     """Digits before and after the decimal sign; of `1.234` where the comma is that sign, the point groups."""
-    grouped = re.fullmatch(r"[0-9]{1,3}(?:[ .',][0-9]{3})+(?:[.,][0-9]+)?", number)
-    decimal = "," if point else "."
-    if grouped and not (decimal in number and number.count(decimal) == 1 and len(number.split(decimal)[0]) <= 3):
-        whole, _, fraction = number.partition(decimal)
+    groups, decimal = ("[ .']", ",") if point else (",", r"\.")
+    if re.fullmatch(rf"[0-9]{{1,3}}(?:{groups}[0-9]{{3}})+(?:{decimal}[0-9]+)?", number):
+        whole, _, fraction = number.partition(decimal[-1])
         return re.sub("[^0-9]", "", whole), fraction
     whole, _, fraction = number.replace(",", ".").partition(".")
     return whole, fraction
