@@ -233,11 +233,20 @@ def test_runs_that_cannot_be(tmp_path):
         preprocess(LJSPEECH, tmp_path / "c", options(language="klingon"))
 
 
+# A clip takes at least 50 ms, here and in the workers, so that there is a middle to be killed in.
 SCRIPT = """
 import sys
+import time
 from pathlib import Path
+import wavetts.preprocess
 from wavetts.errors import run
-from wavetts.preprocess import PreprocessOptions, preprocess
+from wavetts.preprocess import PreprocessOptions, preprocess, write_audio
+
+def write_slowly(*arguments):
+    time.sleep(0.05)
+    write_audio(*arguments)
+
+wavetts.preprocess.write_audio = write_slowly
 
 def main(argv):
     preprocess(Path(argv[0]), Path(argv[1]), PreprocessOptions(16000, dev=2, test=2, jobs=int(argv[2])))
