@@ -15,7 +15,7 @@ from toy_voice import save_voice
 import wavetts
 from wavetts import cli, commands
 
-COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "evaluate"]
+COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "evaluate", "curves"]
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
 
@@ -151,6 +151,7 @@ def test_config_prints_every_field(run):
         (["preprocess", "f", "o", "--loudness", "high"], "argument --loudness: invalid level in dBFS or 'off' value"),
         (["preprocess", "f", "o", "--jobs", "0"], "--jobs must be at least 1"),
         (["evaluate", "m", "none.jsonl"], "none.jsonl: no such manifest"),
+        (["curves", "none"], "none: no such file"),
         (["evaluate", "m", "none.jsonl", "--synthesize", "-1"], "--synthesize -1: must not be negative"),
     ],
 )

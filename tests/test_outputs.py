@@ -140,7 +140,7 @@ def test_plots(voice, tmp_path, monkeypatch):
     )
     monkeypatch.setattr("wavetts.plots.save_figure", lambda figure, path: path.write_bytes(b""))
     speak(voice, tmp_path, [Text("a", "One. Two.", "list:1")], plots=True)
-    assert names(tmp_path) == ["a.png", "a.wav", "report.jsonl"]
+    assert names(tmp_path) == ["a.png", "a.spectrogram.png", "a.wav", "report.jsonl"]
     # Two sentences of 0.2 s, and their letters with full stop, begin and end.
     assert drawn == [((20, 12), 12, "a")]
 

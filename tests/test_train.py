@@ -336,6 +336,8 @@ def test_metrics_beyond_the_resumed_step_go(tmp_path: Path):
 def test_curves_of_runs(finished: Path, tmp_path: Path):
     save_figure(curve_figure([finished, finished / "metrics.jsonl"], "bits_per_sample"), tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    save_figure(curve_figure([finished], "loss", over="minutes"), tmp_path / "minutes.png")
+    assert (tmp_path / "minutes.png").stat().st_size > 1000
     with pytest.raises(UserError, match="no figure named 'bits'"):
         curve_figure([finished], "bits")
     with pytest.raises(UserError, match="no such file"):

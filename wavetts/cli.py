@@ -1,4 +1,4 @@
-"""The command line: `wavetts preprocess | train | config | synthesize | say | evaluate`.
+"""The command line: `wavetts preprocess | train | config | synthesize | say | evaluate | curves`.
 
 Nothing heavy is imported before a command runs, so that help is instant.
 """
@@ -97,6 +97,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_synthesize(command)
     _add_say(command)
     _add_evaluate(command)
+    _add_curves(command)
     return parser
 
 
@@ -223,7 +224,11 @@ def _add_synthesize(command: Callable) -> None:
         help="write all texts into one .wav or .flac; -: WAV to standard output (default speech.wav)",
     )
     sub.add_argument("--overwrite", action="store_true", help="speak again what is in --output-dir already")
-    sub.add_argument("--plots", action="store_true", help="with --output-dir: DIR/ID.png shows the attention")
+    sub.add_argument(
+        "--plots",
+        action="store_true",
+        help="with --output-dir: DIR/ID.png shows the attention, DIR/ID.spectrogram.png the sound",
+    )
     sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
     _add_settings(sub)
     _add_device(sub)
@@ -278,3 +283,18 @@ def _add_evaluate(command: Callable) -> None:
     sub.add_argument("--output", metavar="FILE", type=Path, help="write the figures as JSON")
     _add_settings(sub)
     _add_device(sub)
+
+
+def _add_curves(command: Callable) -> None:
+    sub = command(
+        "curves",
+        "draw the training curves of runs into one picture",
+        "wavetts curves runs/paper\nwavetts curves runs/gaussian runs/compact runs/flow --over minutes -o compared.png",
+        " Thin lines are training figures, points held-out ones.",
+    )
+    sub.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders, or their metrics.jsonl")
+    sub.add_argument("--key", default="bits_per_sample", help="figure of metrics.jsonl (default %(default)s)")
+    sub.add_argument("--over", choices=["step", "minutes"], default="step", help="against (default %(default)s)")
+    sub.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, default=Path("curves.png"), help="picture (default %(default)s)"
+    )

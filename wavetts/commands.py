@@ -201,3 +201,10 @@ def _settings(args: argparse.Namespace) -> SynthesisSettings:
     base = load_settings(args.settings) if getattr(args, "settings", None) else SynthesisSettings()
     given = {item.name: getattr(args, item.name) for item in dataclasses.fields(base)}
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
+
+
+def curves(args: argparse.Namespace) -> None:
+    """Draws training curves."""
+    from wavetts.plots import curve_figure, save_figure
+
+    save_figure(curve_figure(args.runs, args.key, args.over), args.output)

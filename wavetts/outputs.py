@@ -65,7 +65,7 @@ def speak_to_folder(
         settings: how.
         progress: called with the fraction of a text that was finished.
         overwrite: speak again what is there.
-        plots: write the attention as FOLDER/ID.png as well.
+        plots: write the attention as FOLDER/ID.png and the spectrogram as FOLDER/ID.spectrogram.png as well.
         rank: number of this process.
         world_size: how many processes share the texts.
 
@@ -92,7 +92,7 @@ def speak_to_folder(
             if result is not None:
                 write_audio(folder / f"{line['id']}.wav", result.audio, result.sample_rate)
                 if plots:
-                    _plot(folder / f"{line['id']}.png", line["id"], result, voice.tokenizer.symbols)
+                    _plot(folder, line["id"], result, voice.tokenizer.symbols)
             written.append(line)
     report |= {line["id"]: line for line in written}
     write_json_lines(path, [report[name] for name in sorted(report)])
@@ -143,8 +143,10 @@ def _append(path: Path, line: dict[str, Any]) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from None
 
 
-def _plot(path: Path, title: str, result: Result, symbols: Sequence[str]) -> None:
-    from wavetts.plots import alignment_figure, save_figure
+def _plot(folder: Path, name: str, result: Result, symbols: Sequence[str]) -> None:
+    from wavetts.plots import alignment_figure, save_figure, spectrogram_figure
 
     labels = [symbols[token] for take in result.takes for token in take.piece.tokens]
-    save_figure(alignment_figure(result.alignment, labels, title), path)
+    save_figure(alignment_figure(result.alignment, labels, name), folder / f"{name}.png")
+    figure = spectrogram_figure(result.audio, result.sample_rate, name)
+    save_figure(figure, folder / f"{name}.spectrogram.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,29 +66,38 @@ def spectrogram_figure(waveform: np.ndarray, rate: int, title: str = "") -> Figu
     return figure
 
 
-def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", title: str = "") -> Figure:
-    """One figure of training runs over steps: training figures as thin lines, held-out ones with points.
+def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", over: str = "step") -> Figure:
+    """One figure of training runs: training figures as thin lines, held-out ones with points.
 
     Args:
         paths: metrics.jsonl files, or run folders.
         key: the figure to draw, as the lines name it.
-        title: above it.
+        over: "step" or "minutes", the horizontal axis.
 
     Raises:
         UserError: a file is missing or damaged, or none holds the key.
     """
     figure = _new_figure(8, 5)
     axes = figure.add_subplot()
+    colors = (f"C{index}" for index in itertools.count())
+    looks = {"train": {"alpha": 0.4, "linewidth": 0.8}, "dev": {"markersize": 3}}
     for path in map(Path, paths):
         path = path / "metrics.jsonl" if path.is_dir() else path
         lines = [line for line in read_metrics(path) if key in line]
+        color = next(colors)
         for kind, style in (("train", "-"), ("dev", "o-")):
-            points = [(line["step"], line[key]) for line in lines if line["kind"] == kind]
+            points = [(line[over], line[key]) for line in lines if line["kind"] == kind]
             if points:
-                axes.plot(*zip(*points, strict=True), style, markersize=3, label=f"{path.parent.name} {kind}")
+                axes.plot(
+                    *zip(*points, strict=True), style, color=color, **looks[kind], label=f"{path.parent.name} {kind}"
+                )
     if not axes.lines:
         raise UserError(f"{', '.join(map(str, paths))}: no figure named {key!r} in the metrics")
-    axes.set(title=title, xlabel="step", ylabel=key)
+    axes.set(xlabel=over, ylabel=key)
+    # One wild batch must not flatten the rest.
+    values = np.concatenate([line.get_ydata() for line in axes.lines])
+    low, high = np.percentile(values, [0, 98])
+    axes.set_ylim(low - 0.05 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9)
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
