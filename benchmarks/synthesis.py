@@ -1,4 +1,4 @@
-"""Seconds to synthesise 5 s of speech, by model and thread count (the paper's table 4: Wave-Tacotron R = 3 takes 2.52 s on a CPU).
+"""Seconds to synthesise 5 s of speech, by model and thread count (the paper: 2.52 s on a CPU for R = 3).
 
 Weights are random: speed does not depend on them. Each figure is the median of several runs, after one to warm up.
 
@@ -26,7 +26,7 @@ CHARACTERS_PER_SECOND = 14  # of LJSpeech
 
 
 def randomised(config_name: str) -> WaveTacotron:
-    """A model whose weights are random everywhere: layers that start at zero would be no fair stand-in for trained ones."""
+    """A model whose weights are random everywhere: layers that start at zero may be faster than trained ones."""
     config = load_config(Path(__file__).parents[1] / "recipes" / "train" / f"{config_name}.yaml")
     torch.manual_seed(0)
     model = WaveTacotron(config, num_symbols=80).eval()
@@ -72,13 +72,12 @@ def main() -> None:
             row = {"model": name, "parameters": size, "threads": threads, "batch": batch_size}
             rows.append(row | {"median": median, "minimum": best, "real_time_factor": factor})
             print(
-                f"| {name} | {size / 1e6:.1f} M | {threads} | {batch_size} | {median:.2f} | {best:.2f} | {factor:.3f} |",
+                f"| {name} | {size / 1e6:.0f} M | {threads} | {batch_size} | {median:.2f} | {best:.2f} | {factor:.3f} |",
                 flush=True,
             )
     if args.output:
-        args.output.write_text(
-            json.dumps({"torch": torch.__version__, "rows": rows}, indent=2) + "\n", encoding="utf-8"
-        )
+        figures = {"torch": torch.__version__, "rows": rows}
+        args.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

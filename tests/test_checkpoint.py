@@ -39,6 +39,27 @@ def test_a_model_comes_back_whole(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_an_exported_model_is_half_the_size_and_the_same_to_rounding(tmp_path: Path):
+    config, tokenizer = toy_config(), Tokenizer.build(["abc"], "characters", "en-us")
+    model = WaveTacotron(config, len(tokenizer.symbols))
+    model.scale.fill_(23.456789)
+    checkpoint.save_model(tmp_path / "whole.safetensors", model.state_dict(), config, tokenizer, {"step": 3})
+    checkpoint.export_model(tmp_path / "whole.safetensors", tmp_path / "half.safetensors")
+    loaded = checkpoint.load_model(tmp_path / "half.safetensors")
+    assert loaded.info == {"step": 3}
+    assert loaded.model.scale == model.scale
+    for name, parameter in loaded.model.named_parameters():
+        assert parameter.dtype == torch.float32
+        torch.testing.assert_close(parameter, model.get_parameter(name), rtol=1e-3, atol=1e-4)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    with torch.no_grad():
+        model.decoder.stop.weight.fill_(1e6)
+    checkpoint.save_model(tmp_path / "whole.safetensors", model.state_dict(), config, tokenizer, {})
+    with pytest.raises(UserError, match=r"decoder\.stop\.weight does not fit"):
+        checkpoint.export_model(tmp_path / "whole.safetensors", tmp_path / "other.safetensors")
+
+
 def test_missing_models_are_named(tmp_path: Path):
     with pytest.raises(UserError, match="no such model"):
         checkpoint.load_model(tmp_path / "gone.safetensors")

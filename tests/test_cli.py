@@ -15,7 +15,7 @@ from toy_voice import save_voice
 import wavetts
 from wavetts import cli, commands
 
-COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "evaluate", "curves"]
+COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "evaluate", "curves", "export"]
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
 
@@ -152,6 +152,7 @@ def test_config_prints_every_field(run):
         (["preprocess", "f", "o", "--jobs", "0"], "--jobs must be at least 1"),
         (["evaluate", "m", "none.jsonl"], "none.jsonl: no such manifest"),
         (["curves", "none"], "none: no such file"),
+        (["export", "none", "voice.safetensors"], "none: no such model"),
         (["evaluate", "m", "none.jsonl", "--synthesize", "-1"], "--synthesize -1: must not be negative"),
     ],
 )

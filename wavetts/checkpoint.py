@@ -80,6 +80,27 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
     return LoadedModel(model.to(device).eval(), tokenizer, config, info)
 
 
+def export_model(path: Path, output: Path) -> None:
+    """Writes a model for passing on: the same file with its matrices in half precision, half the size.
+
+    Single numbers, such as the waveform's scale, stay as they are. `load_model` computes in float32 either way.
+
+    Args:
+        path: as for `load_model`.
+        output: the file to write.
+
+    Raises:
+        UserError: as `load_model` and `save_model` do, or a weight is beyond float16's range.
+    """
+    _, tensors, config, tokenizer, info = _read_model(path)
+    for name, tensor in tensors.items():
+        if tensor.dim() > 0 and tensor.is_floating_point():
+            tensors[name] = tensor.half()
+            if not tensors[name].isfinite().all():
+                raise UserError(f"{path}: {name} does not fit into half precision; share the file as it is")
+    save_model(output, tensors, config, tokenizer, info)
+
+
 def _read_model(path: Path) -> tuple[Path, dict[str, Tensor], Config, Tokenizer, dict[str, Any]]:
     """The path of the file itself, its tensors, and its metadata."""
     path = Path(path)

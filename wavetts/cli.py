@@ -1,4 +1,4 @@
-"""The command line: `wavetts preprocess | train | config | synthesize | say | evaluate | curves`.
+"""The command line: `wavetts preprocess | train | config | synthesize | say | evaluate | curves | export`.
 
 Nothing heavy is imported before a command runs, so that help is instant.
 """
@@ -98,6 +98,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_say(command)
     _add_evaluate(command)
     _add_curves(command)
+    _add_export(command)
     return parser
 
 
@@ -298,3 +299,14 @@ def _add_curves(command: Callable) -> None:
     sub.add_argument(
         "-o", "--output", metavar="FILE", type=Path, default=Path("curves.png"), help="picture (default %(default)s)"
     )
+
+
+def _add_export(command: Callable) -> None:
+    sub = command(
+        "export",
+        "write a model in half precision, to pass on",
+        "wavetts export runs/paper voice.safetensors\nwavetts export runs/paper/best.safetensors voice.safetensors",
+        " Every other command takes the file in place of a run folder.",
+    )
+    sub.add_argument("model", metavar="MODEL", type=Path, help="model file or run folder")
+    sub.add_argument("output", metavar="OUTPUT", type=Path, help="the .safetensors file to write")

@@ -208,3 +208,10 @@ def curves(args: argparse.Namespace) -> None:
     from wavetts.plots import curve_figure, save_figure
 
     save_figure(curve_figure(args.runs, args.key, args.over), args.output)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Writes a model in half precision."""
+    from wavetts.checkpoint import export_model
+
+    export_model(args.model, args.output)
