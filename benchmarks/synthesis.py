@@ -71,10 +71,8 @@ def main() -> None:
             factor = median / (args.seconds * batch_size)
             row = {"model": name, "parameters": size, "threads": threads, "batch": batch_size}
             rows.append(row | {"median": median, "minimum": best, "real_time_factor": factor})
-            print(
-                f"| {name} | {size / 1e6:.0f} M | {threads} | {batch_size} | {median:.2f} | {best:.2f} | {factor:.3f} |",
-                flush=True,
-            )
+            cells = [name, f"{size / 1e6:.1f} M", threads, batch_size, f"{median:.2f}", f"{best:.2f}", f"{factor:.3f}"]
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
     if args.output:
         figures = {"torch": torch.__version__, "rows": rows}
         args.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
