@@ -96,16 +96,15 @@ def test_text_that_cannot_be_spoken_does_not_stop_the_others(voice, tmp_path):
 
 
 def test_full_disk_leaves_no_partial_file(voice, tmp_path, monkeypatch):
-    write_bytes = Path.write_bytes
+    fsync = os.fsync
 
-    def fill(path: Path, data: bytes) -> int:
-        if ".wav" in path.name:
-            write_bytes(path, data[:20])
+    def fill(descriptor: int) -> None:
+        if ".wav" in os.readlink(f"/proc/self/fd/{descriptor}"):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write_bytes(path, data)
+        fsync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", fill)
+        patch.setattr(os, "fsync", fill)
         with pytest.raises(UserError, match=r"cannot write .*\.wav: No space left on device"):
             speak(voice, tmp_path)
     assert names(tmp_path) == ["report.jsonl"]
