@@ -262,6 +262,8 @@ class Voice:
                 alignment[None], torch.tensor([len(piece.tokens)]), torch.tensor([len(alignment)])
             )
             last = min(END_TOKENS, len(piece.tokens) - 1)
+            # Relative to each frame's own sum: a mixture's mass may lie beyond the text's end.
+            at_end = (alignment[:, -last:].sum(1) / alignment.sum(1).clamp_min(0.1)).max()
             takes.append(
                 Take(
                     piece,
@@ -269,7 +271,7 @@ class Voice:
                     alignment=alignment.numpy(),
                     stopped=stopped,
                     # A model that diverged gave no numbers: try again.
-                    reached_end=bool(waveform.isfinite().all() and alignment[:, -last:].sum(1).max() >= END_WEIGHT),
+                    reached_end=bool(waveform.isfinite().all() and at_end >= END_WEIGHT),
                     coverage=float(scores["coverage"]),
                     seed=seed,
                     tries=attempt + 1,
