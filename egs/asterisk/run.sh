@@ -27,13 +27,14 @@ data=${data:-$here/data/$language}
 exp=${exp:-$here/exp/$language}
 case $language in en) code=en-us ;; es) code=es-419 ;; fr) code=fr-fr ;; *) code=$language ;; esac
 config=$root/recipes/train/compact_16k.yaml
-common=(text.language="$code" train.eval_every=200 train.save_every=200 train.sample_every=1000)
+common=(text.language="$code" train.eval_every=200 train.save_every=200 train.sample_every=1000
+  train.batch_seconds=24 encoder.dropout=0.2)
 
 if at_stage 0 "unpack the prompts"; then
   python "$root/recipes/preprocess/asterisk.py" "$data/corpus" --language "$language" ${packages:+--packages "$packages"}
 fi
 if at_stage 1 "preprocess"; then
-  wavetts preprocess "$data/corpus" "$data/16k" --sample-rate 16000 --language "$code" --dev 25 --test 25 --jobs 2
+  wavetts preprocess "$data/corpus" "$data/16k" --sample-rate 16000 --language "$code" --dev 20 --test 20 --jobs 2
 fi
 if at_stage 2 "train for $minutes minutes"; then
   train "$config" "$data/16k" "$exp/compact" "${common[@]}" train.max_minutes="$minutes"
@@ -42,13 +43,17 @@ if at_stage 3 "synthesise"; then
   wavetts synthesize "$exp/compact" --input "$data/16k/test.jsonl" --output-dir "$exp/compact/test" --plots
 fi
 if at_stage 4 "score"; then
-  wavetts evaluate "$exp/compact" "$data/16k/test.jsonl" --synthesize 25 --output "$exp/compact/test.json"
+  wavetts evaluate "$exp/compact" "$data/16k/test.jsonl" --synthesize 20 --output "$exp/compact/test.json"
 fi
 if at_stage 5 "compare densities, $compare_minutes minutes each"; then
   for kind in gaussian compact flow; do
     fields=(density.kind=$kind train.max_minutes="$compare_minutes")
     [[ $kind != flow ]] || fields+=(density.num_stages=5 density.num_steps=4 density.hidden_dim=64)
-    train "$config" "$data/16k" "$exp/compare/$kind" "${common[@]}" "${fields[@]}"
+    # Side by side, a thread each: all three get the same share of the machine.
+    train "$config" "$data/16k" "$exp/compare/$kind" "${common[@]}" "${fields[@]}" --threads 1 &
+  done
+  wait
+  for kind in gaussian compact flow; do
     wavetts evaluate "$exp/compare/$kind" "$data/16k/test.jsonl" --output "$exp/compare/$kind/test.json"
   done
 fi
