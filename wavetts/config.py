@@ -140,6 +140,9 @@ class CompactFlowConfig:
     num_layers: int = opt(1, "residual layers in each coupling network")
     affine_bound: float = opt(6.0, "bound of the conditional affine layer's log-scale")
     scale_bound: float = opt(2.0, "bound of a coupling's log-scale")
+    precision: Literal["float32", "bf16"] = opt(
+        "float32", "of the coupling networks' products in training; evaluation and synthesis are float32"
+    )
 
 
 @dataclass

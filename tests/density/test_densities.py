@@ -240,6 +240,29 @@ def test_compact_flow_inverts_in_float32():
         assert (density.inverse(density(x, cond)[0], cond) - x).abs().max() < 1e-4
 
 
+def test_bf16_networks_round_in_training_alone():
+    exact = make("compact")
+    rounded = copy.deepcopy(exact)
+    for coupling in rounded.couplings:
+        coupling.bf16 = True
+    frames, cond = torch.randn(6, K), torch.randn(6, C)
+    expected = exact.log_prob(frames, cond)
+    assert torch.equal(rounded.eval().log_prob(frames, cond), expected)
+    in_training = rounded.train().log_prob(frames, cond)
+    assert in_training.dtype == torch.float32
+    assert not torch.equal(in_training, expected)
+    torch.testing.assert_close(in_training, expected, rtol=0.05, atol=0.5)
+    # Still a flow: what it maps to noise comes back.
+    noise, _ = rounded(frames, cond)
+    torch.testing.assert_close(rounded.inverse(noise, cond), frames, rtol=1e-3, atol=1e-3)
+
+
+def test_config_asks_for_bf16():
+    config = Config()
+    config.audio.frame_length, config.density = K, CompactFlowConfig(precision="bf16")
+    assert all(coupling.bf16 for coupling in build_density(config, C).couplings)
+
+
 def test_compact_permutations_are_the_same_in_every_model():
     first, second = make("compact"), make("compact")
     torch.manual_seed(5)

@@ -30,7 +30,8 @@ class CompactFlow(NormalizingFlow):
         # The couplings' first biases, all of them in one product.
         self.cond_linear = nn.Linear(cond_dim, config.num_couplings * hidden_dim)
         self.couplings = nn.ModuleList(
-            MLPCoupling(half, hidden_dim, config.num_layers, config.scale_bound) for _ in range(config.num_couplings)
+            MLPCoupling(half, hidden_dim, config.num_layers, config.scale_bound, config.precision == "bf16")
+            for _ in range(config.num_couplings)
         )
         # The first order parts even from odd; the others are random, but the same in every model.
         generator = torch.Generator().manual_seed(0)
@@ -38,11 +39,16 @@ class CompactFlow(NormalizingFlow):
         orders += [torch.randperm(frame_length, generator=generator) for _ in range(config.num_couplings // 2 - 1)]
         self.permutations = nn.ModuleList(Permutation(order) for order in orders)
 
+    def _cond_biases(self, cond: Tensor) -> tuple[Tensor, ...]:
+        """cond (N, C) as each coupling's first bias (N, hidden_dim), in the precision of the couplings' networks."""
+        with self.couplings[0].network_precision(cond):
+            return self.cond_linear(cond).chunk(len(self.couplings), -1)
+
     def forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
         """See `NormalizingFlow.forward`."""
         x, _ = self.dct(frames)
         x, log_det = self.affine(x, cond)
-        biases = self.cond_linear(cond).chunk(len(self.couplings), -1)
+        biases = self._cond_biases(cond)
         for i, permutation in enumerate(self.permutations):
             x, _ = permutation(x)
             first, second = x.chunk(2, -1)
@@ -54,8 +60,7 @@ class CompactFlow(NormalizingFlow):
 
     def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
         """See `NormalizingFlow.inverse`."""
-        x = noise
-        biases = self.cond_linear(cond).chunk(len(self.couplings), -1)
+        x, biases = noise, self._cond_biases(cond)
         for i, permutation in reversed(list(enumerate(self.permutations))):
             first, second = x.chunk(2, -1)
             first = self.couplings[2 * i + 1].inverse(second, first, biases[2 * i + 1])
