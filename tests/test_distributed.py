@@ -14,6 +14,7 @@ import toy
 from toy import metrics, toy_config, write_corpus
 
 from wavetts import checkpoint
+from wavetts.config_file import dump_config
 
 pytestmark = pytest.mark.slow
 
@@ -81,3 +82,14 @@ def test_a_signal_to_one_process_ends_both_after_the_same_step(data: Path, tmp_p
     errors = finish(processes)
     assert [process.returncode for process in processes] == [143, 143], errors
     assert "stopped by SIGTERM after step" in errors[0]
+
+
+def test_torchrun_starts_the_command_line(data: Path, tmp_path: Path):
+    config = tmp_path / "config.yaml"
+    config.write_text(dump_config(toy_config(max_steps=2, num_samples=0)))
+    words = ["--nproc-per-node", "2", "-m", "--", "wavetts", "train", config, "--data", data, "--run", tmp_path / "run"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(toy.__file__).parents[1])}
+    command = [sys.executable, "-m", "torch.distributed.run", *map(str, words)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "run" / "model.safetensors").is_file()

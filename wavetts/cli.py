@@ -164,7 +164,7 @@ def _add_train(command: Callable) -> None:
         "wavetts train recipes/train/ljspeech_paper_phonemes.yaml --data data/ljspeech --run runs/paper\n"
         "wavetts train recipes/train/toy.yaml train.max_steps=100 --data data/toy --run runs/toy\n"
         "wavetts train recipes/train/toy.yaml --data data/toy --run runs/toy --resume\n"
-        "torchrun --nproc-per-node 4 -m wavetts train recipes/train/ljspeech_paper_phonemes.yaml --data D --run R",
+        "torchrun --nproc-per-node 4 -m -- wavetts train recipes/train/ljspeech_paper_phonemes.yaml --data D --run R",
     )
     sub.add_argument("config", metavar="CONFIG", type=Path, help="YAML file; complete ones are in recipes/train/")
     sub.add_argument(
@@ -206,7 +206,7 @@ def _add_synthesize(command: Callable) -> None:
         "wavetts synthesize runs/paper/best.safetensors --input data/ljspeech/test.jsonl --output-dir out --plots\n"
         "wavetts synthesize runs/paper --input texts.csv --output-dir out --settings recipes/synthesize/default.yaml\n"
         "cat chapter.txt | wavetts synthesize runs/paper - -o - | aplay\n"
-        "torchrun --nproc-per-node 2 -m wavetts synthesize runs/paper --input texts.txt --output-dir out",
+        "torchrun --nproc-per-node 2 -m -- wavetts synthesize runs/paper --input texts.txt --output-dir out",
         " Long texts are split into sentences. A sentence that did not reach its end is tried again.",
     )
     sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a bundled voice")

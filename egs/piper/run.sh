@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# A synthetic speaker of any size: a Piper voice reads LJSpeech's sentences, a compact model learns to speak like it on CPU cores.
+# The bundled voice `joe` is made so.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+usage="Usage: egs/piper/run.sh [options] [-- section.field=value ...]
+
+  stage 0  draw short texts, have everything read by the voice (pip install '.[recipes]')
+  stage 1  preprocess at 16 kHz, 100 clips held out for dev and 200 for test
+  stage 2  train recipes/train/compact_16k.yaml, one process a core; run it again to go on
+  stage 3  synthesise the held-out sentences, with plots
+  stage 4  score: likelihood, and what a recogniser hears (pip install '.[evaluate]')
+
+  --stage N, --stop-stage N  first and last stage (default: 0 and 4)
+  --texts FILE     any list of texts (default: LJSpeech's, where egs/ljspeech/run.sh --stop-stage 0 puts them)
+  --hours N        speech to make (default: 10)
+  --minutes N      wall time of stage 2 (default: 600)
+  --jobs N         processes (default: one a core)
+  --data DIR       corpus and training data (default: egs/piper/data)
+  --exp DIR        model, speech, scores (default: egs/piper/exp)
+  After --: fields of the training config, e.g. density.precision=bf16 on CPUs that multiply it fast (wavetts config lists them)."
+. "$here/../options.sh"
+texts=$root/egs/ljspeech/data/LJSpeech-1.1/metadata.csv
+data=$here/data exp=$here/exp hours=10 minutes=600 jobs=$(getconf _NPROCESSORS_ONLN)
+parse_options "texts hours minutes jobs data exp" "$@"
+preprocess=$root/recipes/preprocess
+
+if at_stage 0 "have the texts read"; then
+  mkdir -p "$data"
+  python "$preprocess/short_texts.py" "$texts" "$data/short.txt"
+  cat "$preprocess/everyday.txt" >>"$data/short.txt"
+  # Little variety in sound and durations: what is the same everywhere is learnt first.
+  python "$preprocess/piper.py" "$texts" "$data/corpus" --extra "$data/short.txt" --hours "$hours" --jobs "$jobs" \
+    --min-seconds 0.3 --max-seconds 8 --noise-scale 0.4 --noise-w 0.3
+fi
+if at_stage 1 "preprocess"; then
+  wavetts preprocess "$data/corpus" "$data/16k" --sample-rate 16000 --dev 100 --test 200 --max-seconds 9 --jobs "$jobs"
+fi
+if at_stage 2 "train for $minutes minutes"; then
+  # Small products on several threads spend their time waiting for each other: one thread for each process.
+  export OMP_NUM_THREADS=1
+  ((jobs == 1)) || launcher="python -m torch.distributed.run --nproc-per-node $jobs -m -- wavetts"
+  train "$root/recipes/train/compact_16k.yaml" "$data/16k" "$exp" train.batch_seconds=64 train.learning_rate=0.002 \
+    train.max_minutes="$minutes"
+fi
+if at_stage 3 "synthesise"; then
+  wavetts synthesize "$exp" --input "$data/16k/test.jsonl" --output-dir "$exp/test" --plots
+fi
+if at_stage 4 "score"; then
+  wavetts evaluate "$exp" "$data/16k/test.jsonl" --synthesize 200 --output "$exp/test.json"
+fi
