@@ -149,9 +149,9 @@ def test_unknown_symbols_of_held_out_data_are_skipped_with_one_warning(folder: P
     ("line", "message"),
     [
         ("{broken", r"train\.jsonl:2: not JSON"),
-        ("[1]", r"train\.jsonl:2: not a JSON object"),
+        ("[1]", r"train\.jsonl:2: expected a JSON object"),
         ('{"id": "x"}', r"train\.jsonl:2: audio is missing"),
-        ("same", r"train\.jsonl:2: id 'train-000' is on line 1"),
+        ("same", r"train\.jsonl:2: id 'train-000' is on an earlier line"),
         ("gone", r"train\.jsonl:2: .*gone\.flac: no such file"),
     ],
 )

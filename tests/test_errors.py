@@ -11,7 +11,13 @@ def test_flags_may_be_spelled_with_underscores():
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "text"), [(UserError("x: bad"), 2, "error: x: bad\n"), (KeyboardInterrupt(), 130, "")]
+    ("error", "code", "text"),
+    [
+        (UserError("x: bad"), 2, "error: x: bad\n"),
+        (PermissionError(13, "Permission denied", "corpus/x.wav"), 2, "error: corpus/x.wav: Permission denied\n"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
 )
 def test_a_script_ends_with_a_line_and_a_code(monkeypatch, capsys, error, code, text):
     monkeypatch.setattr("sys.argv", ["script", "--a_b"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -70,11 +72,11 @@ def test_json_lines(tmp_path):
         ("a|one\nb two\n", r"metadata\.csv:2: expected 'id\|text'.*found 1 column\(s\) in 'b two'"),
         ("a|b|c|d\n", r"metadata\.csv:1: .*found 4 column"),
         ("a|one\nb|two\nA|three\n", r"metadata\.csv:3: id 'A' is taken by .*metadata\.csv:1"),
-        ("../a|one\n", r"metadata\.csv:1: id '\.\./a' cannot be a file name"),
-        ("a\\b|one\n", "cannot be a file name"),
-        ("..|one\n", "cannot be a file name"),
-        ("|one\n", "cannot be a file name"),
-        ("a\tb|one\n", "cannot be a file name"),
+        ("../a|one\n", r"metadata\.csv:1: id '\.\./a' cannot name a file"),
+        ("a\\b|one\n", "cannot name a file"),
+        (".a|one\n", "cannot name a file"),
+        ("|one\n", "cannot name a file"),
+        ("a\tb|one\n", "cannot name a file"),
         ("x" * 201 + "|one\n", r"metadata\.csv:1: id 'x{60}\.\.\.' is longer than 200 bytes"),
         ("\n \n", r"metadata\.csv: it has no lines"),
     ],
@@ -103,7 +105,7 @@ def test_nothing_to_read(tmp_path):
     with pytest.raises(UserError, match=r"no metadata\.csv or metadata\.jsonl there"):
         read_corpus(tmp_path)
     (tmp_path / "metadata.csv").write_bytes("ä|ö".encode("latin-1"))
-    with pytest.raises(UserError, match=r"metadata\.csv: not UTF-8 \(byte 0\)"):
+    with pytest.raises(UserError, match=r"metadata\.csv:1: not UTF-8 \(byte 0xe4\)"):
         read_corpus(tmp_path)
 
 
@@ -116,3 +118,25 @@ def test_a_journal_forgets_only_a_torn_line(tmp_path):
         append({"n": "ü"})
     path.write_bytes(path.read_bytes() + b'{"n": \xc3')
     assert read_journal(path) == [{"n": 1}, {"n": "ü"}]
+
+
+class FullDisk(io.BytesIO):
+    def write(self, data: bytes) -> int:
+        return super().write(data[:3])
+
+
+def test_a_line_that_the_disk_took_in_part_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "open", lambda path, mode, buffering: FullDisk())
+    with (
+        append_journal(tmp_path / "journal.jsonl") as append,
+        pytest.raises(UserError, match=r"cannot write .*journal\.jsonl: No space left on device"),
+    ):
+        append({"n": 1})
+
+
+def test_a_journal_that_is_none(tmp_path):
+    (tmp_path / "a").write_text('{"n": 1}\nnothing\n{"n": 2}\n')
+    with pytest.raises(UserError, match="a:2: not JSON"):
+        read_journal(tmp_path / "a")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        read_journal(tmp_path)

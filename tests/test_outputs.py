@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,27 +96,29 @@ def test_text_that_cannot_be_spoken_does_not_stop_the_others(voice, tmp_path):
     assert "nothing to speak" in read_report(tmp_path / "report.jsonl")[0]["error"]
 
 
-def test_full_disk_leaves_no_partial_file(voice, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", [".wav", ".spectrogram.png"])
+def test_full_disk_leaves_no_partial_file_and_no_audio_without_its_plots(voice, tmp_path, monkeypatch, name):
     fsync = os.fsync
 
     def fill(descriptor: int) -> None:
-        if ".wav" in os.readlink(f"/proc/self/fd/{descriptor}"):
+        if name in os.readlink(f"/proc/self/fd/{descriptor}"):
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(descriptor)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fill)
-        with pytest.raises(UserError, match=r"cannot write .*\.wav: No space left on device"):
-            speak(voice, tmp_path)
-    assert names(tmp_path) == ["report.jsonl"]
-    assert len(speak(voice, tmp_path)) == 5
+        with pytest.raises(UserError, match=rf"cannot write .*{re.escape(name)}: No space left on device"):
+            speak(voice, tmp_path, TEXTS[:2], plots=True)
+    assert not [path for path in names(tmp_path) if path.endswith((".wav", ".tmp"))]
+    assert len(speak(voice, tmp_path, TEXTS[:2], plots=True)) == 2
+    assert len(names(tmp_path)) == 2 * 3 + 1
 
 
 def test_unwritable_report(voice, tmp_path, monkeypatch):
     opened = Path.open
 
     def fail(path: Path, mode: str = "r", *args, **kwargs):
-        if mode == "a":
+        if mode == "ab":
             raise OSError(errno.ENOSPC, "No space left on device")
         return opened(path, mode, *args, **kwargs)
 

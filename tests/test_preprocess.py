@@ -231,6 +231,9 @@ def test_runs_that_cannot_be(tmp_path):
         preprocess(corpus, corpus, options())
     with pytest.raises(UserError, match="klingon"):
         preprocess(LJSPEECH, tmp_path / "c", options(language="klingon"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot make the folder .*file/audio: Not a directory; choose another"):
+        preprocess(LJSPEECH, tmp_path / "file", options())
 
 
 # A clip takes at least 50 ms, here and in the workers, so that there is a middle to be killed in.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -263,6 +264,25 @@ def test_a_start_that_failed_leaves_the_folder_usable(data: Path, tmp_path: Path
     assert not metrics(tmp_path, "bad_batch") and len(metrics(tmp_path, "train")) == 2
 
 
+def test_a_disk_that_is_full_for_tensorboard_is_one_line(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+):
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def fail(self, record: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        # In TensorBoard's own thread, as on a disk that is full.
+        patch.setattr(RecordWriter, "write", fail)
+        with pytest.raises(UserError, match=r"cannot write to .*run: No space left on device; mend that and resume"):
+            run(data, tmp_path / "run", max_steps=4, save_every=1)
+    assert "Traceback" not in capfd.readouterr().err
+    resume = bool(checkpoint.list_states(tmp_path / "run"))
+    run(data, tmp_path / "run", resume=resume, max_steps=4, save_every=1)
+    assert [line["step"] for line in metrics(tmp_path / "run", "train")] == [2, 4]
+
+
 def test_no_held_out_data_is_a_warning(tmp_path: Path):
     folder = write_corpus(tmp_path / "data", dev=0)
     with pytest.warns(UserWarning, match="nothing is evaluated or sampled"):
@@ -340,5 +360,11 @@ def test_curves_of_runs(finished: Path, tmp_path: Path):
     assert (tmp_path / "minutes.png").stat().st_size > 1000
     with pytest.raises(UserError, match="no figure named 'bits'"):
         curve_figure([finished], "bits")
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be read: No such file"):
         curve_figure([tmp_path], "loss")
+    with pytest.raises(UserError, match=r"x\.tune: pictures are written as \..*\.png"):
+        save_figure(curve_figure([finished], "loss"), tmp_path / "x.tune")
+    for content, message in ((b"\xff\n", ":1: not JSON"), (b'{"step": 1}\n', ":1: no figures of a step")):
+        (tmp_path / "other.jsonl").write_bytes(content)
+        with pytest.raises(UserError, match=f"other.jsonl{message}"):
+            curve_figure([tmp_path / "other.jsonl"], "loss")

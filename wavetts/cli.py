@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import wavetts
 from wavetts import commands
-from wavetts.errors import UserError, dashed
+from wavetts.errors import UserError, dashed, one_line
 from wavetts.inputs import SynthesisSettings
 
 
@@ -39,16 +39,16 @@ def main(argv: list[str] | None = None) -> None:
             warnings.showwarning = _print_warning
             _run(dashed(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
-    except UserError as error:
-        print(f"wavetts: error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("wavetts: interrupted", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone, as in `wavetts config | head`; the interpreter would complain at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (UserError, OSError) as error:
+        print(f"wavetts: error: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("wavetts: interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def _run(argv: list[str]) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from wavetts.config import CompactFlowConfig, Config, ConvLSTMConfig, FlowConfig
 from wavetts.errors import UserError
+from wavetts.files import read_utf8
 
 # Fields with a range of their own; `_check_range` says what holds of all others.
 _FRACTIONS = {"preemphasis", "dropout", "ema_decay", "betas"}
@@ -56,8 +57,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
                 pass
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    name = f"list of {args[0].__name__}" if origin is list else hint.__name__
-    raise UserError(f"{where}: {value!r} is not a {name}")
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    name = f"a list of {args[0].__name__}" if origin is list else names[hint]
+    raise UserError(f"{where}: {value!r} is not {name}")
 
 
 def _build_section(name: str, values: Any, source: str) -> Any:
@@ -79,7 +81,7 @@ def _build_section(name: str, values: Any, source: str) -> Any:
 
 
 def _did_you_mean(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
 
 
@@ -170,12 +172,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         UserError: the file is missing or not YAML, or a field is unknown or wrong.
     """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such config; complete ones are in recipes/train/")
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such config; complete ones are in recipes/train/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        values = yaml.safe_load(read_utf8(path))
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     config = from_dict({} if values is None else values, str(path))

@@ -18,6 +18,7 @@ import torch
 from wavetts.audio import read_audio
 from wavetts.config import Config
 from wavetts.errors import UserError
+from wavetts.manifest import read_json_lines
 from wavetts.objective import Batch
 from wavetts.text.tokenizer import Tokenizer
 
@@ -119,30 +120,15 @@ def load_manifest(path: Path) -> list[Utterance]:
         raise UserError(
             f"{path}: no such manifest; make the data folder with `wavetts preprocess CORPUS {path.parent}`"
         )
-    utterances: list[Utterance] = []
-    lines: dict[str, int] = {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `wavetts preprocess` again") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        utterance = _parse_line(line, f"{path}:{number}", path.parent)
-        if utterance.id in lines:
-            raise UserError(f"{path}:{number}: id {utterance.id!r} is on line {lines[utterance.id]} already")
-        lines[utterance.id] = number
-        utterances.append(utterance)
-    return utterances
+    utterances: dict[str, Utterance] = {}
+    for where, entry in read_json_lines(path):
+        utterance = _parse_entry(entry, where, path.parent)
+        if utterances.setdefault(utterance.id, utterance) is not utterance:
+            raise UserError(f"{where}: id {utterance.id!r} is on an earlier line already")
+    return list(utterances.values())
 
 
-def _parse_line(line: str, where: str, folder: Path) -> Utterance:
-    try:
-        entry = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where}: not JSON ({error}); run `wavetts preprocess` again") from None
-    if not isinstance(entry, dict):
-        raise UserError(f"{where}: not a JSON object; run `wavetts preprocess` again")
+def _parse_entry(entry: dict[str, Any], where: str, folder: Path) -> Utterance:
     fields = {"id": str, "audio": str, "samples": int, "text": str, "spoken": str, "phonemes": str}
     for name, kind in fields.items():
         if not isinstance(entry.get(name), kind):

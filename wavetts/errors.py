@@ -15,18 +15,25 @@ class UserError(Exception):
 
 
 def run(main: Callable[[list[str]], None]) -> None:
-    """Run a script's `main(argv)`: a `UserError` becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+    """Run a script's `main(argv)`: mistakes become one line on stderr and exit code 2, Ctrl-C exit code 130.
 
     Options may be spelled `--flag-name` or `--flag_name`: `main` sees the former.
     """
     try:
         main(dashed(sys.argv[1:]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+
+
+def one_line(error: UserError | OSError) -> str:
+    """The message for the user; of an `OSError` (a disk that failed, a folder without access) its file and reason."""
+    if isinstance(error, UserError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def dashed(argv: list[str]) -> list[str]:

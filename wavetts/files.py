@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Reading text files, and writing files so that a reader never meets half of one."""
 
 from __future__ import annotations
 
@@ -34,6 +34,50 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         # After a successful rename there is nothing to remove; after any failure the half-written file goes.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def read_utf8(path: Path) -> str:
+    """The contents of a UTF-8 file.
+
+    Raises:
+        UserError: it cannot be read or is not UTF-8; the message names the line.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return decode_utf8(data, str(path))
+
+
+def decode_utf8(data: bytes, source: str) -> str:
+    """UTF-8 to text, without a byte order mark.
+
+    Args:
+        data: the bytes.
+        source: where they are from, for the message.
+
+    Raises:
+        UserError: it is not UTF-8; the message names the line.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{source}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        UserError: a file is in the way, or the folder may not be made there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}; choose another") from error
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from wavetts.config import opt
 from wavetts.errors import UserError
-from wavetts.manifest import MAX_ID_BYTES, read_json_lines
+from wavetts.files import decode_utf8, read_utf8
+from wavetts.manifest import check_id, numbered_lines, read_json_lines
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,11 @@ def _read_entries(path: str, source: str) -> Iterator[tuple[str, str, str]]:
             yield item["id"], item["text"], where
         return
     stem = "text" if path == "-" else Path(path).stem
-    content = decode(sys.stdin.buffer.read(), source) if path == "-" else read_utf8(Path(path))
-    # Not splitlines(): it also splits at U+2028 and form feeds, and the numbers would not be an editor's.
-    for number, line in enumerate(content.split("\n"), start=1):
+    content = decode_utf8(sys.stdin.buffer.read(), source) if path == "-" else read_utf8(Path(path))
+    for number, line in numbered_lines(content):
         where = f"{source}:{number}"
-        if not line.strip():
-            continue
         if suffix == ".csv":
-            fields = line.strip("\r").split("|")
+            fields = line.split("|")
             if len(fields) not in (2, 3):
                 raise UserError(f"{where}: expected 'id|text' or 'id|text|normalised', got {len(fields)} columns")
             yield fields[0].strip(), fields[-1].strip() or fields[1].strip(), where
@@ -137,47 +135,7 @@ def read_stdin() -> Text:
     Raises:
         UserError: it is not UTF-8 or there is nothing to speak.
     """
-    text = decode(sys.stdin.buffer.read(), "standard input")
+    text = decode_utf8(sys.stdin.buffer.read(), "standard input")
     if not text.strip():
         raise UserError("standard input: no text in it")
     return Text("speech", text, "standard input")
-
-
-def read_utf8(path: Path) -> str:
-    """The contents of a UTF-8 file.
-
-    Raises:
-        UserError: it cannot be read or is not UTF-8; the message names the line.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    return decode(data, str(path))
-
-
-def decode(data: bytes, source: str) -> str:
-    """UTF-8 to text, without a byte order mark.
-
-    Raises:
-        UserError: it is not UTF-8; the message names the line.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{source}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
-
-
-def check_id(name: str, where: str) -> None:
-    """An id is a plain file name.
-
-    Raises:
-        UserError: it is empty, hidden or too long, or has path separators or control characters.
-    """
-    if len(name.encode()) > MAX_ID_BYTES:
-        raise UserError(f"{where}: id '{name[:60]}...' is longer than {MAX_ID_BYTES} bytes")
-    if not name or name.startswith(".") or any(c in "/\\:" or not c.isprintable() for c in name):
-        raise UserError(f"{where}: id {name!r} cannot name a file; ids have no '/', '\\', ':' and no leading dot")

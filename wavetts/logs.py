@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,12 +37,16 @@ class RunLog:
     def __init__(self, run_dir: Path, step: int, max_steps: int | None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        path = Path(run_dir) / "metrics.jsonl"
+        self.run_dir = Path(run_dir)
+        path = self.run_dir / "metrics.jsonl"
         kept = [line for line in read_metrics(path) if line["step"] <= step] if step and path.is_file() else []
         write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
-        self.file = path.open("a", encoding="utf-8")
-        # A purge step hides what an earlier process logged beyond it, at the very step too.
-        self.board = SummaryWriter(str(Path(run_dir) / "tensorboard"), purge_step=step + 1)
+        self._excepthook = threading.excepthook
+        threading.excepthook = self._thread_failed
+        with self._writing():
+            self.file = path.open("a", encoding="utf-8")
+            # A purge step hides what an earlier process logged beyond it, at the very step too.
+            self.board = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=step + 1)
         self.shown: dict[str, str] = {}
         self.bar = tqdm(
             total=max_steps,
@@ -66,14 +71,12 @@ class RunLog:
             UserError: the disk is full or the like.
         """
         line = {"kind": kind, "step": step, "time": round(time.time(), 3), "minutes": round(minutes, 4), **values}
-        try:
+        with self._writing():
             self.file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self.file.flush()
-        except OSError as error:
-            raise UserError(f"cannot write {self.file.name}: {error.strerror}; mend that and resume") from None
-        for name, value in values.items():
-            if isinstance(value, (int, float)):
-                self.board.add_scalar(f"{kind}/{name}", value, step)
+            for name, value in values.items():
+                if isinstance(value, (int, float)):
+                    self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def show(self, **values: str) -> None:
         """Shows figures beside the bar, until others of the same name."""
@@ -85,19 +88,38 @@ class RunLog:
         self.bar.write(message, file=sys.stderr)
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
-        """Draws a figure into TensorBoard."""
+        """Draws a figure into TensorBoard; errors as of `figures`."""
         figure.canvas.draw()
-        self.board.add_image(tag, np.asarray(figure.canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
+        with self._writing():
+            self.board.add_image(tag, np.asarray(figure.canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
 
     def audio(self, tag: str, waveform: np.ndarray, rate: int, step: int) -> None:
-        """Puts a waveform (S,) into TensorBoard."""
-        self.board.add_audio(tag, np.clip(waveform, -1.0, 1.0)[None], step, sample_rate=rate)
+        """Puts a waveform (S,) into TensorBoard; errors as of `figures`."""
+        with self._writing():
+            self.board.add_audio(tag, np.clip(waveform, -1.0, 1.0)[None], step, sample_rate=rate)
 
     def close(self) -> None:
-        """Writes out everything."""
+        """Writes out everything; errors as of `figures`."""
         self.bar.close()
-        self.board.close()
-        self.file.close()
+        try:
+            with self._writing():
+                self.file.close()
+                self.board.close()
+        finally:
+            threading.excepthook = self._excepthook
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """TensorBoard writes in a thread of its own: a full disk is told by whichever call comes after it."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"cannot write to {self.run_dir}: {error.strerror}; mend that and resume") from None
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        """Keeps a traceback off the terminal that says what `_writing` tells in a line."""
+        if not issubclass(failure.exc_type, OSError):
+            self._excepthook(failure)
 
 
 class Stopwatch:

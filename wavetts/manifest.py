@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from wavetts.errors import UserError
-from wavetts.files import write_atomic
+from wavetts.files import read_utf8, write_atomic
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 # With ".flac" and the temporary name's additions this stays below the 255 bytes that file systems allow.
@@ -57,7 +59,7 @@ def read_corpus(source: Path) -> list[Utterance]:
     utterances = list(_read_json(path) if path.suffix == ".jsonl" else _read_columns(path))
     first: dict[str, str] = {}
     for utterance in utterances:
-        _check_id(utterance)
+        check_id(utterance.id, utterance.where)
         # Compared without case: on some systems ID.flac and id.flac are one file.
         if first.setdefault(utterance.id.lower(), utterance.where) != utterance.where:
             earlier = first[utterance.id.lower()]
@@ -69,6 +71,35 @@ def read_corpus(source: Path) -> list[Utterance]:
     return utterances
 
 
+def check_id(name: str, where: str) -> None:
+    """An id is a plain file name without its suffix.
+
+    Args:
+        name: the id.
+        where: "file:line" for the message.
+
+    Raises:
+        UserError: it is empty, hidden or too long, or has path separators or control characters.
+    """
+    if len(name.encode()) > MAX_ID_BYTES:
+        raise UserError(f"{where}: id '{name[:60]}...' is longer than {MAX_ID_BYTES} bytes")
+    if not name or name.startswith(".") or any(sign in "/\\" or not sign.isprintable() for sign in name):
+        raise UserError(
+            f"{where}: id {name!r} cannot name a file; use no '/', '\\' or control signs, and no leading dot"
+        )
+
+
+def numbered_lines(content: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that are not blank.
+
+    Only line feeds end a line: `splitlines` also splits at U+2028 and form feeds, and the numbers would not be an
+    editor's.
+    """
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict]]:
     """Read a file of one JSON object a line; blank lines are skipped.
 
@@ -78,7 +109,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict]]:
     Raises:
         UserError: the file is missing, or a line is not a JSON object.
     """
-    for where, line in _read_lines(path):
+    for number, line in numbered_lines(read_utf8(path)):
+        where = f"{path}:{number}"
         try:
             item = json.loads(line)
         except ValueError as error:
@@ -99,8 +131,22 @@ def json_line(item: dict) -> str:
 
 
 def read_journal(path: Path) -> list[dict]:
-    """Read JSON lines that were appended one at a time, without a last line that a kill or a full disk cut off."""
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    """Read JSON lines that were appended one at a time, without a last line that a kill or a full disk cut off.
+
+    Raises:
+        UserError: the file cannot be read, or another line is damaged.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    items = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            items.append(json.loads(line))
+        except ValueError:
+            raise UserError(f"{path}:{number}: not JSON; the file was not written by wavetts, or is damaged") from None
+    return items
 
 
 @contextmanager
@@ -112,32 +158,29 @@ def append_journal(path: Path) -> Iterator[Callable[[dict], None]]:
     """
 
     def append(item: dict) -> None:
-        try:
-            file.write(json_line(item).encode())
-        except OSError as error:
-            raise UserError(
-                f"cannot write {path}: {error.strerror}; mend that and run the same command again"
-            ) from error
+        line = json_line(item).encode()
+        with _writing(path):
+            # A disk that fills up takes a part of the line without an error.
+            if file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with path.open("ab", buffering=0) as file:
+    with _writing(path):
+        file = path.open("ab", buffering=0)
+    with file:
         yield append
 
 
-def _read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield "file:line" and the line, for lines that are not blank. Only line feeds end a line."""
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 (byte {error.start}); convert it, e.g. with iconv") from error
+        yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield f"{path}:{number}", line.rstrip("\r")
+        raise UserError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from error
 
 
 def _read_columns(path: Path) -> Iterator[Utterance]:
-    for where, line in _read_lines(path):
+    for number, line in numbered_lines(read_utf8(path)):
+        where = f"{path}:{number}"
         columns = line.split("|")
         if len(columns) not in (2, 3):
             found = f"found {len(columns)} column(s) in {line[:60]!r}"
@@ -170,11 +213,3 @@ def _audio_of(folder: Path, identifier: str) -> Path:
     """wavs/ID.wav, or wavs/ID.flac if only that is there."""
     paths = [folder / "wavs" / f"{identifier}{suffix}" for suffix in AUDIO_SUFFIXES]
     return next((path for path in paths if path.is_file()), paths[0])
-
-
-def _check_id(utterance: Utterance) -> None:
-    name = utterance.id
-    if not name or name in (".", "..") or any(sign in "/\\" or not sign.isprintable() for sign in name):
-        raise UserError(f"{utterance.where}: id {name[:60]!r} cannot be a file name; use no '/', '\\' or control signs")
-    if len(name.encode()) > MAX_ID_BYTES:
-        raise UserError(f"{utterance.where}: id '{name[:60]}...' is longer than {MAX_ID_BYTES} bytes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from wavetts.audio import write_audio
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries
 from wavetts.inputs import SynthesisSettings, Text
-from wavetts.manifest import json_line, write_json_lines
+from wavetts.manifest import append_journal, read_journal, write_json_lines
 from wavetts.synthesize import Piece, Result, Voice, chunks
 
 
@@ -80,20 +79,21 @@ def speak_to_folder(
     todo = [text for text in share if overwrite or not (folder / f"{text.id}.wav").exists()]
     if world_size == 1:
         remove_temporaries(folder)
-    report = {line["id"]: line for line in _read_report(path)}
+    report = {line["id"]: line for line in (read_journal(path) if path.exists() else [])}
     # What a kill left of a line would spoil the next one.
     write_json_lines(path, report.values())
     progress(len(share) - len(todo))
     written = []
-    for group in chunks(todo, settings.batch_size):
-        for line, result in _speak_group(voice, group, settings, progress):
-            # The line first: a file without one would never get one.
-            _append(path, line)
-            if result is not None:
-                write_audio(folder / f"{line['id']}.wav", result.audio, result.sample_rate)
-                if plots:
-                    _plot(folder, line["id"], result, voice.tokenizer.symbols)
-            written.append(line)
+    with append_journal(path) as append:
+        for group in chunks(todo, settings.batch_size):
+            for line, result in _speak_group(voice, group, settings, progress):
+                append(line)
+                if result is not None:
+                    if plots:
+                        _plot(folder, line["id"], result, voice.tokenizer.symbols)
+                    # The audio last: where it is, the rest is not made again.
+                    write_audio(folder / f"{line['id']}.wav", result.audio, result.sample_rate)
+                written.append(line)
     report |= {line["id"]: line for line in written}
     write_json_lines(path, [report[name] for name in sorted(report)])
     return written
@@ -120,27 +120,6 @@ def _speak_group(
     for text in group:
         if text.id in results:
             yield {"id": text.id, "text": text.text, **results[text.id].report()}, results[text.id]
-
-
-def _read_report(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a report; one that was cut off is dropped."""
-    lines = []
-    for line in path.read_bytes().split(b"\n") if path.exists() else []:
-        try:
-            item = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(item, dict) and "id" in item:
-            lines.append(item)
-    return lines
-
-
-def _append(path: Path, line: dict[str, Any]) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json_line(line))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from None
 
 
 def _plot(folder: Path, name: str, result: Result, symbols: Sequence[str]) -> None:

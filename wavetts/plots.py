@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import numpy as np
 
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
+from wavetts.manifest import read_journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,17 +109,10 @@ def read_metrics(path: Path) -> list[dict]:
     Raises:
         UserError: the file is missing, or another line is broken.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; give a run folder or its metrics.jsonl") from None
-    metrics = []
-    for number, line in enumerate(lines, 1):
-        try:
-            metrics.append(json.loads(line))
-        except ValueError:
-            if number < len(lines):
-                raise UserError(f"{path}:{number}: not JSON") from None
+    metrics = read_journal(path)
+    for number, line in enumerate(metrics, 1):
+        if not isinstance(line, dict) or not {"kind", "step", "minutes"} <= line.keys():
+            raise UserError(f"{path}:{number}: no figures of a step; is this the metrics.jsonl of a run?")
     return metrics
 
 
@@ -127,10 +120,14 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG (or by the path's suffix), atomically.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the suffix names no picture format, or the file cannot be written.
     """
     data = io.BytesIO()
-    figure.savefig(data, format=Path(path).suffix[1:] or "png", dpi=120)
+    kind = Path(path).suffix[1:].lower() or "png"
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise UserError(f"{path}: pictures are written as .{', .'.join(sorted(known))}")
+    figure.savefig(data, format=kind, dpi=120)
     write_atomic(Path(path), data.getvalue())
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from wavetts.audio import read_audio, resample, scale_loudness, trim_silence, write_audio
 from wavetts.errors import UserError
-from wavetts.files import remove_temporaries, write_atomic
+from wavetts.files import make_folder, remove_temporaries, write_atomic
 from wavetts.manifest import Utterance, append_journal, read_corpus, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
 from wavetts.report import build_report, render_report
@@ -104,7 +104,7 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
     phonemize(normalize("a", options.language), options.language)
     header = {"options": options.of_clips(), "espeak_version": espeak_version()}
     done = _open_state(output, header, options.overwrite)
-    (output / "audio").mkdir(parents=True, exist_ok=True)
+    make_folder(output / "audio")
     remove_temporaries(output / "audio")
 
     results: dict[str, dict] = {}

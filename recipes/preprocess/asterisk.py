@@ -15,7 +15,7 @@ import numpy as np
 
 from wavetts.audio import write_audio
 from wavetts.errors import UserError, run
-from wavetts.files import write_atomic
+from wavetts.files import make_folder, write_atomic
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
 SAMPLE_RATE = 16000
@@ -66,7 +66,7 @@ def fetch_packages(cache: Path, names: list[str]) -> list[Path]:
     Raises:
         UserError: there is no apt-get, or it does not find a package.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     for name in names:
         if list(cache.glob(f"{name}_*.deb")):
             continue

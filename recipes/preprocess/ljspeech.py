@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from wavetts.errors import UserError, run
+from wavetts.files import make_folder
 
 URL = "https://data.keithito.com/data/speech/LJSpeech-1.1.tar.bz2"
 SHA256 = "be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8aa5"
@@ -65,7 +66,7 @@ def download(url: str, path: Path) -> None:
     from tqdm import tqdm
 
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     start = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -129,7 +130,7 @@ def unpack(archive: Path, output: Path) -> None:
     if output.exists() and any(output.iterdir()):
         raise UserError(f"{output}: not empty, and no LJSpeech in it; choose another OUT")
     staging = output.with_name(f".{output.name}.unpacking")
-    staging.mkdir(parents=True, exist_ok=True)
+    make_folder(staging)
     try:
         with tarfile.open(archive) as tar:
             for member in tqdm(tar, desc="unpack", unit="file"):

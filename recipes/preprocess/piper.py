@@ -16,8 +16,8 @@ import numpy as np
 
 from wavetts.audio import write_audio
 from wavetts.errors import UserError, run
-from wavetts.files import remove_temporaries, write_atomic
-from wavetts.manifest import append_journal, read_journal, write_json_lines
+from wavetts.files import make_folder, read_utf8, remove_temporaries, write_atomic
+from wavetts.manifest import append_journal, numbered_lines, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text
@@ -114,12 +114,8 @@ def read_texts(path: Path) -> list[tuple[str, str]]:
     Raises:
         UserError: the file is missing, has no texts, or two for one id.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     texts: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in numbered_lines(read_utf8(path)):
         identifier, bar, text = line.strip().partition("|")
         # A file name: id|text lists may hold anything in their first column.
         identifier, text = (identifier, text.split("|")[0]) if bar else (f"{number:06d}", identifier)
@@ -185,7 +181,7 @@ def open_state(output: Path, reading: Reading) -> dict[str, dict]:
             raise UserError(f"{output}: was begun with another reading ({changed}); choose another OUT")
     elif (output / "wavs").exists():
         raise UserError(f"{output}: holds a wavs folder that this recipe did not make; choose another OUT")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     results = [
         result
         for result in results
