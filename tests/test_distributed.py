@@ -10,11 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import toy
-from toy import metrics, toy_config, write_corpus
+from toy import metrics, no_noise, toy_config, write_corpus
 
 from wavetts import checkpoint
 from wavetts.config_file import dump_config
+from wavetts.data import Corpus, load_manifest
+from wavetts.distributed import Processes
+from wavetts.heldout import evaluate
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +74,19 @@ def test_two_processes_are_one(data: Path, tmp_path: Path, seconds: float):
     one, two = (metrics(tmp_path / name, "dev")[-1] for name in ("one", "two"))
     assert two["bits_per_sample"] == pytest.approx(one["bits_per_sample"], abs=1e-3)
     assert len(checkpoint.list_states(tmp_path / "two")) == 2
+
+
+def test_held_out_figures_are_of_the_model_that_is_saved(data: Path, tmp_path: Path):
+    """Batch normalisation's running statistics differ between processes; one process' are evaluated and saved."""
+    encoder = {"kind": "cbhg", "embedding_dim": 8, "prenet_dims": [8], "bank_size": 2, "hidden_dim": 8}
+    section = {"max_steps": 6, "num_samples": 0, "batch_seconds": 1.0, "encoder": encoder}
+    errors = finish(processes := start(data, tmp_path, section))
+    assert [process.returncode for process in processes] == [0, 0], errors
+    loaded = checkpoint.load_model(tmp_path)
+    corpus = Corpus(load_manifest(data / "dev.jsonl"), loaded.tokenizer, loaded.config)
+    with no_noise():
+        figures = evaluate(loaded.model, corpus, loaded.config, Processes(0, 1, torch.device("cpu")))
+    assert metrics(tmp_path, "dev")[-1]["bits_per_sample"] == pytest.approx(figures["bits_per_sample"], abs=1e-5)
 
 
 def test_a_signal_to_one_process_ends_both_after_the_same_step(data: Path, tmp_path: Path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +53,13 @@ def write_corpus(folder: Path, train: int = 24, dev: int = 4, seed: int = 0) -> 
     return folder
 
 
-def toy_config(**train: object) -> Config:
+def toy_config(encoder: dict | None = None, **train: object) -> Config:
     """A config of some ten thousand parameters; `train` overrides its train section."""
     return from_dict(
         {
             "text": {"input": "characters"},
             "audio": {"sample_rate": RATE, "frame_length": FRAME},
-            "encoder": {"kind": "conv_lstm", "hidden_dim": 16, "num_layers": 1, "dropout": 0.1},
+            "encoder": encoder or {"kind": "conv_lstm", "hidden_dim": 16, "num_layers": 1, "dropout": 0.1},
             "attention": {"kind": "gmm", "hidden_dim": 16, "num_components": 2},
             "decoder": {"prenet_dims": [16, 16], "attention_dim": 16, "hidden_dim": 16, "num_layers": 1},
             "density": {"kind": "compact", "num_couplings": 2, "hidden_dim": 16},
@@ -77,16 +79,24 @@ def toy_config(**train: object) -> Config:
     )
 
 
-def train_without_noise(config: Config, data: Path, run: Path) -> None:
-    """Trains without dropout and dequantisation, which depend on how a batch is shared out."""
+@contextmanager
+def no_noise() -> Iterator[None]:
+    """Within it a waveform is neither dequantised nor dithered."""
     from unittest.mock import patch
 
     from wavetts.model import WaveTacotron
-    from wavetts.train import train
 
     to_frames = WaveTacotron.to_frames
     with patch.object(WaveTacotron, "to_frames", lambda self, waveform, noise: to_frames(self, waveform, False)):
-        config.encoder.dropout = 0.0
+        yield
+
+
+def train_without_noise(config: Config, data: Path, run: Path) -> None:
+    """Trains without dropout and dequantisation, which depend on how a batch is shared out."""
+    from wavetts.train import train
+
+    config.encoder.dropout = 0.0
+    with no_noise():
         train(config, data, run, device="cpu", threads=1)
 
 

@@ -225,7 +225,7 @@ def load_state(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such training state") from None
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged files
-        raise UserError(f"{path}: damaged ({' '.join(str(error).split())[:120]})") from None
+        raise UserError(f"{path}: cut off, damaged or not a training state ({type(error).__name__})") from None
     if not isinstance(state, dict) or "step" not in state:
         raise UserError(f"{path}: not a training state")
     return state
@@ -247,11 +247,15 @@ def newest_state(run_dir: Path) -> dict[str, Any]:
     Raises:
         UserError: there is none.
     """
-    for path in reversed(list_states(run_dir)):
+    paths = list_states(run_dir)
+    for path in reversed(paths):
         try:
             return load_state(path)
         except UserError as error:
-            warnings.warn(f"{error}; trying the state before it", stacklevel=2)
+            if path != paths[0]:
+                warnings.warn(f"{error}; trying the state before it", stacklevel=2)
+    if paths:
+        raise UserError(f"{paths[0]}: damaged, as all states of this run are; start another with --init-from {run_dir}")
     raise UserError(f"{run_dir}: no training state to resume from; start the run without --resume")
 
 

@@ -28,7 +28,10 @@ class MaskedConv(nn.Module):
 
 
 class PackedBatchNorm(nn.Module):
-    """Batch normalisation whose statistics are those of the valid positions alone."""
+    """Batch normalisation whose statistics are those of the valid positions alone.
+
+    In training they are of one process' micro-batch: the one layer by which how a batch is shared out changes the loss.
+    """
 
     def __init__(self, dim: int) -> None:
         """Creates the normalisation of `dim` channels."""

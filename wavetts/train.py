@@ -279,6 +279,8 @@ class Trainer:
         if not len(self.dev) or self.evaluated == self.step:
             return
         self.evaluated = self.step
+        # Weights are alike already; running statistics of batch normalisation are each process' own.
+        self.processes.broadcast(self.average.module)
         figures = self.figures = evaluate(self.average.module, self.dev, self.config, self.processes)
         better = figures["bits_per_sample"] < self.best
         self.best = min(self.best, figures["bits_per_sample"])
