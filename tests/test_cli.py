@@ -151,6 +151,7 @@ def test_config_prints_every_field(run):
         (["preprocess", "f", "o", "--loudness", "high"], "argument --loudness: invalid level in dBFS or 'off' value"),
         (["preprocess", "f", "o", "--jobs", "0"], "--jobs must be at least 1"),
         (["evaluate", "m", "none.jsonl"], "none.jsonl: no such manifest"),
+        (["say", "Hello.", "-o", "/dev/null/a.wav"], "-o /dev/null/a.wav: cannot be written; choose another file"),
         (["curves", "none"], "none: cannot be read: No such file or directory"),
         (["export", "none", "voice.safetensors"], "none: no such model"),
         (["evaluate", "m", "none.jsonl", "--synthesize", "-1"], "--synthesize -1: must not be negative"),

@@ -139,8 +139,13 @@ def _check_output(output: str) -> None:
     if output == "-":
         if sys.stdout.isatty():
             raise UserError("standard output is a terminal: send the audio on (-o - | aplay) or give -o FILE")
-    elif Path(output).suffix.lower() not in (".wav", ".flac"):
+        return
+    path = Path(output)
+    if path.suffix.lower() not in (".wav", ".flac"):
         raise UserError(f"-o {output}: audio is written as .wav or .flac")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"-o {output}: cannot be written; choose another file")
 
 
 def _speak_one_file(voice: Voice, texts: list[Text], output: str, settings: SynthesisSettings) -> None:

@@ -47,6 +47,11 @@ $5 and 10 men -> five dollars and ten men
 a $20 bill -> a twenty dollar bill
 €1.2bn, £3m, $2k -> one point two billion euros, three million pounds, two thousand dollars
 US$5, 5€, 50¢, -$5 -> five US dollars, five euros, fifty cents, minus five dollars
+a $3-million deal, $5 million-a-year -> a three million dollar deal, five million dollar-a-year
+20 USD, EUR 30.50, CHF 5 -> twenty US dollars, thirty euros and fifty cents, five Swiss francs
+10$, €1.234,50 -> ten dollars, one thousand two hundred thirty-four euros and fifty cents
+₹5,00,000, Rs. 50 -> five hundred thousand rupees, fifty rupees
+$5/hour, £3 per lb. -> five dollars per hour, three pounds per pound.
 # percent and units
 5%, 0.5 % and 5-10% -> five percent, zero point five percent and five to ten percent
 5 km, 10kg, 60 mph -> five kilometers, ten kilograms, sixty miles per hour
@@ -62,6 +67,9 @@ He ran 5 km. Then he slept. -> He ran five kilometers. Then he slept.
 5'10" tall -> five feet ten inches tall
 80 GB at 3.2 GHz -> eighty gigabytes at three point two gigahertz
 born in 5 in the morning -> born in five in the morning
+a 3.5mm jack, 2 tbsp, 90 bpm -> a three point five millimeter jack, two tablespoons, ninety beats per minute
+6ft 2in, 6' tall, a 12" screen -> six feet two inches, six feet tall, a twelve inch screen
+1h 30m -> one hour thirty minutes
 # times
 3:30 pm -> three thirty PM
 12:00 -> twelve o'clock
@@ -73,7 +81,11 @@ At 3:00 p.m. The end. -> At three PM. The end.
 9-11 am -> nine to eleven AM
 8:15:30 -> eight fifteen and thirty seconds
 twelve:thirty p.m., the -> twelve thirty PM, the
+8.30pm, 8.30 miles -> eight thirty PM, eight point three zero miles
 # dates
+Tues. 5/6, Mon-Fri -> Tuesday May sixth, Monday to Friday
+Sat. and Sun., under the Sun. -> Saturday and Sunday, under the Sun.
+2024-02-29T12:30:00Z -> February twenty-ninth, twenty twenty-four twelve thirty UTC
 3/14/2015 -> March fourteenth, twenty fifteen
 25/12/2015 -> December twenty-fifth, twenty fifteen
 2015-03-14 -> March fourteenth, twenty fifteen
@@ -101,14 +113,23 @@ Chapter IV, World War II -> Chapter four, World War two
 Malcolm X, Henry V. Smith -> Malcolm X, Henry V Smith
 XIX century -> nineteenth century
 exhibit C, I and VI -> exhibit C, I and VI
+Rocky IV, Superman III, Henry Ford II -> Rocky four, Superman three, Henry Ford the second
+Act I, scene ii; vol. iii; an IV drip -> Act one, scene two; volume three; an I-V drip
+WWI and WWII -> World War one and World War two
 # groups of digits
+They called 911; a Porsche 911 -> They called nine one one; a Porsche nine hundred eleven
+555-123-4567 ext. 8 -> five five five, one two three, four five six seven extension eight
+0800 123 456, 1-800-FLOWERS -> zero eight zero zero, one two three, four five six, one eight hundred FLOWERS
+1e-5, 6.02e23 -> one times ten to the minus five, six point zero two times ten to the twenty-three
+1.000.000, 192.168.100.0 -> one million, one hundred ninety-two dot one hundred sixty-eight dot one hundred dot zero
+20-20 vision -> twenty twenty vision
 Call 555-1234. -> Call five five five, one two three four.
 (555) 123-4567 -> five five five, one two three, four five six seven
 1-800-555-1234 -> one, eight zero zero, five five five, one two three four
 +44 20 7946 0958 -> plus four four, two zero, seven nine four six, zero nine five eight
 version 1.10, v2.0, 1.2.3 -> version one point ten, version two point zero, one point two point three
 192.168.0.1 -> one hundred ninety-two dot one hundred sixty-eight dot zero dot one
-A4, MP3, COVID-19, F-16 -> A four, MP three, COVID-nineteen, F-sixteen
+A4, CO2, MP3, COVID-19, F-16 -> A-four, C-O-two, MP three, COVID-nineteen, F-sixteen
 # abbreviations
 Mr. and Mrs. Smith met Dr. Jones. -> Mister and Missus Smith met Doctor Jones.
 on Elm St. near St. Paul's -> on Elm Street near Saint Paul's
@@ -128,7 +149,10 @@ U.S.A. and U.S. law -> U-S-A and U-S law
 J. R. R. Tolkien and John F. Kennedy -> J-R-R Tolkien and John F Kennedy
 A. Smith has a Ph.D. from M.I.T. -> A. Smith has a PhD from M-I-T.
 Vol. II, Fig. 3 -> Volume two, Figure three
+Mr. & Mrs. Smith -> Mister and Missus Smith
+Symphony no. 5; she said no. -> Symphony number five; she said no.
 # symbols
+he/she, his/her -> he or she, his or her
 AT&T, R&D, you & me -> A-T and T, R and D, you and me
 #1, #hello, C++, C# -> number one, hashtag hello, C plus plus, C sharp
 5+5=10; 10 - 3 = 7 -> five plus five equals ten; ten minus three equals seven
@@ -182,10 +206,12 @@ def test_golden(written, spoken):
         ("fr-fr", "3,1415 € et 1.234,5", "3,1415 € et mille deux cent trente-quatre virgule cinq"),
         ("fr-fr", "5 € à -7 km", "cinq euros à moins sept km"),
         ("de", "1.234 Männer, 2,5 %", "eintausendzweihundertvierunddreißig Männer, zwei Komma fünf Prozent"),
+        ("de", "am 3. Mai, der 3. Mai, um 15:30", "am dritten Mai, der dritte Mai, um fünfzehn dreißig"),
         ("es", "¿19,99 €?", "¿diecinueve euros con noventa y nueve céntimos?"),
         ("es", "el 1º y la 2ª", "el primero y la segunda"),
         ("it", "1.000 € e 5%", "mille euro e cinque per cento"),
         ("ru", "5 % и 1-й, $3", "пять процентов и первый, три доллара"),
+        ("ru", "234,50 ₽", "двести тридцать четыре рубля, пятьдесят копеек"),
         ("pt-br", "R$ 5 e 21", "R$ cinco e vinte e um"),
         ("ja", "1.5.", "1.5."),
         ("en-us", "१२", "twelve"),
@@ -223,6 +249,7 @@ def test_not_a_string():
         "7",
         ".",
         "1,",
+        "1,00",
         "1.",
         "-",
         "1-",
@@ -240,9 +267,9 @@ def test_not_a_string():
     ],
 )
 def test_long_line_in_linear_time(part):
-    start = time.perf_counter()
+    start = time.process_time()
     normalize((part * 100_000)[:100_000])
-    assert time.perf_counter() - start < 10  # about 0.5 s; a quadratic pattern takes minutes
+    assert time.process_time() - start < 10  # about 0.5 s; a quadratic pattern takes minutes
 
 
 @settings(max_examples=150, deadline=None)

@@ -115,13 +115,13 @@ def test_import_is_light():
 
 def test_speed():
     phonemize("warm up")
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(100):
         phonemize("the invention of movable metal letters in the middle of the fifteenth century.")
-    assert time.perf_counter() - start < 2  # about 0.04 s
+    assert time.process_time() - start < 2  # about 0.04 s
 
 
 def test_long_line():
-    start = time.perf_counter()
+    start = time.process_time()
     assert phonemize("Hello there, you. " * 5500).count(",") == 5500
-    assert time.perf_counter() - start < 10  # about 1 s
+    assert time.process_time() - start < 10  # about 1 s

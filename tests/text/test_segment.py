@@ -79,6 +79,6 @@ def test_nothing_is_lost_and_pieces_fit(text, max_chars):
 
 @pytest.mark.parametrize("part", ["a", ".", ", ", " ", ") ", "Hello there, Mr. Smith. ", "[", "\n "])
 def test_long_line_in_linear_time(part):
-    start = time.perf_counter()
+    start = time.process_time()
     assert dense("".join(split_text(part * (100_000 // len(part))))) == dense(part * (100_000 // len(part)))
-    assert time.perf_counter() - start < 8
+    assert time.process_time() - start < 8

@@ -64,6 +64,8 @@ SUFFIXES = {
     "vs": "versus",
     "viz": "namely",
     "cf": "compare",
+    "Tues": "Tuesday",
+    "Thurs": "Thursday",
     "Jan": "January",
     "Feb": "February",
     "Apr": "April",
@@ -100,6 +102,11 @@ BEFORE_NUMBERS = {
     "Op": "Opus",
     "op": "opus",
     "ca": "circa",
+    "est": "established",
+    "Ext": "Extension",
+    "ext": "extension",
+    "Apt": "Apartment",
+    "apt": "apartment",
 }
 # With stops inside. The LJSpeech reader says "i.e." as letters, as most people do.
 DOTTED = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wavetts.text.english_dates import expand_dates, expand_times
+from wavetts.text.english_dates import expand_dates, expand_days, expand_times
 from wavetts.text.english_numbers import (
     expand_digit_groups,
     expand_fractions,
@@ -13,7 +13,8 @@ from wavetts.text.english_numbers import (
     expand_numbers,
     expand_signs,
 )
-from wavetts.text.english_words import expand_abbreviations, expand_addresses, expand_roman, expand_symbols
+from wavetts.text.english_roman import expand_roman
+from wavetts.text.english_words import expand_abbreviations, expand_addresses, expand_symbols
 
 # What has the narrower pattern comes first: a date before a fraction, an amount before a bare number.
 _NUMBER_RULES = (
@@ -30,7 +31,7 @@ _HAS_DIGIT = re.compile("[0-9]")
 
 def expand_english(text: str, language: str) -> str:
     """Spoken form of a folded English text; no digit remains."""
-    text = expand_addresses(text, language)
+    text = expand_days(expand_addresses(text, language))
     if _HAS_DIGIT.search(text):
         for rule in _NUMBER_RULES:
             text = rule(text, language)

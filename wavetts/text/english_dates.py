@@ -35,6 +35,19 @@ _YEARS = re.compile(
 _DECADE = re.compile(r"(?<![0-9.,$£€])'?([12][0-9]{2}0)'?s\b|(?<![\w.,$£€])'?([1-9]0)'?s\b")
 _SHORT_YEAR = re.compile(r"(?<![\w'])'([0-9]{2})(?![0-9A-Za-z':%]|[.,][0-9])")
 
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_DAY_NAME = "(Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)"
+_DAY_RANGE = re.compile(rf"\b{_DAY_NAME}\.? ?- ?{_DAY_NAME}\b\.?")
+# Sun. and Sat. may end a sentence: only before what goes with a day.
+_DAY_STOP = re.compile(
+    rf"\b{_DAY_NAME}\.(?=,| [0-9]| (?:&|and|to|at|morning|afternoon|evening|night|{_MONTH_NAMES})\b)"
+)
+_DAY_SLASH_DATE = re.compile(rf"\b((?:{'|'.join(_DAYS)}),? )(0?[1-9]|1[0-2])/([12][0-9]|3[01]|0?[1-9])(?![0-9/])")
+_TIMESTAMP = re.compile(
+    r"(?<![0-9-])([12][0-9]{3}-[01][0-9]-[0-3][0-9])T([0-2][0-9]:[0-5][0-9])(?::[0-5][0-9](?:\.[0-9]+)?)?(Z\b)?"
+)
+
+_DOT_TIME = re.compile(r"(?<![0-9.,:])(1[0-2]|0?[1-9])\.([0-5][0-9])(?= ?(?:[AaPp]\. ?[Mm]\.|[AaPp][Mm]\b))")
 _MERIDIEM = re.compile(r"(?<=[0-9]) ?(?:([AaPp])\. ?[Mm]\.|([ap]|[AP](?=M))[Mm]\b)")
 _TIME = re.compile(
     r"(?<![0-9:.,])([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?![0-9:]|\.[0-9])( ?[AP]M\b| o'clock\b)?"
@@ -86,6 +99,7 @@ def expand_dates(text: str, language: str) -> str:
     def decade(match: re.Match[str]) -> str:
         return plural(year(match[1], language) if match[1] else cardinal(match[2], language))
 
+    text = _DAY_SLASH_DATE.sub(lambda m: f"{m[1]}{_MONTHS[int(m[2]) - 1]} {ordinal(m[3], language)}", text)
     text = _ISO_DATE.sub(lambda m: _say_date(int(m[1]), int(m[3]), int(m[4]), language), text)
     text = _SLASH_DATE.sub(numeric, text)
     text = _DAY_MONTH.sub(day_month, text)
@@ -94,6 +108,17 @@ def expand_dates(text: str, language: str) -> str:
     text = _DECADE.sub(decade, text)
     text = _YEARS.sub(years, text)
     return _SHORT_YEAR.sub(lambda m: _two_digit_year(int(m[1]), language), text)
+
+
+def expand_days(text: str) -> str:
+    """Days of the week and timestamps: `Sat., Oct. 5` -> `Saturday, Oct. 5`, `Mon-Fri` -> `Monday to Friday`."""
+    text = _TIMESTAMP.sub(lambda m: f"{m[1]} {m[2]}" + (" UTC" if m[3] else ""), text)
+    text = _DAY_RANGE.sub(lambda m: f"{_day_name(m[1])} to {_day_name(m[2])}", text)
+    return _DAY_STOP.sub(lambda m: _day_name(m[1]), text)
+
+
+def _day_name(day: str) -> str:
+    return next(name for name in _DAYS if name.startswith(day))
 
 
 def _say_date(in_year: int, month: int, day: int, language: str) -> str:
@@ -132,6 +157,7 @@ def expand_times(text: str, language: str) -> str:
             words += f" and {cardinal(int(second), language)} second{'' if int(second) == 1 else 's'}"
         return words + after
 
+    text = _DOT_TIME.sub(r"\1:\2", text)
     text = _MERIDIEM.sub(meridiem, text)
     text = _TIME_RANGE.sub(lambda m: f"{m[1] or ''} to ", text)
     text = _HOUR_RANGE.sub(lambda m: f"{m[1]}{m[2] or ''} to {m[3]}", text)

@@ -31,6 +31,9 @@ _UNITS = {
     "ml": "milliliter",
     "mL": "milliliter",
     "gal": "gallon",
+    "qt": "quart",
+    "tbsp": "tablespoon",
+    "tsp": "teaspoon",
     "ha": "hectare",
     "Hz": ("hertz", "hertz"),
     "kHz": ("kilohertz", "kilohertz"),
@@ -52,6 +55,13 @@ _UNITS = {
     "kcal": "kilocalorie",
     "kPa": "kilopascal",
     "hPa": "hectopascal",
+    "mmHg": ("millimeter of mercury", "millimeters of mercury"),
+    "hp": ("horsepower", "horsepower"),
+    "Ω": "ohm",
+    "kΩ": "kiloohm",
+    "px": "pixel",
+    "ppm": ("part per million", "parts per million"),
+    "bpm": ("beat per minute", "beats per minute"),
     "psi": ("pound per square inch", "pounds per square inch"),
     "dB": "decibel",
     "°C": ("degree Celsius", "degrees Celsius"),
@@ -74,6 +84,10 @@ _UNITS = {
     "h": "hour",
     "hr": "hour",
     "hrs": "hour",
+    "wk": "week",
+    "wks": "week",
+    "yr": "year",
+    "yrs": "year",
     "KB": "kilobyte",
     "kB": "kilobyte",
     "MB": "megabyte",
@@ -103,7 +117,10 @@ _PER = {
 }
 _POWERS = {"2": "square", "3": "cubic", "sq": "square", "cu": "cubic"}
 # Abbreviations that people write with a stop; it goes where the sentence clearly continues.
-_STOP = r"(?:(?<=ft)|(?<=lb)|(?<=lbs)|(?<=oz)|(?<=mi)|(?<=yd)|(?<=yds)|(?<=gal)|(?<=sec)|(?<=min)|(?<=hr)|(?<=hrs))"
+_STOP = (
+    r"(?:(?<=ft)|(?<=lb)|(?<=lbs)|(?<=oz)|(?<=mi)|(?<=yd)|(?<=yds)|(?<=gal)|(?<=sec)|(?<=min)|(?<=hr)|(?<=hrs)|(?<=tbsp)|(?<=tsp)|"
+    r"(?<=qt)|(?<=wk)|(?<=wks)|(?<=yr)|(?<=yrs))"
+)
 
 
 def _alternatives(names: dict) -> str:

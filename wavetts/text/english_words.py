@@ -1,4 +1,4 @@
-"""English rules about words: addresses, abbreviations, initials, Roman numerals, symbols.
+"""English rules about words: addresses, abbreviations, initials, symbols.
 
 Every pattern is linear in the length of the text: a repetition is either bounded or begins at a word's edge.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from wavetts.text.abbreviations import BEFORE_NUMBERS, DOTTED, OPENERS, SUFFIXES, TITLES, ends_sentence
-from wavetts.text.number_words import cardinal, ordinal, spell_digits
+from wavetts.text.number_words import spell_digits
 
 # --- web addresses -------------------------------------------------------------------------------------------------
 
@@ -74,13 +74,15 @@ _NUMBER_WORDS = (
 _SAID_MERIDIEM = re.compile(r"\b([AaPp])\. ?[Mm]\.")
 _DOTTED = re.compile(r"(?<![\w.])(?:" + "|".join(map(re.escape, DOTTED)) + ")")
 _BEFORE_NUMBER = re.compile(
-    r"(?<![\w.'-])(" + "|".join(BEFORE_NUMBERS) + rf")\. ?(?=[#(]?[0-9]|(?:[IVXLC]{{2,}}|[VX])\b|(?:{_NUMBER_WORDS})\b)"
+    r"(?<![\w.'-])(" + "|".join(BEFORE_NUMBERS) + r")\. ?"
+    rf"(?=[#(]?[0-9]|(?:[IVXLC]{{2,}}|[VX]|[ivx]{{2,}})\b|(?:{_NUMBER_WORDS})\b)"
 )
-_TITLE = re.compile(r"\b(" + "|".join(name for name in TITLES if name not in ("St", "Dr")) + r")\.(?= ?[A-Za-z])")
+_TITLE = re.compile(r"\b(" + "|".join(name for name in TITLES if name not in ("St", "Dr")) + r")\.(?= ?(?:[A-Za-z]|&))")
 _BARE_TITLE = re.compile(r"\b(Mr|Mrs|Ms|Messrs|Prof|St)(?= [A-Z][a-z])")
 _STREET_OR_SAINT = re.compile(r"\b(St|Dr)\.")
 _SUFFIX = re.compile(r"(?<![\w.])(" + "|".join(SUFFIXES) + r")\.")
 _CIRCA = re.compile(r"(?<![\w.])c\. ?(?=[0-9]{3,4}(?![0-9]))")
+_NO_NUMBER = re.compile(r"(?<=[a-z] )(?<!said )(?<!say )(?<!says )(?<!is )(?<!was )no\. ?(?=[0-9])")
 _CASE_VERSUS = re.compile(r"(?<=\w) v\. (?=[A-Z])")
 _ACRONYM = re.compile(r"(?<![\w.])[A-Z]\. ?(?:[A-Z]\. ?)*[A-Z]\.|(?<![\w.])(?:[A-Z]\.)+[A-Z](?![\w.])")
 _INITIAL = re.compile(r"(?<![\w.'-])([B-HJ-Z])\.(?= ([A-Z][\w'-]*))")
@@ -95,6 +97,7 @@ def expand_abbreviations(text: str, language: str) -> str:
         text = _SAID_MERIDIEM.sub(lambda m: _keep_stop(m, m[1].upper() + "M"), text)
         text = _DOTTED.sub(lambda m: _keep_stop(m, DOTTED[m[0]]), text)
         text = _BEFORE_NUMBER.sub(lambda m: BEFORE_NUMBERS[m[1]] + " ", text)
+        text = _NO_NUMBER.sub("number ", text)
         text = _CIRCA.sub("circa ", text)
         text = _TITLE.sub(lambda m: TITLES[m[1]], text)
         text = _STREET_OR_SAINT.sub(_street_or_saint, text)
@@ -133,70 +136,6 @@ def _acronym(match: re.Match[str]) -> str:
     return letters + ("." if ends_sentence(match.string, match.end()) else "") + space
 
 
-# --- Roman numerals ------------------------------------------------------------------------------------------------
-
-_RULERS = (
-    "Adrian Albert Alexander Alfonso Antiochus Baldwin Benedict Boniface Carl Carlos Catherine Celestine Charles "
-    "Christian Clement Constantine Cosimo Darius Edward Elizabeth Emmanuel Ferdinand Francis Frederick Frederic George "
-    "Gregory Gustav Gustavus Haakon Harold Henry Innocent Ivan James John Joseph Juan Julius Justinian Leo Leopold "
-    "Louis Margaret Mary Maximilian Mehmed Murad Napoleon Nicholas Olaf Otto Paul Peter Philip Pius Ptolemy Ramesses "
-    "Ramses Richard Robert Rudolf Selim Sigismund Sixtus Stephen Theodosius Urban Victor Wilhelm William Xerxes"
-)
-_NUMBERED = (
-    "Chapter Part Book Volume Act Scene Section Article Appendix Title Phase Type Class Stage Level Figure Table Plate "
-    "Episode Season Number Canto Psalm Schedule Division Corps War Bowl Vatican Apollo Exhibit Grade Page Lecture "
-    "Letter Note Verse Group Mark Rocky"
-)
-_REGNAL = re.compile(rf"\b({'|'.join(_RULERS.split())}) ([IVX]{{1,6}})\b(?!\.[A-Z]|-)")
-_NUMBERED_WORDS = "|".join([r"No\.", r"Vol\.", *_NUMBERED.split(), *_NUMBERED.lower().split()])
-_CHAPTER = re.compile(rf"\b({_NUMBERED_WORDS})s? ([IVXLC]{{1,7}})\b(?!')")
-_CENTURY = re.compile(r"\b([XVI]{2,5})(?:th|st)?(?= [Cc]entur)")
-_ROMAN = re.compile(r"(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ROYAL = {"King", "Queen", "Pope", "Emperor", "Empress", "Tsar", "Czar", "Kaiser", "Sultan", "Prince", "Saint"}
-# What may follow the numeral I so that it is not the pronoun.
-_NOT_PRONOUN = re.compile(r"(?:'s\b|[\"')\]]*(?:[.,;:)!?]|$| (?:of|and|to|in|on|is|was|or|—|\()))")
-
-
-def expand_roman(text: str, language: str) -> str:
-    """Roman numerals after the names of rulers (ordinals) and after Chapter, World War and the like (cardinals).
-
-    A lone I counts only where it cannot be the pronoun; other words are left alone (`Malcolm X`).
-    """
-
-    def regnal(match: re.Match[str]) -> str:
-        value = _roman_value(match[2])
-        after = match.string[match.end() : match.end() + 3]
-        if after[:1] == "." and after[-1].isupper() and not ends_sentence(match.string, match.end() + 1):
-            return match[0]  # Robert I. Smith: an initial
-        word_before = match.string[max(0, match.start() - 10) : match.start()].split()[-1:]
-        sure = (word_before and word_before[0] in _ROYAL) or _NOT_PRONOUN.match(match.string, match.end())
-        if value is None or (match[2] == "I" and not sure):
-            return match[0]
-        return f"{match[1]} the {ordinal(value, language)}"
-
-    def chapter(match: re.Match[str]) -> str:
-        value = _roman_value(match[2])
-        if match[2] in "LC" or (len(match[2]) == 1 and (match[1] in ("Number", "No.") or match[1].islower())):
-            return match[0]  # a letter: exhibit C, serial number V
-        sure = _NOT_PRONOUN.match(match.string, match.end())
-        if value is None or (match[2] == "I" and not sure):
-            return match[0]
-        return match[0][: -len(match[2])] + cardinal(value, language)
-
-    def century(match: re.Match[str]) -> str:
-        value = _roman_value(match[1])
-        return match[0] if value is None else ordinal(value, language)
-
-    return _CENTURY.sub(century, _CHAPTER.sub(chapter, _REGNAL.sub(regnal, text)))
-
-
-def _roman_value(numeral: str) -> int | None:
-    if not _ROMAN.fullmatch(numeral):
-        return None
-    values = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[char] for char in numeral]
-    return sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True))
-
-
 # --- symbols -------------------------------------------------------------------------------------------------------
 
 _SYMBOL_RULES = [
@@ -216,6 +155,7 @@ _SYMBOL_RULES = [
         (r"#(?=[^\W\d])", " hashtag "),
         (r"#", " hash "),
         (r"\b(and|either)/or\b", r"\1 or"),
+        (r"\b([Hh]e|[Hh]im|[Hh]is|[Ss]he|[Hh]ers?)/(she|hers?|he|him|his)\b", r"\1 or \2"),
         (r"\bw/o\b", "without"),
         (r"\bw/(?= ?\w)", "with "),
         (r"\bc/o\b", "care of"),

@@ -33,7 +33,7 @@ _COMMA_AND_PERCENT = {
     "sv": ("komma", "procent"),
     "uk": ("кома", "відсотків"),
 }
-_CURRENCY_CODES = {"€": "EUR", "$": "USD", "£": "GBP"}
+_CURRENCY_CODES = {"€": "EUR", "$": "USD", "£": "GBP", "₽": "RUB"}
 _ORDINAL_SIGNS = {
     "ca": "ºª",
     "es": "ºª",
@@ -42,6 +42,9 @@ _ORDINAL_SIGNS = {
     "pt": "ºª",
     "ru": "-й",
 }
+_TIME = re.compile(r"(?<![0-9:.,])([01]?[0-9]|2[0-4]):(?=[0-5][0-9](?![0-9:]))")
+_GERMAN_MONTHS = "Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember"
+_GERMAN_DATE = re.compile(rf"(\b[Dd]er )?(?<![0-9.,])([0-9]{{1,2}})\. (?={_GERMAN_MONTHS})")
 _MAX_DIGITS = 12  # a longer number is a code, not a quantity
 
 
@@ -54,14 +57,14 @@ def _pattern(base: str) -> re.Pattern[str]:
         number = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?"
     signs = _ORDINAL_SIGNS.get(base, "")
     signs = f"(?:{signs})\\b" if "|" in signs or "-" in signs else f"\\.?[{signs}]" if signs else "(?!)"
-    return re.compile(rf"((?<![\w,.)])-)?((?<!\w)[€$£] ?)?(?<![0-9])({number})( ?[€$£](?![0-9])| ?%|{signs})?")
+    return re.compile(rf"((?<![\w,.)])-)?((?<!\w)[€$£₽] ?)?(?<![0-9])({number})( ?[€$£₽](?![0-9])| ?%|{signs})?")
 
 
 def expand_other(text: str, language: str) -> str:
     """Spoken form of the numbers of a folded text: amounts, percentages, marked ordinals, plain numbers.
 
     Args:
-        text: a folded text.
+        text: a folded text. The colon of a time of day goes, as the pause that it would be.
         language: an espeak language code, not English.
 
     Returns:
@@ -70,6 +73,12 @@ def expand_other(text: str, language: str) -> str:
     if num2words_language(language) is None or not _DIGIT.search(text):
         return text
     base = language.split("-")[0]
+    text = _TIME.sub(r"\1 ", text)
+    if base == "de":
+        # "der dritte Mai", "am dritten Mai"; the stop would end a sentence
+        text = _GERMAN_DATE.sub(
+            lambda m: f"{m[1] or ''}{number_words(int(m[2]), language, 'ordinal')}{'' if m[1] else 'n'} ", text
+        )
 
     def say(match: re.Match[str]) -> str:
         try:
