@@ -186,7 +186,13 @@ def test_line_of_100_kb_is_split(voice, fake_generate):
     words = ["word"] * 20_000
     result = voice.synthesize([(" ".join(words), 0)])[0]
     assert result.spoken.split() == words
-    assert max(len(take.piece.spoken) for take in result.takes) <= 300
+    assert max(len(take.piece.spoken) for take in result.takes) <= 200
+
+
+def test_a_text_is_normalised_once(voice, fake_generate, monkeypatch):
+    fake_generate([(True, True)])
+    monkeypatch.setattr("wavetts.text.tokenizer.normalize", lambda *_: pytest.fail("normalised again"))
+    assert voice.synthesize([("Dr. Who, 5.", 0)])[0].transcript == "doctor who, five."
 
 
 def test_full_memory_of_the_device_says_what_to_do(voice, monkeypatch):

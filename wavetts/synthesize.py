@@ -29,6 +29,8 @@ VOICES = Path(__file__).parent / "voices"
 # A sentence may take this many seconds, and this many more for each token. Read speech has 10 to 20 tokens a second:
 # the allowance is two to four times that, so that only attention that is lost runs into it.
 BASE_SECONDS, TOKEN_SECONDS = 1.0, 0.2
+# Longer sentences are split: that is 13 s at a usual pace, near the longest that corpora of read speech have.
+MAX_CHARS = 200
 # A sentence was read to its end if its last tokens (punctuation and end mark among them) held half of the attention.
 END_TOKENS, END_WEIGHT = 3, 0.5
 LARGEST_SAMPLE = 1 - 2.0**-15
@@ -188,11 +190,11 @@ class Voice:
         pieces: list[Piece] = []
         for paragraph in re.split(r"\n\s*\n", text):
             starts_paragraph = bool(pieces)
-            for part in split_text(normalize(paragraph, self.tokenizer.language)):
+            for part in split_text(normalize(paragraph, self.tokenizer.language), MAX_CHARS):
                 # A lone dash or bracket is silent.
                 if not any(sign.isalnum() for sign in part):
                     continue
-                transcript = self.tokenizer.transcribe(part)
+                transcript = self.tokenizer.transcribe_spoken(part)
                 unknown = self.tokenizer.unknown(transcript)
                 if not _has_letter(symbol for symbol in transcript if symbol not in unknown):
                     warnings.warn(f"{_shorten(part)}: left out, this voice knows none of its symbols", stacklevel=2)

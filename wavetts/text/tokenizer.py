@@ -64,7 +64,10 @@ class Tokenizer:
             UserError: there is nothing to speak in the text, espeak does not know the language, or the text holds
                 `[[ipa]]` although the input is characters.
         """
-        spoken = normalize(text, self.language)
+        return self.transcribe_spoken(normalize(text, self.language))
+
+    def transcribe_spoken(self, spoken: str) -> str:
+        """The transcript of a normalised text; warning and errors as of `transcribe`."""
         if self.input == "phonemes":
             if self.espeak_version != espeak_version():
                 _warn_of_version(self.espeak_version, espeak_version())
@@ -73,7 +76,7 @@ class Tokenizer:
         if inline:
             raise UserError(f"{inline[0]!r}: this voice reads characters, [[phonemes]] need one that reads phonemes")
         if not any(char.isalnum() for char in spoken):
-            raise UserError(f"nothing to speak in {text!r:.60}: there is no letter in it")
+            raise UserError(f"nothing to speak in {spoken!r:.60}: there is no letter in it")
         return unicodedata.normalize("NFC", spoken.lower())
 
     def encode(self, transcript: str, skip_unknown: bool = False) -> list[int]:
