@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # A synthetic speaker of any size: a Piper voice reads LJSpeech's sentences, a compact model learns to speak like it on CPU cores.
-# The bundled voice `joe` is made so.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 usage="Usage: egs/piper/run.sh [options] [-- section.field=value ...]
