@@ -22,10 +22,7 @@ from wavetts.data import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.heldout import evaluate
-from wavetts.logs import RunLog
 from wavetts.objective import loss_sums
-from wavetts.optim import build_average, build_optimizer, clip_gradients, learning_rate
-from wavetts.plots import curve_figure, save_figure
 from wavetts.train import train
 
 
@@ -177,6 +174,25 @@ def test_resuming_with_more_steps_trains_on(data: Path, finished: Path, tmp_path
     assert "max_steps: 24" in (run_dir / "config.yaml").read_text()
 
 
+@pytest.mark.slow
+def test_a_compiled_density_gives_the_same_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    section = {"max_steps": 4, "log_every": 1, "num_samples": 0}
+    run(data, tmp_path / "plain", **section)
+    compiled = []
+
+    def compile_without_compiler(function, dynamic):
+        compiled.append(function.__qualname__)
+        return torch._dynamo.optimize("eager", dynamic=dynamic)(function)
+
+    monkeypatch.setattr(torch, "compile", compile_without_compiler)
+    run(data, tmp_path / "compiled", compile=True, **section)
+    assert compiled == ["FrameDensity.loss"]
+    losses = [[line["loss"] for line in metrics(tmp_path / name, "train")] for name in ("plain", "compiled")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    names = [set(weights(tmp_path / name)) for name in ("plain", "compiled")]
+    assert names[0] == names[1]
+
+
 def test_two_micro_batches_are_one_batch(data: Path, tmp_path: Path):
     section = {"max_steps": 8, "num_samples": 0, "weight_decay": 0.01, "log_every": 1}
     for accumulate in (1, 2, 5):
@@ -297,74 +313,3 @@ def test_wall_time_ends_a_run_and_is_kept_over_resumes(data: Path, tmp_path: Pat
     assert 0.004 <= state["minutes"] < 0.1 and state["step"] < 1000
     run(data, tmp_path, resume=True, max_minutes=state["minutes"] + 0.004, **section)
     assert checkpoint.newest_state(tmp_path)["minutes"] >= state["minutes"] + 0.004
-
-
-def test_learning_rate_warms_up_holds_and_falls():
-    section = toy_config(
-        max_steps=100, warmup_steps=10, decay_fraction=0.4, final_ratio=0.02, learning_rate=1.0, max_minutes=10
-    ).train
-    assert learning_rate(section, 0, 0.0) == pytest.approx(0.1)
-    assert learning_rate(section, 9, 0.0) == learning_rate(section, 59, 0.0) == learning_rate(section, 20, 5.9) == 1.0
-    assert learning_rate(section, 80, 0.0) == learning_rate(section, 20, 8.0) == pytest.approx(0.51)
-    assert learning_rate(section, 100, 0.0) == learning_rate(section, 20, 11.0) == pytest.approx(0.02)
-
-
-def test_only_matrices_decay():
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3))
-    optimizer = build_optimizer(model, toy_config(weight_decay=0.1).train)
-    decayed, rest = ([p.ndim for p in group["params"]] for group in optimizer.param_groups)
-    assert decayed == [2] and rest == [1, 1, 1]
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
-
-
-def test_average_forgets_its_start_and_copies_buffers():
-    model = torch.nn.BatchNorm1d(1)
-    average = build_average(model, decay=0.9)
-    values = []
-    for number in range(4):
-        model.weight.data.fill_(float(number))
-        model.running_mean.fill_(float(number))
-        average.update_parameters(model)
-        values.append(float(average.module.weight))
-    # Decays 2/11, 3/12, 4/13 after the first update, which copies.
-    expected = [0.0, 9 / 11]
-    for number, decay in ((2, 3 / 12), (3, 4 / 13)):
-        expected.append(decay * expected[-1] + (1 - decay) * number)
-    assert values == pytest.approx(expected)
-    assert float(average.module.running_mean) == 3.0
-    assert not average.module.training
-
-
-def test_clipping_reports_the_norm_before():
-    layer = torch.nn.Linear(1, 1, bias=False)
-    layer.weight.grad = torch.tensor([[3.0]])
-    assert clip_gradients(layer, 1.0) == 3.0
-    assert float(layer.weight.grad) == pytest.approx(1.0, rel=1e-4)
-
-
-def test_metrics_beyond_the_resumed_step_go(tmp_path: Path):
-    log = RunLog(tmp_path, 0, 10)
-    for step in (2, 4, 6):
-        log.figures("train", step, 0.0, {"loss": 1.0})
-    log.close()
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"kind": "tra')  # a killed process' last line
-    RunLog(tmp_path, 4, 10).close()
-    assert [line["step"] for line in metrics(tmp_path, "train")] == [2, 4]
-
-
-def test_curves_of_runs(finished: Path, tmp_path: Path):
-    save_figure(curve_figure([finished, finished / "metrics.jsonl"], "bits_per_sample"), tmp_path / "curves.png")
-    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
-    save_figure(curve_figure([finished], "loss", over="minutes"), tmp_path / "minutes.png")
-    assert (tmp_path / "minutes.png").stat().st_size > 1000
-    with pytest.raises(UserError, match="no figure named 'bits'"):
-        curve_figure([finished], "bits")
-    with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be read: No such file"):
-        curve_figure([tmp_path], "loss")
-    with pytest.raises(UserError, match=r"x\.tune: pictures are written as \..*\.png"):
-        save_figure(curve_figure([finished], "loss"), tmp_path / "x.tune")
-    for content, message in ((b"\xff\n", ":1: not JSON"), (b'{"step": 1}\n', ":1: no figures of a step")):
-        (tmp_path / "other.jsonl").write_bytes(content)
-        with pytest.raises(UserError, match=f"other.jsonl{message}"):
-            curve_figure([tmp_path / "other.jsonl"], "loss")
