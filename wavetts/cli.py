@@ -13,19 +13,12 @@ import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import wavetts
 from wavetts import commands
-from wavetts.errors import UserError, dashed, one_line
+from wavetts.errors import Parser, UserError, dashed, one_line
 from wavetts.inputs import SynthesisSettings
-
-
-class _Parser(argparse.ArgumentParser):
-    """Mistakes are one line; the usage is a `--help` away."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see `{self.prog} --help`")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -71,13 +64,13 @@ def _print_warning(message: Warning | str, *_: Any) -> None:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="wavetts",
         description="Wave-Tacotron: text to waveform in one network. "
         "Options may be spelled --like-this or --like_this.",
     )
     parser.add_argument("--version", action="version", version=f"wavetts {wavetts.__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
 
     def command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:
         sub = subparsers.add_parser(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -12,6 +14,14 @@ class UserError(Exception):
     The message is one line that says what is wrong, where (file, line, value) and what to do.
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class Parser(argparse.ArgumentParser):
+    """Mistakes in a command line are one line, as all others are; the usage is a `--help` away."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a UserError."""
+        raise UserError(f"{message}; see `{self.prog} --help`")
 
 
 def run(main: Callable[[list[str]], None]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.audio import write_audio
-from wavetts.errors import UserError, run
+from wavetts.errors import Parser, UserError, run
 from wavetts.files import make_folder, write_atomic
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
@@ -38,9 +38,7 @@ EPILOG = """examples:
 
 def main(argv: list[str]) -> None:
     """Fetch, unpack, pair transcripts with audio, decode, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, metavar="OUT", help="folder to make: metadata.csv, wavs/, LICENSE")
     parser.add_argument("--language", choices=LANGUAGES, default="en", help="default: en")
     parser.add_argument("--packages", type=Path, metavar="DIR", help="folder of .deb files to use; nothing is fetched")

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from wavetts.errors import UserError, run
+from wavetts.errors import Parser, UserError, run
 from wavetts.files import make_folder
 
 URL = "https://data.keithito.com/data/speech/LJSpeech-1.1.tar.bz2"
@@ -33,9 +33,7 @@ EPILOG = """examples:
 
 def main(argv: list[str]) -> None:
     """Fetch, check and unpack, whatever of it is not done yet."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, metavar="OUT", help="folder to make: metadata.csv, wavs/")
     parser.add_argument("--archive", type=Path, metavar="FILE", help="the archive; nothing is fetched")
     args = parser.parse_args(argv)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.audio import write_audio
-from wavetts.errors import UserError, run
+from wavetts.errors import Parser, UserError, run
 from wavetts.files import make_folder, read_utf8, remove_temporaries, write_atomic
 from wavetts.manifest import append_journal, numbered_lines, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
@@ -60,9 +60,7 @@ class Reading:
 
 def main(argv: list[str]) -> None:
     """Read the texts, have them spoken, write the corpus."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, metavar="TEXTS", help=".txt with a text a line, or lines of id|text[|...]")
     parser.add_argument("output", type=Path, metavar="OUT", help="folder to make: metadata.csv, wavs/")
     parser.add_argument("--extra", type=Path, metavar="FILE", help="further texts, such as single words; all are read")

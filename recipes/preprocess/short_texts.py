@@ -13,7 +13,7 @@ from pathlib import Path
 
 from piper import read_texts
 
-from wavetts.errors import UserError, run
+from wavetts.errors import Parser, UserError, run
 from wavetts.files import write_atomic
 
 EPILOG = """example:
@@ -29,9 +29,7 @@ QUESTIONS = (
 
 def main(argv: list[str]) -> None:
     """Write one text a line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, metavar="TEXTS", help=".txt with a text a line, or lines of id|text[|...]")
     parser.add_argument("output", type=Path, metavar="OUT.txt", help="file to write")
     parser.add_argument("--words", type=int, default=1200, help="most frequent words, each alone (default: 1200)")

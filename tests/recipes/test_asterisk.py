@@ -209,6 +209,9 @@ def test_mistakes_are_one_line(run_recipe, asterisk, tmp_path, monkeypatch):
         == f"error: {tmp_path}: no asterisk-core-sounds-en_*.deb in it; fetch it with 'apt-get download "
         + ("asterisk-core-sounds-en'\n")
     )
+    result = run_recipe("asterisk", tmp_path / "out", "--language", "xx")
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: argument --language: invalid choice: 'xx'")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="apt-get is not here"):
         asterisk.fetch_packages(tmp_path, ["asterisk-core-sounds-en"])

@@ -29,5 +29,5 @@ def test_short_texts_mistakes(run_recipe, tmp_path):
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "texts: no two words of Latin letters in a row" in result.stderr
     result = run_recipe("short_texts", tmp_path / "none", tmp_path / "out.txt")
-    assert result.returncode == 2 and "none: cannot be read" in result.stderr
+    assert result.returncode == 2 and "none: no such file" in result.stderr
     assert not (tmp_path / "out.txt").exists()
