@@ -104,9 +104,17 @@ def test_a_signal_to_one_process_ends_both_after_the_same_step(data: Path, tmp_p
 def test_torchrun_starts_the_command_line(data: Path, tmp_path: Path):
     config = tmp_path / "config.yaml"
     config.write_text(dump_config(toy_config(max_steps=2, num_samples=0)))
-    words = ["--nproc-per-node", "2", "-m", "--", "wavetts", "train", config, "--data", data, "--run", tmp_path / "run"]
+    # Standalone: at a port of its own, where no other run on this machine meets it.
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
+    words = [*launcher, "wavetts", "train", config, "--data", data, "--run", tmp_path / "run"]
     environment = {**os.environ, "PYTHONPATH": str(Path(toy.__file__).parents[1])}
-    command = [sys.executable, "-m", "torch.distributed.run", *map(str, words)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr
+    command = [sys.executable, *map(str, words)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        _, errors = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        # The processes that it started hold the pipe as well.
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == 0, errors
     assert (tmp_path / "run" / "model.safetensors").is_file()

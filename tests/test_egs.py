@@ -137,7 +137,8 @@ def test_ljspeech_trains_on_several_gpus(tmp_path, recorder):
     result = run(ROOT / "egs/ljspeech/run.sh", *words, cwd=tmp_path, python=python)
     assert result.returncode == 0, result.stderr
     (call,) = calls()
-    assert call[:8] == ["-m", "torch.distributed.run", "--nproc-per-node", "4", "-m", "--", "wavetts", "train"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4", "-m", "--", "wavetts", "train"]
+    assert call[: len(launcher)] == launcher
 
 
 @pytest.mark.parametrize(("language", "code"), [("en", "en-us"), ("es", "es-419"), ("fr", "fr-fr"), ("ru", "ru")])

@@ -41,7 +41,7 @@ if at_stage 1 "preprocess"; then
   wavetts preprocess "$corpus" "$data" --sample-rate "$sample_rate" --dev "$held_out" --test "$held_out" --jobs "$jobs"
 fi
 if at_stage 2 "train"; then
-  ((gpus == 1)) || launcher="python -m torch.distributed.run --nproc-per-node $gpus -m -- wavetts"
+  ((gpus == 1)) || launcher="python -m torch.distributed.run --standalone --nproc-per-node $gpus -m -- wavetts"
   train "$config" "$data" "$exp"
 fi
 if at_stage 3 "synthesise"; then

@@ -38,7 +38,7 @@ fi
 if at_stage 2 "train for $minutes minutes"; then
   # Small products on several threads spend their time waiting for each other: one thread for each process.
   export OMP_NUM_THREADS=1
-  ((jobs == 1)) || launcher="python -m torch.distributed.run --nproc-per-node $jobs -m -- wavetts"
+  ((jobs == 1)) || launcher="python -m torch.distributed.run --standalone --nproc-per-node $jobs -m -- wavetts"
   train "$root/recipes/train/compact_16k.yaml" "$data/16k" "$exp" train.batch_seconds=64 train.learning_rate=0.002 \
     train.max_minutes="$minutes"
 fi
