@@ -6,19 +6,15 @@ Nothing heavy is imported before a command runs, so that help is instant.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import wavetts
-from wavetts import commands
+from wavetts import commands, options
 from wavetts.errors import Parser, UserError, dashed, one_line
-from wavetts.inputs import SynthesisSettings
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -84,222 +80,12 @@ def _build_parser() -> argparse.ArgumentParser:
         )
         return sub
 
-    _add_preprocess(command)
-    _add_train(command)
+    options.add_preprocess(command)
+    options.add_train(command)
     command("config", "print every config field with its default and meaning", "wavetts config | less")
-    _add_synthesize(command)
-    _add_say(command)
-    _add_evaluate(command)
-    _add_curves(command)
-    _add_export(command)
+    options.add_synthesize(command)
+    options.add_say(command)
+    options.add_evaluate(command)
+    options.add_curves(command)
+    options.add_export(command)
     return parser
-
-
-def _add_preprocess(command: Callable) -> None:
-    sub = command(
-        "preprocess",
-        "turn a corpus into training data: resample, trim, phonemise, split",
-        "wavetts preprocess LJSpeech-1.1 data/ljspeech\n"
-        "wavetts preprocess corpora/asterisk_en data/asterisk_en --sample-rate 16000 --dev 20 --test 20 --jobs 2",
-    )
-    sub.add_argument("folder", metavar="FOLDER", type=Path, help="metadata.csv and wavs/ as in LJSpeech, or JSON lines")
-    sub.add_argument("output", metavar="OUTPUT", type=Path, help="folder to make")
-    add = sub.add_argument
-    add("--sample-rate", type=int, default=24000, metavar="HZ", help="rate of the training audio (default %(default)s)")
-    add("--language", default="en-us", metavar="CODE", help="espeak language of the texts (default %(default)s)")
-    add(
-        "--top-db",
-        type=float,
-        default=45.0,
-        metavar="DB",
-        help="trim edges this far below the peak; 0: no trim (default %(default)s)",
-    )
-    add(
-        "--margin",
-        type=float,
-        default=0.1,
-        metavar="S",
-        help="seconds of silence kept at either end (default %(default)s)",
-    )
-    add(
-        "--loudness",
-        type=_loudness,
-        default=None,
-        metavar="DBFS",
-        help="RMS level in dBFS of every clip, or off (default off)",
-    )
-    add("--min-seconds", type=float, default=0.3, metavar="S", help="drop shorter clips (default %(default)s)")
-    add("--max-seconds", type=float, default=20.0, metavar="S", help="drop longer clips (default %(default)s)")
-    add(
-        "--dev",
-        type=int,
-        default=100,
-        metavar="N",
-        help="clips held out for evaluation in training (default %(default)s)",
-    )
-    add("--test", type=int, default=100, metavar="N", help="clips held out for tests (default %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of the choice of these (default %(default)s)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
-    add("--overwrite", action="store_true", help="start anew instead of going on from what OUTPUT holds")
-
-
-def _loudness(value: str) -> float | None:
-    return None if value == "off" else float(value)
-
-
-_loudness.__name__ = "level in dBFS or 'off'"
-
-
-def _add_train(command: Callable) -> None:
-    sub = command(
-        "train",
-        "train a model",
-        "wavetts train recipes/train/ljspeech_paper_phonemes.yaml --data data/ljspeech --run runs/paper\n"
-        "wavetts train recipes/train/toy.yaml train.max_steps=100 --data data/toy --run runs/toy\n"
-        "wavetts train recipes/train/toy.yaml --data data/toy --run runs/toy --resume\n"
-        "torchrun --nproc-per-node 4 -m -- wavetts train recipes/train/ljspeech_paper_phonemes.yaml --data D --run R",
-    )
-    sub.add_argument("config", metavar="CONFIG", type=Path, help="YAML file; complete ones are in recipes/train/")
-    sub.add_argument(
-        "overrides",
-        metavar="section.field=value",
-        nargs="*",
-        default=[],
-        help="fields that differ (`wavetts config` lists all)",
-    )
-    sub.add_argument("--data", metavar="DIR", type=Path, required=True, help="what `wavetts preprocess` made")
-    sub.add_argument(
-        "--run", metavar="DIR", type=Path, required=True, dest="run_dir", help="folder of checkpoints and logs"
-    )
-    sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
-    sub.add_argument("--init-from", metavar="FILE", type=Path, help="start with this model's weights")
-    _add_device(sub)
-
-
-def _add_device(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: a GPU if there is one)"
-    )
-    sub.add_argument("--threads", type=_positive, default=0, metavar="N", help="CPU threads (default: torch's choice)")
-
-
-def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return number
-
-
-def _add_synthesize(command: Callable) -> None:
-    sub = command(
-        "synthesize",
-        "speak texts with a trained model",
-        'wavetts synthesize runs/paper "Hello there." -o hello.wav\n'
-        "wavetts synthesize runs/paper --input recipes/synthesize/sentences.txt --output-dir out\n"
-        "wavetts synthesize runs/paper/best.safetensors --input data/ljspeech/test.jsonl --output-dir out --plots\n"
-        "wavetts synthesize runs/paper --input texts.csv --output-dir out --settings recipes/synthesize/default.yaml\n"
-        "cat chapter.txt | wavetts synthesize runs/paper - -o - | aplay\n"
-        "torchrun --nproc-per-node 2 -m -- wavetts synthesize runs/paper --input texts.txt --output-dir out",
-        " Long texts are split into sentences. A sentence that did not reach its end is tried again.",
-    )
-    sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a bundled voice")
-    sub.add_argument("text", metavar="TEXT", nargs="?", help="what to say; -, or nothing and a pipe: standard input")
-    sub.add_argument(
-        "--input",
-        metavar="FILE",
-        help="texts to speak: .txt or - (standard input), one a line; .csv, id|text or id|text|normalised; "
-        '.jsonl, {"id": ..., "text": ...}',
-    )
-    sub.add_argument("--output-dir", metavar="DIR", type=Path, help="write DIR/ID.wav and DIR/report.jsonl")
-    sub.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write all texts into one .wav or .flac; -: WAV to standard output (default speech.wav)",
-    )
-    sub.add_argument("--overwrite", action="store_true", help="speak again what is in --output-dir already")
-    sub.add_argument(
-        "--plots",
-        action="store_true",
-        help="with --output-dir: DIR/ID.png shows the attention, DIR/ID.spectrogram.png the sound",
-    )
-    sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
-    _add_settings(sub)
-    _add_device(sub)
-
-
-def _add_settings(sub: argparse.ArgumentParser) -> None:
-    for item in dataclasses.fields(SynthesisSettings):
-        sub.add_argument(
-            "--" + item.name.replace("_", "-"),
-            type={"int": int, "float": float}[item.type],
-            metavar={"int": "N", "float": "X"}[item.type],
-            help=f"{item.metadata['doc']} (default {item.default})",
-        )
-
-
-def _add_say(command: Callable) -> None:
-    sub = command(
-        "say",
-        "say one text and play it",
-        'wavetts say "Hello there."\n'
-        'wavetts say "Hello there." --voice runs/paper -o hello.wav\n'
-        'wavetts say "Hello there." -o - | aplay',
-    )
-    sub.add_argument("text", metavar="TEXT", help="what to say; -: standard input")
-    sub.add_argument(
-        "--voice", metavar="NAME|PATH", help="bundled voice, model file or run folder (default: the bundled voice)"
-    )
-    sub.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write there and do not play; -: WAV to standard output (default speech.wav)",
-    )
-    _add_settings(sub)
-    _add_device(sub)
-
-
-def _add_evaluate(command: Callable) -> None:
-    sub = command(
-        "evaluate",
-        "measure a model on held-out data",
-        "wavetts evaluate runs/paper data/ljspeech/dev.jsonl\n"
-        "wavetts evaluate runs/paper data/ljspeech/test.jsonl --synthesize 50 --output results.json",
-        " Likelihood and attention are measured teacher forced. --synthesize speaks texts as well and lets a "
-        "recogniser (pip install 'wavetts[evaluate]') hear them and the recordings.",
-    )
-    sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a bundled voice")
-    sub.add_argument("manifest", metavar="MANIFEST", type=Path, help="dev.jsonl or test.jsonl of `wavetts preprocess`")
-    sub.add_argument(
-        "--synthesize", metavar="N", type=int, default=0, help="speak the first N texts (default %(default)s)"
-    )
-    sub.add_argument("--output", metavar="FILE", type=Path, help="write the figures as JSON")
-    _add_settings(sub)
-    _add_device(sub)
-
-
-def _add_curves(command: Callable) -> None:
-    sub = command(
-        "curves",
-        "draw the training curves of runs into one picture",
-        "wavetts curves runs/paper\nwavetts curves runs/gaussian runs/compact runs/flow --over minutes -o compared.png",
-        " Thin lines are training figures, points held-out ones.",
-    )
-    sub.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders, or their metrics.jsonl")
-    sub.add_argument("--key", default="bits_per_sample", help="figure of metrics.jsonl (default %(default)s)")
-    sub.add_argument("--over", choices=["step", "minutes"], default="step", help="against (default %(default)s)")
-    sub.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, default=Path("curves.png"), help="picture (default %(default)s)"
-    )
-
-
-def _add_export(command: Callable) -> None:
-    sub = command(
-        "export",
-        "write a model in half precision, to pass on",
-        "wavetts export runs/paper voice.safetensors\nwavetts export runs/paper/best.safetensors voice.safetensors",
-        " Every other command takes the file in place of a run folder.",
-    )
-    sub.add_argument("model", metavar="MODEL", type=Path, help="model file or run folder")
-    sub.add_argument("output", metavar="OUTPUT", type=Path, help="the .safetensors file to write")
