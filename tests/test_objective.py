@@ -72,7 +72,7 @@ def test_sums_are_loops_over_valid_frames(density, small_model, small_batch):
 
 def test_loss_weighs_the_two_terms(small_model, small_batch):
     sums = loss_sums(small_model(), small_batch(), noise=False)
-    close(sums.loss(100, 2000, 0.5), sums.frame_nll / 2000 + 0.5 * sums.stop_bce / 100)
+    close(sums.loss(2000, 0.5), (sums.frame_nll + 0.5 * sums.stop_bce) / 2000)
 
 
 def test_stop_target_is_the_last_frame(small_model, small_batch, monkeypatch):
@@ -95,14 +95,14 @@ def test_micro_batches_add_up_to_the_joint_batch(encoder, attention, density, sm
     # CBHG's batch norm sees its own micro-batch in training, so that in training it cannot add up.
     model.train(encoder != "cbhg")
     joint = loss_sums(model, batch, noise=False)
-    joint_loss = joint.loss(joint.num_frames, joint.num_samples, 1.0)
+    joint_loss = joint.loss(joint.num_samples, 1.0)
     expected = torch.autograd.grad(joint_loss, list(model.parameters()))
     for cut in (1, 2):
         model.zero_grad()
         total, frames = 0.0, 0
         for part in (rows(batch, 0, cut), rows(batch, cut, 3)):
             sums = loss_sums(model, part, noise=False)
-            loss = sums.loss(joint.num_frames, joint.num_samples, 1.0)
+            loss = sums.loss(joint.num_samples, 1.0)
             loss.backward()
             total, frames = total + loss.detach(), frames + sums.num_frames
         assert frames == joint.num_frames

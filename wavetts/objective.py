@@ -42,15 +42,16 @@ class LossSums:
     stop_correct: int
     output: Output
 
-    def loss(self, num_frames: int, num_samples: int, stop_weight: float) -> Tensor:
-        """This batch's share of the joint loss: nats per sample, plus `stop_weight` times the stop loss per frame.
+    def loss(self, num_samples: int, stop_weight: float) -> Tensor:
+        """This batch's share of the joint loss: a frame's nats plus `stop_weight` times its stop loss, over K.
+
+        Dividing the paper's sum (section 2.3) by K keeps losses and gradient norms comparable between frame lengths.
 
         Args:
-            num_frames: valid frames of the joint batch, over all micro-batches and processes.
-            num_samples: its samples.
-            stop_weight: weight of the stop term.
+            num_samples: samples of the joint batch's valid frames, over all micro-batches and processes.
+            stop_weight: weight of the stop term; 1 in the paper.
         """
-        return self.frame_nll / num_samples + stop_weight * self.stop_bce / num_frames
+        return (self.frame_nll + stop_weight * self.stop_bce) / num_samples
 
 
 def loss_sums(

@@ -201,7 +201,7 @@ class Trainer:
             # Noise and dropout are a function of the step: resuming needs no generator's state.
             torch.manual_seed(mix_seed(train.seed, self.step, processes.rank, micro))
             result = loss_sums(self.model, batch.to(processes.device), train, self.step)
-            result.loss(item.num_frames, num_samples, train.stop_weight).backward()
+            result.loss(num_samples, train.stop_weight).backward()
             sums[:2] += torch.stack([result.frame_nll.detach(), result.stop_bce.detach()])
         processes.sum_gradients(self.model)
         norm = clip_gradients(self.model, train.clip_norm)
@@ -254,7 +254,7 @@ class Trainer:
             nll, stop = mean["nll"] / samples, mean["stop"] / mean["frames"]
             seconds = 60 * (self.minutes - mean["minutes"])
             figures = {
-                "loss": nll + train.stop_weight * stop,
+                "loss": nll + train.stop_weight * stop / self.corpus.frame_length,
                 "nll": nll,
                 "bits_per_sample": bits_per_sample(mean["nll"], int(samples), float(self.model.scale)),
                 "stop_loss": stop,
