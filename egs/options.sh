@@ -56,13 +56,22 @@ python() { "${PYTHON:-python3}" "$@"; }
 
 wavetts() { python -m wavetts "$@"; }
 
+# Train in $1 processes of one thread. Small products on several threads spend their time waiting for each other.
+train_in_processes() {
+  export OMP_NUM_THREADS=1
+  (($1 == 1)) || launcher="python -m torch.distributed.run --standalone --nproc-per-node $1 -m -- wavetts"
+}
+
 # Train config $1 on data $2 into run folder $3, or go on where that left off; the rest are overrides, the user's last.
+# A new run starts from the weights of $init_from, if that is set.
 train() {
   local config=$1 data=$2 run=$3
   shift 3
   set -- train "$config" "$@" ${overrides[@]+"${overrides[@]}"} --data "$data" --run "$run"
   if compgen -G "$run/state-*.pt" >/dev/null; then
     set -- "$@" --resume
+  elif [[ ${init_from:-} ]]; then
+    set -- "$@" --init-from "$init_from"
   fi
   ${launcher:-wavetts} "$@"
 }

@@ -14,17 +14,17 @@ usage="Usage: egs/asterisk/run.sh [options] [-- section.field=value ...]
   --stage N, --stop-stage N  first and last stage (default: 0 and 4; stage 5 is run on request)
   --language L         en, es, fr, it or ru (default: en)
   --packages DIR       folder with the .deb files; nothing is fetched
+  --init-from MODEL    go on from a model, such as wavetts/voices/joe
   --minutes N          wall time of stage 2 (default: 45)
   --compare-minutes N  wall time of each of the three of stage 5 (default: 10)
+  --jobs N             processes of stages 1 and 2 (default: one a core)
   --data DIR           corpus and training data (default: egs/asterisk/data/LANGUAGE)
   --exp DIR            models, speech, scores (default: egs/asterisk/exp/LANGUAGE)
   After --: fields of the training config, e.g. train.batch_seconds=20 (wavetts config lists them)."
 . "$here/../options.sh"
-packages= data= exp=
-stop_stage=4 language=en minutes=45 compare_minutes=10
-parse_options "language packages minutes compare_minutes data exp" "$@"
-data=${data:-$here/data/$language}
-exp=${exp:-$here/exp/$language}
+packages= init_from= data= exp= jobs=$(getconf _NPROCESSORS_ONLN) stop_stage=4 language=en minutes=45 compare_minutes=10
+parse_options "language packages init_from jobs minutes compare_minutes data exp" "$@"
+data=${data:-$here/data/$language} exp=${exp:-$here/exp/$language}
 case $language in en) code=en-us ;; es) code=es-419 ;; fr) code=fr-fr ;; *) code=$language ;; esac
 config=$root/recipes/train/compact_16k.yaml
 common=(text.language="$code" train.eval_every=200 train.save_every=200 train.sample_every=1000
@@ -34,9 +34,10 @@ if at_stage 0 "unpack the prompts"; then
   python "$root/recipes/preprocess/asterisk.py" "$data/corpus" --language "$language" ${packages:+--packages "$packages"}
 fi
 if at_stage 1 "preprocess"; then
-  wavetts preprocess "$data/corpus" "$data/16k" --sample-rate 16000 --language "$code" --dev 20 --test 20 --jobs 2
+  wavetts preprocess "$data/corpus" "$data/16k" --sample-rate 16000 --language "$code" --dev 20 --test 20 --jobs "$jobs"
 fi
 if at_stage 2 "train for $minutes minutes"; then
+  train_in_processes "$jobs"
   train "$config" "$data/16k" "$exp/compact" "${common[@]}" train.max_minutes="$minutes"
 fi
 if at_stage 3 "synthesise"; then
@@ -46,13 +47,13 @@ if at_stage 4 "score"; then
   wavetts evaluate "$exp/compact" "$data/16k/test.jsonl" --synthesize 20 --output "$exp/compact/test.json"
 fi
 if at_stage 5 "compare densities, $compare_minutes minutes each"; then
+  launcher= init_from=
   for kind in gaussian compact flow; do
     fields=(density.kind=$kind train.max_minutes="$compare_minutes")
     [[ $kind != flow ]] || fields+=(density.num_stages=5 density.num_steps=4 density.hidden_dim=64)
     # Side by side, a thread each: all three get the same share of the machine.
     train "$config" "$data/16k" "$exp/compare/$kind" "${common[@]}" "${fields[@]}" --threads 1 &
-  done
-  wait
+  done && wait
   for kind in gaussian compact flow; do
     wavetts evaluate "$exp/compare/$kind" "$data/16k/test.jsonl" --output "$exp/compare/$kind/test.json"
   done

@@ -14,14 +14,15 @@ usage="Usage: egs/piper/run.sh [options] [-- section.field=value ...]
   --texts FILE     any list of texts (default: LJSpeech's, where egs/ljspeech/run.sh --stop-stage 0 puts them)
   --hours N        speech to make (default: 10)
   --minutes N      wall time of stage 2 (default: 600)
+  --init-from MODEL  a model to go on from
   --jobs N         processes (default: one a core)
   --data DIR       corpus and training data (default: egs/piper/data)
   --exp DIR        model, speech, scores (default: egs/piper/exp)
   After --: fields of the training config, e.g. density.precision=bf16 on CPUs that multiply it fast (wavetts config lists them)."
 . "$here/../options.sh"
 texts=$root/egs/ljspeech/data/LJSpeech-1.1/metadata.csv
-data=$here/data exp=$here/exp hours=10 minutes=600 jobs=$(getconf _NPROCESSORS_ONLN)
-parse_options "texts hours minutes jobs data exp" "$@"
+init_from= data=$here/data exp=$here/exp hours=10 minutes=600 jobs=$(getconf _NPROCESSORS_ONLN)
+parse_options "texts hours minutes init_from jobs data exp" "$@"
 preprocess=$root/recipes/preprocess
 
 if at_stage 0 "have the texts read"; then
@@ -36,11 +37,8 @@ if at_stage 1 "preprocess"; then
   wavetts preprocess "$data/corpus" "$data/16k" --sample-rate 16000 --dev 100 --test 200 --max-seconds 9 --jobs "$jobs"
 fi
 if at_stage 2 "train for $minutes minutes"; then
-  # Small products on several threads spend their time waiting for each other: one thread for each process.
-  export OMP_NUM_THREADS=1
-  ((jobs == 1)) || launcher="python -m torch.distributed.run --standalone --nproc-per-node $jobs -m -- wavetts"
-  train "$root/recipes/train/compact_16k.yaml" "$data/16k" "$exp" train.batch_seconds=64 train.learning_rate=0.002 \
-    train.max_minutes="$minutes"
+  train_in_processes "$jobs"
+  train "$root/recipes/train/compact_16k.yaml" "$data/16k" "$exp" train.batch_seconds=64 train.max_minutes="$minutes"
 fi
 if at_stage 3 "synthesise"; then
   wavetts synthesize "$exp" --input "$data/16k/test.jsonl" --output-dir "$exp/test" --plots
