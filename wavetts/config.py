@@ -172,7 +172,9 @@ class TrainConfig:
     weight_decay: float = opt(0.0, "AdamW's decoupled weight decay, of matrices only")
     clip_norm: float = opt(1.0, "gradient norm is clipped to this")
     ema_decay: float = opt(0.999, "decay of the averaged weights that are evaluated and exported")
-    stop_weight: float = opt(1.0, "weight of a frame's stop loss beside its negative log-likelihood; the paper sums equally")
+    stop_weight: float = opt(
+        1.0, "weight of a frame's stop loss beside its negative log-likelihood; the paper sums equally"
+    )
     history_noise: float = opt(0.0, "std of noise on the fed-back frames, relative to each frame's own")
     prior_steps: int = opt(0, "steps during which the alignment is held to a beta-binomial diagonal prior")
     random_phase: bool = opt(

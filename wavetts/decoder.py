@@ -81,8 +81,7 @@ class AttentionDecoder(nn.Module):
         x = self._features(attention_lstm[0], context, prev_frame)
         lstms = []
         for lstm, (h, c) in zip(self.lstms, state.lstms, strict=True):
-            weights = (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0)
-            h, c = torch.lstm_cell(x, (h, c), *weights)
+            h, c = _step_lstm(lstm, x, (h, c))
             lstms.append((h, c))
             x = x + h
         cond, stop_logits = self._condition(x, context, prev_frame)
@@ -139,3 +138,10 @@ class AttentionDecoder(nn.Module):
             parts = [x, context, prev_frame] if self.skip else [x, context]
             x = self.head(torch.cat(parts, dim=-1))
         return x, self.stop(x)[..., 0]
+
+
+def _step_lstm(lstm: nn.Module, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """One frame of a layer that `forward` runs over all frames, or of the cell that `quantize` has put in its place."""
+    if isinstance(lstm, nn.LSTM):
+        return torch.lstm_cell(x, state, lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0)
+    return lstm(x, state)

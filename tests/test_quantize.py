@@ -1,0 +1,111 @@
+"""8-bit weights: close to the float ones, the same for every batch, and the same speech to the ear."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from wavetts.config_file import from_dict  # noqa: E402
+from wavetts.model import WaveTacotron  # noqa: E402
+from wavetts.quantize import SMALLEST, Int8Linear, Int8LSTMCell, quantize_weights  # noqa: E402
+
+DENSITIES = {
+    "compact": {"num_couplings": 4, "hidden_dim": 512},
+    "gaussian": {},
+    "flow": {"squeeze": 4, "num_stages": 1, "num_steps": 2, "hidden_dim": 256, "position_dim": 4},
+}
+
+
+def make_model(density: str) -> WaveTacotron:
+    config = from_dict(
+        {
+            "audio": {"sample_rate": 8000, "frame_length": 640},
+            "encoder": {"kind": "conv_lstm", "hidden_dim": 64, "num_layers": 1},
+            "attention": {"kind": "gmm", "num_components": 1, "hidden_dim": 64},
+            "decoder": {
+                "prenet_dims": [192],
+                "attention_dim": 256,
+                "hidden_dim": 256,
+                "num_layers": 2,
+                "cond_dim": 512,
+            },
+            "density": {"kind": density, **DENSITIES[density]},
+        }
+    )
+    torch.manual_seed(0)
+    model = WaveTacotron(config, 10).eval()
+    with torch.no_grad():
+        for parameter in model.density.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return model
+
+
+def relative_error(ours: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((ours - exact).norm() / exact.norm())
+
+
+def test_linear_is_close_and_keeps_rows_apart():
+    torch.manual_seed(0)
+    linear, x = nn.Linear(640, 384), torch.randn(9, 640)
+    ours = Int8Linear(linear.weight, linear.bias)
+    with torch.inference_mode():
+        assert 0 < relative_error(ours(x), linear(x)) < 0.02
+        for rows in (1, 2, 5):
+            assert torch.equal(ours(x)[:rows], ours(x[:rows]))
+
+
+def test_weights_that_fit_into_8_bits_are_exact():
+    weight = torch.randint(-127, 128, (256, 256)).float()
+    weight[:, 0] = 127
+    x = torch.eye(256)
+    assert torch.equal(Int8Linear(weight / 64, None)(x), weight.T / 64)
+    # A dead output is zero, not a division by zero.
+    assert torch.equal(Int8Linear(torch.zeros(256, 256), None)(x), torch.zeros(256, 256))
+
+
+def test_what_the_kernel_cannot_take_stays_as_it_is():
+    model = make_model("gaussian")
+    model.decoder.input, model.decoder.attention_lstm = nn.Linear(300, 256), nn.LSTMCell(300, 256)
+    quantize_weights(model)
+    assert type(model.decoder.input) is nn.Linear
+    assert type(model.decoder.attention_lstm) is nn.LSTMCell
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.LSTM])
+def test_lstm_step_is_close(kind):
+    torch.manual_seed(0)
+    lstm, x = kind(320, 256), torch.randn(3, 320)
+    h, c = torch.randn(2, 3, 256).unbind()
+    with torch.inference_mode():
+        exact = lstm(x, (h, c)) if kind is nn.LSTMCell else lstm(x[None], (h[None], c[None]))[1]
+        for ours, theirs in zip(Int8LSTMCell(lstm)(x, (h, c)), exact, strict=True):
+            assert relative_error(ours, theirs.reshape(3, 256)) < 0.01
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_step_and_sample_are_close_and_all_large_matrices_small(density):
+    model = make_model(density)
+    small = quantize_weights(copy.deepcopy(model))
+    large = [p for p in small.decoder.parameters() if p.numel() >= SMALLEST]
+    large += [p for p in small.density.parameters() if p.numel() >= SMALLEST and density != "flow"]
+    assert not large
+    tokens, lengths = torch.randint(1, 10, (3, 7)), torch.tensor([7, 5, 7])
+    frame, noise = torch.randn(2, 3, 640)
+    outputs = []
+    with torch.inference_mode():
+        for net in (model, small):
+            keys = net.decoder.attention.prepare(net.encoder(tokens, lengths), lengths)
+            cond, stop_logits, state = net.decoder.step(frame, keys, net.decoder.init_state(keys))
+            outputs.append((cond, stop_logits, state.attention.weights, net.density.sample(cond, 0.7, noise)))
+    for exact, ours in zip(*outputs, strict=True):
+        assert relative_error(ours, exact) < 0.03
+
+
+def test_it_is_for_synthesis():
+    with pytest.raises(AssertionError):
+        quantize_weights(make_model("compact").train())

@@ -1,0 +1,101 @@
+"""Weights in 8 bits for synthesis on CPUs, where reading them from memory is what a frame costs at small batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from wavetts.model import WaveTacotron
+
+# Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.
+SMALLEST = 1 << 16
+# The kernel reads whole vectors.
+INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 16
+
+
+class Int8Linear(nn.Module):
+    """A linear layer whose weights are 8-bit integers with a scale for each output.
+
+    The products are of bfloat16 activations, their sums float32 (torch's kernel for weight-only quantisation); a row's
+    result does not depend on the rows beside it.
+
+    Args:
+        weight: (outputs, inputs).
+        bias: (outputs,) or None.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        assert _fits(*weight.shape), weight.shape
+        weight = weight.detach().float()
+        scale = weight.abs().amax(1).clamp_min(1e-12) / 127
+        self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8).contiguous())
+        # The kernel's own scales are bfloat16: ones there, and the real ones in float32 afterwards.
+        self.register_buffer("ones", torch.ones(len(weight), dtype=torch.bfloat16))
+        self.scale = nn.Parameter(scale, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias.detach().float(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) -> (B, outputs), float32."""
+        y = torch._weight_int8pack_mm(x.to(torch.bfloat16), self.weight, self.ones)
+        return y * self.scale if self.bias is None else torch.addcmul(self.bias, y, self.scale)
+
+
+class Int8LSTMCell(nn.Module):
+    """One step of an LSTM with 8-bit weights; stands for `nn.LSTMCell` and for a layer of `nn.LSTM` in `step`.
+
+    Args:
+        lstm: a cell, or a one-layer LSTM.
+    """
+
+    def __init__(self, lstm: nn.LSTMCell | nn.LSTM) -> None:
+        super().__init__()
+        suffix = "" if isinstance(lstm, nn.LSTMCell) else "_l0"
+        weights = [getattr(lstm, f"weight_{part}{suffix}") for part in ("ih", "hh")]
+        bias = getattr(lstm, f"bias_ih{suffix}") + getattr(lstm, f"bias_hh{suffix}")
+        self.hidden_size = lstm.hidden_size
+        self.gates = Int8Linear(torch.cat(weights, dim=1), bias)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """(B, inputs), state of the frame before -> h, c: (B, hidden_size) each."""
+        h, c = state
+        i, f, g, o = self.gates(torch.cat([x, h], dim=1)).chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def quantize_weights(model: WaveTacotron) -> WaveTacotron:
+    """Turns the large matrices of decoder and density into 8-bit ones, in place: for synthesis alone, on the CPU.
+
+    The encoder runs once an utterance and the paper's flow has many positions a frame, so that their weights are read
+    seldom: they stay as they are.
+
+    Args:
+        model: in evaluation mode.
+
+    Returns:
+        The model.
+    """
+    assert not model.training
+    _replace(model.decoder)
+    if model.config.density.kind != "flow":
+        _replace(model.density)
+    return model
+
+
+def _replace(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, (nn.LSTM, nn.LSTMCell)):
+            if _fits(4 * child.hidden_size, child.input_size + child.hidden_size):
+                setattr(module, name, Int8LSTMCell(child))
+        elif type(child) is nn.Linear:
+            if child.weight.numel() >= SMALLEST and _fits(*child.weight.shape):
+                setattr(module, name, Int8Linear(child.weight, child.bias))
+        else:
+            _replace(child)
+
+
+def _fits(outputs: int, inputs: int) -> bool:
+    return inputs % INPUTS_MULTIPLE == 0 and outputs % OUTPUTS_MULTIPLE == 0
