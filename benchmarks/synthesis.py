@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from wavetts.config_file import load_config
-from wavetts.generate import generate
+from wavetts.generate import Utterance, generate
 from wavetts.model import WaveTacotron
 
 CONFIGS = ["ljspeech_paper_chars", "ljspeech_small", "compact_16k"]
@@ -40,12 +40,12 @@ def seconds_to_speak(model: WaveTacotron, speech_seconds: float, batch_size: int
     """Median and minimum wall time of `runs` runs of `batch_size` utterances of `speech_seconds` each."""
     frames = round(speech_seconds * model.config.audio.sample_rate / model.frame_length)
     size = round(speech_seconds * CHARACTERS_PER_SECOND)
-    tokens, lengths = torch.randint(1, 80, (batch_size, size)), torch.full((batch_size,), size)
+    tokens = torch.randint(1, 80, (batch_size, size)).tolist()
     times = []
     for _ in range(runs + 1):
         start = time.perf_counter()
         # A threshold above 1 keeps an untrained stop token from ending it.
-        generate(model, tokens, lengths, list(range(batch_size)), [frames] * batch_size, stop_threshold=1.1)
+        generate(model, [Utterance(row, seed, frames, stop_threshold=1.1) for seed, row in enumerate(tokens)])
         times.append(time.perf_counter() - start)
     return statistics.median(times[1:]), min(times[1:])
 

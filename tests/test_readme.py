@@ -97,11 +97,11 @@ def test_ci_script_is_sound():
 
 @pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
 def test_python_runs(number, tmp_path, monkeypatch):
-    import wavetts.synthesize
+    import wavetts.catalog
 
     # Whatever voice is bundled: one that speaks quickly.
     save_voice(tmp_path / "voices" / "noise")
-    monkeypatch.setattr(wavetts.synthesize, "VOICES", tmp_path / "voices")
+    monkeypatch.setattr(wavetts.catalog, "BUNDLED", tmp_path / "voices")
     for folder in ("recipes", "tests"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)

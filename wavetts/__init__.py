@@ -1,6 +1,35 @@
 """Wave-Tacotron: text to waveform in one network, trained by maximum likelihood alone.
 
 Importing the package is cheap: torch and everything heavy are imported by the modules that use them.
+
+    >>> from wavetts import load_voice
+    >>> voice = load_voice()
+    >>> audio = voice.say("Hello there.")  # (S,) float32 in [-1, 1)
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wavetts.catalog import list_voices
+    from wavetts.errors import UserError
+    from wavetts.inputs import SynthesisSettings
+    from wavetts.synthesize import load_voice
+
+__all__ = ["SynthesisSettings", "UserError", "list_voices", "load_voice"]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "SynthesisSettings": "wavetts.inputs",
+    "UserError": "wavetts.errors",
+    "list_voices": "wavetts.catalog",
+    "load_voice": "wavetts.synthesize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

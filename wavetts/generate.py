@@ -1,98 +1,169 @@
-"""Tokens to waveform frames, one frame after the other (paper, section 2.4)."""
+"""Tokens to waveform, one frame after the other (paper, section 2.4), for any number of utterances at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from wavetts.model import WaveTacotron
 
-
-@dataclass
-class Generation:
-    """What `generate` made of a batch, on the CPU."""
-
-    waveforms: list[Tensor]  # (S_b,) float32, not clipped
-    alignments: list[Tensor]  # (T_b, I_b)
-    stopped: list[bool]  # the stop token ended it; False: it ran into max_frames
+LARGEST_SAMPLE = 1 - 2.0**-15
 
 
-@torch.no_grad()
-def generate_frames(
-    model: WaveTacotron, tokens: Tensor, token_lengths: Tensor, seeds: Sequence[int], temperature: float
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yields frames without end; the caller decides when to stop.
+@dataclass(eq=False)
+class Utterance:
+    """One sentence in a `RunningBatch`: what it says, how, and how far it has come.
 
-    Each utterance draws its noise from its own generator on the CPU, so that it does not depend on its batch or device.
+    Attributes:
+        tokens: I indices.
+        seed: of its noise.
+        max_frames: the most that it may become.
+        temperature: std of the base noise; the paper's is 0.7, 0 is deterministic.
+        stop_threshold: it ends with the first frame whose stop probability is above it.
+        cancelled: who sets it, from any thread, ends the utterance before its next frame.
+        stopped: its stop token ended it; False: it still speaks, was cancelled or ran into max_frames.
+        diverged: a frame was beyond what a waveform can give, or no number; it was clipped.
+        samples: (K,) of each frame, float32 in [-1, 1).
+        weights: (I,) of each frame, its attention.
+    """
+
+    tokens: Sequence[int]
+    seed: int
+    max_frames: int
+    temperature: float = 0.7
+    stop_threshold: float = 0.5
+    cancelled: bool = False
+    stopped: bool = field(default=False, init=False)
+    diverged: bool = field(default=False, init=False)
+    samples: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
+    weights: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def ended(self) -> bool:
+        """It has no further frame."""
+        return self.stopped or self.cancelled or len(self.samples) >= self.max_frames
+
+    @property
+    def waveform(self) -> np.ndarray:
+        """(S,), all that was spoken."""
+        return np.concatenate(self.samples) if self.samples else np.zeros(0, dtype=np.float32)
+
+    @property
+    def alignment(self) -> np.ndarray:
+        """(T, I)."""
+        return np.stack(self.weights) if self.weights else np.zeros((0, len(self.tokens)), dtype=np.float32)
+
+
+class RunningBatch:
+    """Utterances that speak together, a frame at each step; they may join and leave between any two.
+
+    What an utterance says does not depend on who else is in the batch: its noise is drawn from its own generator on the
+    CPU, and padding is masked. One that has ended leaves and costs nothing any more.
+    """
+
+    def __init__(self, model: WaveTacotron) -> None:
+        """Takes a model in evaluation mode."""
+        self.model = model
+        self.utterances: list[Utterance] = []  # who speaks, in the order of the rows
+        self._generators: list[torch.Generator] = []
+        # A tree of tensors of B rows each: keys, decoder state, frame before, its last sample, temperature.
+        self._rows: Any = None
+        config = model.config.audio
+        # What a waveform in [-1, 1) can be after pre-emphasis and scale.
+        self._limit = (1 + config.preemphasis) * float(model.scale)
+
+    @torch.inference_mode()
+    def add(self, utterances: Sequence[Utterance]) -> None:
+        """Lets utterances join; their first frames come with the next step."""
+        device = self.model.scale.device
+        lengths = torch.tensor([len(utterance.tokens) for utterance in utterances], device=device)
+        tokens = pad_sequence([torch.tensor(utterance.tokens) for utterance in utterances], batch_first=True)
+        keys = self.model.decoder.attention.prepare(self.model.encoder(tokens.to(device), lengths), lengths)
+        frame = keys.memory.new_zeros(len(utterances), self.model.frame_length)
+        temperature = frame.new_tensor([[utterance.temperature] for utterance in utterances])
+        new = (keys, self.model.decoder.init_state(keys), frame, frame[:, 0], temperature)
+        self._rows = _map_tensors(_append_rows, self._rows, new) if self.utterances else new
+        self.utterances = [*self.utterances, *utterances]
+        self._generators += [torch.Generator().manual_seed(utterance.seed) for utterance in utterances]
+
+    @torch.inference_mode()
+    def step(self) -> list[tuple[Utterance, np.ndarray]]:
+        """Speaks the next frame of every utterance; those that have ended with it leave.
+
+        Returns:
+            The utterances that spoke and their new samples (K,), float32 in [-1, 1); empty if nobody is left.
+        """
+        self._drop_ended()
+        if not self.utterances:
+            return []
+        keys, state, frame, last_sample, temperature = self._rows
+        cond, stop_logits, state = self.model.decoder.step(frame, keys, state)
+        size = self.model.density.noise_dim
+        noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
+        drawn = self.model.density.sample(cond, temperature, noise.to(cond))
+        # A model that was badly trained may feed itself ever larger frames: they end here, and not in infinity.
+        diverged = ~(drawn.abs() <= self._limit).all(-1)
+        frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
+        waveform = self.model.to_waveform(frame[:, None], last_sample)
+        self._rows = (keys, state, frame, waveform[:, -1], temperature)
+        samples = waveform.float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
+        weights = state.attention.weights.float().cpu().numpy()
+        spoken = self.utterances
+        outcome = zip(torch.sigmoid(stop_logits).tolist(), diverged.tolist(), strict=True)
+        for row, (utterance, (stop, wild)) in enumerate(zip(spoken, outcome, strict=True)):
+            utterance.samples.append(samples[row])
+            utterance.weights.append(weights[row, : len(utterance.tokens)])
+            utterance.stopped = stop > utterance.stop_threshold
+            utterance.diverged |= wild
+        self._drop_ended()
+        return list(zip(spoken, samples, strict=True))
+
+    def _drop_ended(self) -> None:
+        kept = [row for row, utterance in enumerate(self.utterances) if not utterance.ended]
+        if len(kept) == len(self.utterances):
+            return
+        index = torch.tensor(kept, dtype=torch.long, device=self.model.scale.device)
+        self._rows = _map_tensors(lambda tensor: tensor[index], self._rows) if kept else None
+        self.utterances = [self.utterances[row] for row in kept]
+        self._generators = [self._generators[row] for row in kept]
+
+
+def generate(model: WaveTacotron, utterances: Sequence[Utterance]) -> None:
+    """Speaks a batch to its end; the utterances then hold what was spoken.
 
     Args:
         model: in evaluation mode.
-        tokens: (B, I) int64, 0 at padding, on the model's device.
-        token_lengths: (B,).
-        seeds: one for each utterance.
-        temperature: std of the base noise; 0 is deterministic.
-
-    Yields:
-        frame (B, K), stop probability (B,), attention weights (B, I).
+        utterances: fresh ones.
     """
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    noise_dim = model.density.noise_dim
-    keys = model.decoder.attention.prepare(model.encoder(tokens, token_lengths), token_lengths)
-    state = model.decoder.init_state(keys)
-    frame = keys.memory.new_zeros(len(tokens), model.frame_length)
-    while True:
-        cond, stop_logits, state = model.decoder.step(frame, keys, state)
-        noise = torch.stack([torch.randn(noise_dim, generator=generator) for generator in generators])
-        frame = model.density.sample(cond, temperature, noise.to(cond))
-        yield frame, torch.sigmoid(stop_logits), state.attention.weights
+    batch = RunningBatch(model)
+    batch.add(utterances)
+    while batch.step():
+        pass
 
 
-@torch.inference_mode()
-def generate(
-    model: WaveTacotron,
-    tokens: Tensor,
-    token_lengths: Tensor,
-    seeds: Sequence[int],
-    max_frames: Sequence[int],
-    temperature: float = 0.7,
-    stop_threshold: float = 0.5,
-    on_frame: Callable[[int], None] | None = None,
-) -> Generation:
-    """Speaks a batch to its stop tokens.
+def _map_tensors(function: Callable[..., Tensor], *trees: Any) -> Any:
+    """Trees of dataclasses, tuples and lists, equal but for their tensors: a tree of function(tensor of each)."""
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return function(*trees)
+    if dataclasses.is_dataclass(first):
+        names = [item.name for item in dataclasses.fields(first)]
+        return type(first)(*(_map_tensors(function, *(getattr(tree, name) for tree in trees)) for name in names))
+    parts = [_map_tensors(function, *branches) for branches in zip(*trees, strict=True)]
+    return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
 
-    Args:
-        model: in evaluation mode.
-        tokens: (B, I) int64, 0 at padding.
-        token_lengths: (B,).
-        seeds: one for each utterance.
-        max_frames: the most frames of each utterance.
-        temperature: std of the base noise; the paper's is 0.7.
-        stop_threshold: an utterance ends with the first frame whose stop probability is above it.
-        on_frame: called with the number of utterances still speaking after each frame.
-    """
-    tokens, token_lengths = tokens.to(model.scale.device), token_lengths.to(model.scale.device)
-    frames, weights = [], []
-    limits = torch.tensor(max_frames)
-    lengths, stopped = limits.clone(), torch.zeros(len(limits), dtype=torch.bool)
-    for frame, stop, weight in generate_frames(model, tokens, token_lengths, seeds, temperature):
-        frames.append(frame)
-        weights.append(weight)
-        ends = (stop.cpu() > stop_threshold) & (len(frames) <= limits) & ~stopped
-        lengths[ends] = len(frames)
-        stopped |= ends
-        active = int((~stopped & (limits > len(frames))).sum())
-        if on_frame is not None:
-            on_frame(active)
-        if not active:
-            break
-    waveform = model.to_waveform(torch.stack(frames, 1)).float().cpu()
-    alignment = torch.stack(weights, 1).cpu()
-    rows = list(zip(lengths.tolist(), token_lengths.tolist(), strict=True))
-    return Generation(
-        [row[: count * model.frame_length] for row, (count, _) in zip(waveform, rows, strict=True)],
-        [row[:count, :size] for row, (count, size) in zip(alignment, rows, strict=True)],
-        stopped.tolist(),
-    )
+
+def _append_rows(above: Tensor, below: Tensor) -> Tensor:
+    """(A, ...) and (B, ...) to (A + B, ...); what has fewer tokens is padded, all other sizes are the same."""
+    if above.dim() > 1 and above.shape[1] != below.shape[1]:
+        tokens = max(above.shape[1], below.shape[1])
+        above, below = (F.pad(part, (0, 0) * (part.dim() - 2) + (0, tokens - part.shape[1])) for part in (above, below))
+    return torch.cat([above, below])

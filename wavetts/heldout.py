@@ -10,7 +10,7 @@ import torch
 from wavetts.config import Config
 from wavetts.data import Clip, Corpus, mix_seed
 from wavetts.distributed import Processes
-from wavetts.generate import generate
+from wavetts.generate import Utterance, generate
 from wavetts.layers import length_mask
 from wavetts.logs import RunLog
 from wavetts.model import WaveTacotron
@@ -103,25 +103,22 @@ def log_samples(
     batch = corpus.collate(clips).to(model.scale.device)
     torch.manual_seed(mix_seed(config.train.seed, "samples"))
     forced = loss_sums(model, batch).output.alignment
-    spoken = generate(
-        model,
-        batch.tokens,
-        batch.token_lengths,
-        seeds=range(len(clips)),
-        max_frames=[2 * clip.num_frames + 10 for clip in clips],
-        temperature=config.train.sample_temperature,
-    )
+    spoken = [
+        Utterance(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, config.train.sample_temperature)
+        for row, clip in enumerate(clips)
+    ]
+    generate(model, spoken)
     for row, clip in enumerate(clips):
         name = batch.ids[row]
         tokens = [tokenizer.symbols[token] for token in corpus.tokens[clip.index]]
-        alignments = {"forced": forced[row, : clip.num_frames, : len(tokens)].cpu(), "spoken": spoken.alignments[row]}
+        alignments = {"forced": forced[row, : clip.num_frames, : len(tokens)].cpu(), "spoken": torch.from_numpy(spoken[row].alignment)}
         for kind, alignment in alignments.items():
             shape = [torch.tensor([size]) for size in (len(tokens), len(alignment))]
             scores = alignment_scores(alignment[None], *shape)
             title = f"{name}, {kind}: " + ", ".join(f"{key} {float(value):.2f}" for key, value in scores.items())
-            title += "" if kind == "forced" or spoken.stopped[row] else ", did not stop"
+            title += "" if kind == "forced" or spoken[row].stopped else ", did not stop"
             log.figure(f"alignment_{kind}/{row}", alignment_figure(alignment.numpy(), tokens, title), step)
-        waveform = spoken.waveforms[row].numpy()
+        waveform = spoken[row].waveform
         log.figure(f"spectrogram/{row}", spectrogram_figure(waveform, rate, f"{name}, step {step}"), step)
         log.audio(f"audio/{row}", waveform, rate, step)
         if references:

@@ -8,24 +8,23 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from wavetts.catalog import find_voice
 from wavetts.checkpoint import LoadedModel, load_model
 from wavetts.data import mix_seed
 from wavetts.distributed import choose_device
 from wavetts.errors import UserError
-from wavetts.generate import generate
+from wavetts.generate import RunningBatch, Utterance, generate
 from wavetts.inputs import SynthesisSettings
 from wavetts.objective import alignment_scores
+from wavetts.takes import Piece, Result, Take, pause_before
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text
 
-VOICES = Path(__file__).parent / "voices"
 # A sentence may take this many seconds, and this many more for each token. Read speech has 10 to 20 tokens a second:
 # the allowance is two to four times that, so that only attention that is lost runs into it.
 BASE_SECONDS, TOKEN_SECONDS = 1.0, 0.2
@@ -33,123 +32,6 @@ BASE_SECONDS, TOKEN_SECONDS = 1.0, 0.2
 MAX_CHARS = 200
 # A sentence was read to its end if its last tokens (punctuation and end mark among them) held half of the attention.
 END_TOKENS, END_WEIGHT = 3, 0.5
-LARGEST_SAMPLE = 1 - 2.0**-15
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a text that is spoken in one go: a sentence, or a part of a long one."""
-
-    spoken: str  # normalised
-    transcript: str
-    tokens: list[int]  # what the model reads: the transcript without unknown symbols
-    unknown: list[str]
-    seed: int
-    starts_paragraph: bool
-
-
-@dataclass(frozen=True)
-class Take:
-    """A piece as it was spoken, in the best of its tries."""
-
-    piece: Piece
-    audio: np.ndarray  # (S,) float32 in [-1, 1)
-    alignment: np.ndarray  # (T, I)
-    stopped: bool  # by the stop token; False: it ran into its longest duration
-    reached_end: bool  # attention came to the last tokens
-    coverage: float  # share of the tokens that were attended to
-    seed: int  # of this try
-    tries: int  # how many there were
-
-    @property
-    def complete(self) -> bool:
-        """It was read to its end and stopped there."""
-        return self.stopped and self.reached_end
-
-    @property
-    def quality(self) -> tuple:
-        """Orders the tries of a piece."""
-        return self.complete, self.reached_end, self.coverage, self.stopped
-
-
-@dataclass(frozen=True)
-class Result:
-    """A text as it was spoken.
-
-    Attributes:
-        audio: (S,) float32 in [-1, 1).
-        sample_rate: in Hz.
-        takes: its sentences, in order.
-    """
-
-    audio: np.ndarray
-    sample_rate: int
-    takes: list[Take]
-
-    @property
-    def seconds(self) -> float:
-        """Duration."""
-        return len(self.audio) / self.sample_rate
-
-    @property
-    def stopped(self) -> bool:
-        """All sentences ended with a stop token."""
-        return all(take.stopped for take in self.takes)
-
-    @property
-    def complete(self) -> bool:
-        """All sentences were read to their end and stopped there."""
-        return all(take.complete for take in self.takes)
-
-    @property
-    def tries(self) -> int:
-        """The most tries that a sentence took."""
-        return max(take.tries for take in self.takes)
-
-    @property
-    def seeds(self) -> list[int]:
-        """Noise seed of each sentence."""
-        return [take.seed for take in self.takes]
-
-    @property
-    def spoken(self) -> str:
-        """The normalised text."""
-        return " ".join(take.piece.spoken for take in self.takes)
-
-    @property
-    def transcript(self) -> str:
-        """Phonemes or characters, unknown ones among them."""
-        return " ".join(take.piece.transcript for take in self.takes)
-
-    @property
-    def unknown(self) -> list[str]:
-        """Symbols that the model does not know and that were left out."""
-        return sorted({symbol for take in self.takes for symbol in take.piece.unknown})
-
-    @property
-    def alignment(self) -> np.ndarray:
-        """(T, I), the sentences' alignments one after the other, pauses left out."""
-        parts = [take.alignment for take in self.takes]
-        joined = np.zeros(np.sum([part.shape for part in parts], axis=0), dtype=np.float32)
-        frame = token = 0
-        for part in parts:
-            joined[frame : frame + part.shape[0], token : token + part.shape[1]] = part
-            frame, token = frame + part.shape[0], token + part.shape[1]
-        return joined
-
-    def report(self) -> dict[str, Any]:
-        """The figures of this result, as they are written to report.jsonl."""
-        return {
-            "seconds": round(self.seconds, 3),
-            "spoken": self.spoken,
-            "transcript": self.transcript,
-            "unknown": self.unknown,
-            "complete": self.complete,
-            "stopped": self.stopped,
-            "coverage": round(min(take.coverage for take in self.takes), 3),
-            "tries": [take.tries for take in self.takes],
-            "seeds": self.seeds,
-        }
 
 
 class Voice:
@@ -160,6 +42,24 @@ class Voice:
         self.model, self.tokenizer, self.info = loaded.model, loaded.tokenizer, loaded.info
         self.config = loaded.config
         self.sample_rate: int = loaded.config.audio.sample_rate
+
+    def say(self, text: str, seed: int | None = None, settings: SynthesisSettings | None = None) -> np.ndarray:
+        """Speaks one text.
+
+        Args:
+            text: what to say.
+            seed: of the noise; None takes the settings' one.
+            settings: how to speak; None takes the defaults.
+
+        Returns:
+            (S,) float32 in [-1, 1), at `sample_rate`.
+
+        Raises:
+            UserError: there is nothing to speak in the text, or memory is full.
+        """
+        settings = settings or SynthesisSettings()
+        (result,) = self.synthesize([(text, settings.seed if seed is None else seed)], settings)
+        return result.audio
 
     def synthesize(
         self,
@@ -238,67 +138,110 @@ class Voice:
                         progress(1 / len(texts[key[0]]))
             pending = again
         return [
-            self._join([takes[text, index] for index in range(len(pieces))], settings)
+            Result.join([takes[text, index] for index in range(len(pieces))], settings, self.sample_rate)
             for text, pieces in enumerate(texts)
         ]
 
+    def stream(self, text: str, seed: int | None = None, settings: SynthesisSettings | None = None) -> Stream:
+        """Speaks a text and gives the audio while it is made: one frame after the other, pauses between sentences.
+
+        Together the chunks are what `synthesize` gives with `retries=0`: what was heard cannot be tried again, so a
+        sentence that broke off stays as it is (`stream.result.complete` tells).
+
+        Args:
+            text: what to say.
+            seed: of the noise; None takes the settings' one.
+            settings: how to speak; None takes the defaults. Retries and batch size are not used.
+
+        Returns:
+            An iterator over (S,) float32 in [-1, 1). Nothing is computed before the first chunk is asked for, nor after
+            the stream is closed.
+
+        Raises:
+            UserError: there is nothing to speak in the text.
+        """
+        settings = settings or SynthesisSettings()
+        return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings)
+
+    def utterance(self, piece: Piece, settings: SynthesisSettings, attempt: int = 0) -> Utterance:
+        """A piece for `RunningBatch`; every attempt has noise of its own."""
+        seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
+        # 0.3 s of 0.1 s frames are three, whatever the floats say.
+        max_frames = max(1, math.floor(seconds * self.sample_rate / self.model.frame_length + 1e-6))
+        return Utterance(piece.tokens, piece.seed + attempt, max_frames, settings.temperature, settings.stop_threshold)
+
+    def take(self, piece: Piece, spoken: Utterance, attempt: int = 0) -> Take:
+        """A piece as it was spoken and how well it was read; `spoken` has a frame at least."""
+        alignment = torch.from_numpy(spoken.alignment)
+        scores = alignment_scores(alignment[None], torch.tensor([len(piece.tokens)]), torch.tensor([len(alignment)]))
+        last = min(END_TOKENS, len(piece.tokens) - 1)
+        # Relative to each frame's own sum: a mixture's mass may lie beyond the text's end.
+        at_end = float((alignment[:, -last:].sum(1) / alignment.sum(1).clamp_min(0.1)).max())
+        return Take(
+            piece,
+            audio=spoken.waveform,
+            alignment=spoken.alignment,
+            stopped=spoken.stopped,
+            reached_end=at_end >= END_WEIGHT and not spoken.diverged,
+            coverage=float(scores["coverage"]),
+            seed=spoken.seed,
+            tries=attempt + 1,
+        )
+
     def _speak_batch(self, pieces: list[Piece], attempt: int, settings: SynthesisSettings) -> list[Take]:
-        lengths = torch.tensor([len(piece.tokens) for piece in pieces])
-        tokens = torch.zeros(len(pieces), int(lengths.max()), dtype=torch.int64)
-        for row, piece in zip(tokens, pieces, strict=True):
-            row[: len(piece.tokens)] = torch.tensor(piece.tokens)
-        max_frames = [self._most_frames(piece, settings) for piece in pieces]
-        seeds = [piece.seed + attempt for piece in pieces]
+        utterances = [self.utterance(piece, settings, attempt) for piece in pieces]
         try:
-            spoken = generate(
-                self.model, tokens, lengths, seeds, max_frames, settings.temperature, settings.stop_threshold
-            )
+            generate(self.model, utterances)
         except torch.OutOfMemoryError:
             raise UserError(
                 f"the device's memory is full: use --batch-size {max(1, len(pieces) // 2)} or --device cpu"
             ) from None
-        takes = []
-        rows = zip(pieces, spoken.waveforms, spoken.alignments, spoken.stopped, seeds, strict=True)
-        for piece, waveform, alignment, stopped, seed in rows:
-            scores = alignment_scores(
-                alignment[None], torch.tensor([len(piece.tokens)]), torch.tensor([len(alignment)])
-            )
-            last = min(END_TOKENS, len(piece.tokens) - 1)
-            # Relative to each frame's own sum: a mixture's mass may lie beyond the text's end.
-            at_end = (alignment[:, -last:].sum(1) / alignment.sum(1).clamp_min(0.1)).max()
-            takes.append(
-                Take(
-                    piece,
-                    audio=waveform.nan_to_num(0.0, 0.0, 0.0).clamp(-1.0, LARGEST_SAMPLE).numpy(),
-                    alignment=alignment.numpy(),
-                    stopped=stopped,
-                    # A model that diverged gave no numbers: try again.
-                    reached_end=bool(waveform.isfinite().all() and at_end >= END_WEIGHT),
-                    coverage=float(scores["coverage"]),
-                    seed=seed,
-                    tries=attempt + 1,
-                )
-            )
-        return takes
+        return [self.take(piece, spoken, attempt) for piece, spoken in zip(pieces, utterances, strict=True)]
 
-    def _most_frames(self, piece: Piece, settings: SynthesisSettings) -> int:
-        seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
-        # 0.3 s of 0.1 s frames are three, whatever the floats say.
-        return max(1, math.floor(seconds * self.sample_rate / self.model.frame_length + 1e-6))
 
-    def _join(self, takes: list[Take], settings: SynthesisSettings) -> Result:
-        parts = [takes[0].audio]
-        for take in takes[1:]:
-            pause = settings.paragraph_pause if take.piece.starts_paragraph else settings.sentence_pause
-            parts += [np.zeros(round(pause * self.sample_rate), dtype=np.float32), take.audio]
-        return Result(np.concatenate(parts), self.sample_rate, takes)
+class Stream(Iterator[np.ndarray]):
+    """A text that is being spoken, as an iterator over its chunks (S,) float32 in [-1, 1); see `Voice.stream`."""
+
+    def __init__(self, voice: Voice, pieces: list[Piece], settings: SynthesisSettings) -> None:
+        """Takes what `Voice.prepare` gave."""
+        self.sample_rate = voice.sample_rate
+        self.pieces = pieces
+        self.takes: list[Take] = []  # of the sentences that are finished
+        self._settings = settings
+        self._chunks = self._speak(voice)
+
+    def __next__(self) -> np.ndarray:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Stops the work; there are no further chunks."""
+        self._chunks.close()
+
+    @property
+    def result(self) -> Result | None:
+        """The sentences that are finished, joined; None before the first one is."""
+        return Result.join(self.takes, self._settings, self.sample_rate) if self.takes else None
+
+    def _speak(self, voice: Voice) -> Iterator[np.ndarray]:
+        batch = RunningBatch(voice.model)
+        for number, piece in enumerate(self.pieces):
+            if number:
+                yield pause_before(piece, self._settings, self.sample_rate)
+            utterance = voice.utterance(piece, self._settings)
+            batch.add([utterance])
+            while spoken := batch.step():
+                # Before the last chunk is given away, so that who has it finds the result complete.
+                if utterance.ended:
+                    self.takes.append(voice.take(piece, utterance))
+                yield spoken[0][1]
 
 
 def load_voice(voice: str | Path | None = None, device: str = "auto", threads: int = 0) -> Voice:
     """Loads a voice.
 
     Args:
-        voice: a model file, the folder of a training run, or the name of a bundled voice; None takes the first one.
+        voice: the name of a voice (`list_voices`), a model file, or the folder of a training run; None takes the
+            default voice.
         device: "cpu", "cuda", "cuda:1", "mps"; "auto" takes a GPU if there is one.
         threads: of the CPU; 0 leaves the choice to torch.
 
@@ -313,24 +256,6 @@ def load_voice(voice: str | Path | None = None, device: str = "auto", threads: i
         # `torchrun` starts a process for each GPU.
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return Voice(load_model(path, place))
-
-
-def find_voice(voice: str | Path | None) -> Path:
-    """The path of a voice; arguments and errors as for `load_voice`."""
-    bundled = {path.parent.name: path.parent for path in sorted(VOICES.glob("*/model.safetensors"))}
-    if voice is None:
-        if not bundled:
-            raise UserError(
-                "no voice comes with this installation; give one with --voice PATH (a model file or run folder)"
-            )
-        return next(iter(bundled.values()))
-    if Path(voice).exists():
-        return Path(voice)
-    if str(voice) in bundled:
-        return bundled[str(voice)]
-    raise UserError(
-        f"{voice}: no such model file, run folder or bundled voice ({', '.join(bundled) or 'there are none'})"
-    )
 
 
 def chunks(items: list, size: int) -> Iterator[list]:

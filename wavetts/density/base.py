@@ -45,12 +45,13 @@ class FrameDensity(nn.Module, ABC):
         """
 
     @abstractmethod
-    def sample(self, cond: Tensor, temperature: float = 1.0, noise: Tensor | None = None) -> Tensor:
+    def sample(self, cond: Tensor, temperature: float | Tensor = 1.0, noise: Tensor | None = None) -> Tensor:
         """Draw one frame for each cond, without gradients.
 
         Args:
             cond: (..., C).
-            temperature: scales the standard deviation of the base noise; 0 is deterministic.
+            temperature: scales the standard deviation of the base noise; 0 is deterministic. One for all frames, or
+                (..., 1) for each.
             noise: (..., noise_dim) standard normal values; drawn from the global generator if None.
 
         Returns:
@@ -94,7 +95,7 @@ class NormalizingFlow(FrameDensity):
         return log_prob.reshape(cond.shape[:-1])
 
     @torch.no_grad()
-    def sample(self, cond: Tensor, temperature: float = 1.0, noise: Tensor | None = None) -> Tensor:
+    def sample(self, cond: Tensor, temperature: float | Tensor = 1.0, noise: Tensor | None = None) -> Tensor:
         """See `FrameDensity.sample`."""
         shape = (*cond.shape[:-1], self.noise_dim)
         if noise is None:

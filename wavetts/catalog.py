@@ -1,0 +1,136 @@
+"""Which voices there are, and where: those that come with the package, the user's own, and models in any folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavetts.errors import UserError
+
+BUNDLED = Path(__file__).parent / "voices"
+DEFAULT = "joe"
+_MODEL_NAME = "model.safetensors"
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)^---$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class VoiceEntry:
+    """A voice that `load_voice` takes by its name.
+
+    Attributes:
+        name: of its folder.
+        path: the model file.
+        description: one line of its card.
+        language: espeak code of the text that it reads.
+        licence: of its weights, as its card says.
+        sample_rate: in Hz.
+        bundled: it comes with the package; False: it is the user's.
+    """
+
+    name: str
+    path: Path
+    description: str
+    language: str
+    licence: str
+    sample_rate: int
+    bundled: bool
+
+
+def list_voices() -> list[VoiceEntry]:
+    """The voices that have a name, the default one first; a voice of the user's hides a bundled one of its name.
+
+    A voice is a folder with `model.safetensors` in it and, if it has a card, `README.md` that begins with the YAML keys
+    `description` and `license`. The user's are in `$WAVETTS_VOICES`, or else in `wavetts/voices` of `$XDG_DATA_HOME`
+    (`~/.local/share`).
+
+    Example:
+        >>> from wavetts import list_voices
+        >>> names = [voice.name for voice in list_voices()]
+    """
+    found = {entry.name: entry for entry in [*_voices_in(BUNDLED, True), *_voices_in(user_folder(), False)]}
+    return sorted(found.values(), key=lambda entry: (entry.name != DEFAULT, not entry.bundled, entry.name))
+
+
+def user_folder() -> Path:
+    """Where the user's own voices are; it need not exist."""
+    if named := os.environ.get("WAVETTS_VOICES"):
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "wavetts" / "voices"
+
+
+def find_voice(voice: str | Path | None) -> Path:
+    """The path of a voice.
+
+    Args:
+        voice: a model file, the folder of a training run, or the name of a voice; None takes the default one.
+
+    Raises:
+        UserError: there is no such voice.
+    """
+    entries = list_voices()
+    if voice is None:
+        if not entries:
+            raise UserError(
+                "no voice comes with this installation; give one with --voice PATH (a model file or run folder)"
+            )
+        return entries[0].path
+    if Path(voice).exists():
+        return Path(voice)
+    for entry in entries:
+        if entry.name == str(voice):
+            return entry.path
+    names = ", ".join(entry.name for entry in entries) or "there are none"
+    raise UserError(f"{voice}: no such model file, run folder or voice ({names})")
+
+
+def models_under(folder: Path) -> list[Path]:
+    """The model files in a folder and those below it, sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    paths = [path for path in sorted(Path(folder).rglob("*.safetensors")) if _read_metadata(path)]
+    if not paths:
+        raise UserError(f"{folder}: no model of wavetts in it or below it")
+    return paths
+
+
+def _voices_in(folder: Path, bundled: bool) -> list[VoiceEntry]:
+    entries = []
+    for path in sorted(folder.glob(f"*/{_MODEL_NAME}")):
+        # What cannot be read is no voice; who gives its path to `load_voice` is told why.
+        if metadata := _read_metadata(path):
+            card = _read_card(path.with_name("README.md"))
+            language = json.loads(metadata["tokenizer"])["language"]
+            rate = json.loads(metadata["config"])["audio"]["sample_rate"]
+            description, licence = (str(card.get(key, "")) for key in ("description", "license"))
+            entries.append(VoiceEntry(path.parent.name, path, description, language, licence, rate, bundled))
+    return entries
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a model of ours; empty if it is none."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+    except (safetensors.SafetensorError, OSError):
+        return {}
+    return metadata if {"wavetts", "tokenizer", "config"} <= metadata.keys() else {}
+
+
+def _read_card(path: Path) -> dict[str, object]:
+    """The YAML keys at the top of a voice's card; empty if there are none."""
+    import yaml
+
+    try:
+        found = _FRONT_MATTER.match(path.read_text(encoding="utf-8"))
+        keys = yaml.safe_load(found[1]) if found else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return keys if isinstance(keys, dict) else {}
