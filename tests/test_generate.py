@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from wavetts.generate import generate, generate_frames
+from wavetts.generate import LARGEST_SAMPLE, RunningBatch, Utterance, generate
 
 ATTENTIONS, DENSITIES = ["location", "dynamic", "gmm"], ["flow", "compact", "gaussian"]
 SEEDS, LIMITS = [11, 22, 33], [7, 4, 9]
 
 
 def close(actual, expected, tolerance=1e-6):
-    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, check_dtype=False)
 
 
 @pytest.fixture
@@ -33,15 +34,40 @@ def speaker(small_model):
     return make
 
 
-def speak(model, batch, rows=slice(None), seeds=SEEDS, limits=LIMITS, **options):
-    lengths = batch.token_lengths[rows]
-    return generate(model, batch.tokens[rows, : lengths.max()], lengths, seeds, limits, **options)
+def utterances(batch, rows=None, seeds=SEEDS, limits=LIMITS, **options) -> list[Utterance]:
+    rows = range(len(batch.tokens)) if rows is None else rows
+    texts = [batch.tokens[row, : batch.token_lengths[row]].tolist() for row in rows]
+    return [Utterance(*parts, **options) for parts in zip(texts, seeds, limits, strict=True)]
+
+
+def speak(model, *args, **options) -> list[Utterance]:
+    spoken = utterances(*args, **options)
+    generate(model, spoken)
+    return spoken
 
 
 def same(ours, theirs, tolerance=1e-6):
-    assert ours.stopped == theirs.stopped
-    for first, second in zip(ours.waveforms + ours.alignments, theirs.waveforms + theirs.alignments, strict=True):
-        close(first, second, tolerance)
+    for first, second in zip(ours, theirs, strict=True):
+        assert first.stopped == second.stopped
+        close(first.waveform, second.waveform, tolerance)
+        close(first.alignment, second.alignment, tolerance)
+
+
+def record_steps(model, monkeypatch) -> list:
+    """(frame before (B, K), stop probability (B,)) of every step from now on."""
+    steps, step = [], model.decoder.step
+
+    def recording(frame, *args):
+        result = step(frame, *args)
+        steps.append((frame, torch.sigmoid(result[1])))
+        return result
+
+    monkeypatch.setattr(model.decoder, "step", recording)
+    return steps
+
+
+def alone(model, batch) -> list[Utterance]:
+    return [speak(model, batch, [row], SEEDS[row : row + 1], LIMITS[row : row + 1])[0] for row in range(3)]
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
@@ -49,30 +75,19 @@ def same(ours, theirs, tolerance=1e-6):
 @pytest.mark.parametrize("encoder", ["cbhg", "conv_lstm"])
 def test_batch_is_each_utterance_alone(encoder, attention, density, speaker, small_batch):
     model, batch = speaker(encoder, attention, density, cond_dim=11), small_batch()
-    together = speak(model, batch)
-    for row in range(3):
-        alone = speak(model, batch, slice(row, row + 1), SEEDS[row : row + 1], LIMITS[row : row + 1])
-        close(alone.waveforms[0], together.waveforms[row])
-        close(alone.alignments[0], together.alignments[row])
-        assert alone.stopped[0] == together.stopped[row]
+    same(speak(model, batch), alone(model, batch))
 
 
 def test_batch_is_each_utterance_alone_in_float32(speaker, small_batch):
     model, batch = speaker(density="compact", stop=-9.0).float(), small_batch()
-    together = speak(model, batch)
-    for row in range(3):
-        alone = speak(model, batch, slice(row, row + 1), SEEDS[row : row + 1], LIMITS[row : row + 1])
-        close(alone.waveforms[0], together.waveforms[row], 1e-4)
+    same(speak(model, batch), alone(model, batch), 1e-4)
 
 
 def test_order_of_the_batch_does_not_matter(speaker, small_batch):
     model, batch, order = speaker(density="flow"), small_batch(), [2, 0, 1]
     ours = speak(model, batch)
     theirs = speak(model, batch, order, [SEEDS[row] for row in order], [LIMITS[row] for row in order])
-    for place, row in enumerate(order):
-        close(theirs.waveforms[place], ours.waveforms[row])
-        close(theirs.alignments[place], ours.alignments[row])
-        assert theirs.stopped[place] == ours.stopped[row]
+    same(theirs, [ours[row] for row in order])
 
 
 def test_result_does_not_depend_on_the_global_generator(speaker, small_batch):
@@ -87,9 +102,8 @@ def test_result_does_not_depend_on_the_global_generator(speaker, small_batch):
 def test_seeds_decide(speaker, small_batch):
     model, batch = speaker(stop=-9.0), small_batch()
     first, other = speak(model, batch), speak(model, batch, seeds=[11, 99, 33])
-    close(other.waveforms[0], first.waveforms[0])
-    close(other.waveforms[2], first.waveforms[2])
-    assert (other.waveforms[1] - first.waveforms[1]).abs().max() > 1e-3
+    same([other[0], other[2]], [first[0], first[2]])
+    assert abs(other[1].waveform - first[1].waveform).max() > 1e-3
 
 
 @pytest.mark.parametrize("density", DENSITIES)
@@ -101,111 +115,188 @@ def test_temperature_zero_is_deterministic(density, speaker, small_batch):
 def test_temperature_scales_the_noise(speaker, small_batch):
     """First frames of a Gaussian: mean + temperature * std * noise."""
     model, batch = speaker(stop=-9.0), small_batch()
-    zero, half, one = (speak(model, batch, limits=[1] * 3, temperature=t).waveforms for t in (0.0, 0.5, 1.0))
-    for row in range(3):
-        assert (one[row] - zero[row]).abs().max() > 1e-2
-        close(half[row] - zero[row], 0.5 * (one[row] - zero[row]))
+    with torch.no_grad():
+        model.scale.fill_(30.0)  # so that nothing is clipped
+    zero, half, one = (speak(model, batch, limits=[1] * 3, temperature=t) for t in (0.0, 0.5, 1.0))
+    for low, middle, high in zip(zero, half, one, strict=True):
+        assert abs(high.waveform - low.waveform).max() > 1e-2
+        close(middle.waveform - low.waveform, 0.5 * (high.waveform - low.waveform))
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_every_utterance_has_its_temperature(density, speaker, small_batch):
+    model, batch = speaker(density=density), small_batch()
+    mixed = utterances(batch)
+    mixed[1].temperature = 0.3
+    generate(model, mixed)
+    usual, cooler = speak(model, batch), speak(model, batch, temperature=0.3)
+    same(mixed, [usual[0], cooler[1], usual[2]])
 
 
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_generation_is_what_teacher_forcing_on_it_gives(density, attention, speaker, small_batch):
+def test_generation_is_what_teacher_forcing_on_it_gives(density, attention, speaker, small_batch, monkeypatch):
     """Frames fed back, noise of each utterance's own generator, stop probabilities: all as `forward` says."""
     model, batch = speaker(attention=attention, density=density, cond_dim=11), small_batch()
-    steps = generate_frames(model, batch.tokens, batch.token_lengths, SEEDS, temperature=0.7)
-    frames, stops, weights = (torch.stack(parts, 1) for parts in zip(*(next(steps) for _ in range(6)), strict=True))
+    with torch.no_grad():
+        model.scale.fill_(1000.0)  # so that nothing is clipped
+    steps = record_steps(model, monkeypatch)
+    spoken = speak(model, batch, limits=[7] * 3, stop_threshold=1.0)
+    # The frames that were fed back: all but the last.
+    frames, stops = torch.stack([frame for frame, _ in steps[1:]], 1), torch.stack([stop for _, stop in steps], 1)
     with torch.no_grad():
         output = model(batch.tokens, batch.token_lengths, frames)
-    close(output.alignment, weights)
-    close(torch.sigmoid(output.stop_logits), stops)
-    for row, seed in enumerate(SEEDS):
+    close(torch.sigmoid(output.stop_logits), stops[:, :6])
+    waveform = model.to_waveform(frames).clamp(-1, LARGEST_SAMPLE)
+    for row, (utterance, seed) in enumerate(zip(spoken, SEEDS, strict=True)):
+        assert not utterance.diverged
+        close(output.alignment[row, :, : len(utterance.tokens)].numpy(), utterance.alignment[:6])
+        close(waveform[row].numpy(), utterance.waveform[: 6 * 16])
         generator = torch.Generator().manual_seed(seed)
         noise = torch.stack([torch.randn(model.density.noise_dim, generator=generator) for _ in range(6)]).double()
         close(model.density.sample(output.cond[row], 0.7, noise), frames[row])
-    whole = speak(model, batch, limits=[6] * 3, stop_threshold=1.0)
-    close(torch.stack(whole.waveforms), model.to_waveform(frames).float())
-    for row, length in enumerate(batch.token_lengths.tolist()):
-        close(whole.alignments[row], weights[row, :, :length])
 
 
-def test_streaming_builds_no_graph(speaker, small_batch):
-    model, batch = speaker(), small_batch()
-    steps = generate_frames(model, batch.tokens, batch.token_lengths, SEEDS, temperature=0.7)
-    for _ in range(2):
-        assert not any(part.requires_grad for part in next(steps))
+def test_speaking_builds_no_graph_and_leaves_gradients_on(speaker, small_batch):
+    running = RunningBatch(speaker(stop=-9.0))
+    running.add(utterances(small_batch()))
+    running.step()
     assert torch.is_grad_enabled()
+
+
+# Who joins and leaves
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("density", DENSITIES)
+def test_joining_later_and_leaving_change_nothing(attention, density, speaker, small_batch):
+    """Short texts join long ones and long ones short ones; the seconds' limits end them at different times."""
+    model, batch = speaker(attention=attention, density=density, stop=-9.0), small_batch()
+    expected, late, running = alone(model, batch), utterances(batch), RunningBatch(model)
+    order = []
+    for joining in ([2], [], [1], [0], *[[]] * 20):
+        if joining:
+            running.add([late[row] for row in joining])
+        order.append([late.index(utterance) for utterance, _ in running.step()])
+    same(late, expected)
+    assert order[:5] == [[2], [2], [2, 1], [2, 1, 0], [2, 1, 0]]
+    assert order[-1] == []
+    assert running.utterances == []
+
+
+def test_cancelled_utterance_leaves_at_once(speaker, small_batch):
+    model, batch = speaker(stop=-9.0), small_batch()
+    expected, ours, running = alone(model, batch), utterances(batch), RunningBatch(model)
+    running.add(ours)
+    running.step()
+    ours[0].cancelled = True
+    assert [utterance for utterance, _ in running.step()] == ours[1:]
+    assert ours[0].ended
+    assert len(ours[0].samples) == 1
+    while running.step():
+        pass
+    same(ours[1:], expected[1:])
+    last = utterances(batch)[:1]
+    running.add(last)
+    last[0].cancelled = True
+    assert running.step() == []
+    assert last[0].waveform.shape == (0,)
+    assert last[0].alignment.shape == (0, 5)
+
+
+def test_ended_utterances_cost_nothing(speaker, small_batch, monkeypatch):
+    model, sizes = speaker(stop=-9.0), []
+    sample = model.density.sample
+
+    def counting(cond, *args):
+        sizes.append(len(cond))
+        return sample(cond, *args)
+
+    monkeypatch.setattr(model.density, "sample", counting)
+    speak(model, small_batch(), limits=[2, 4, 1])
+    assert sizes == [3, 2, 1, 1]
 
 
 # When it ends
 
 
+def count(utterance: Utterance) -> int:
+    assert len(utterance.waveform) == 16 * len(utterance.alignment)
+    return len(utterance.alignment)
+
+
 def test_stop_token_ends_at_once(speaker, small_batch):
-    result = speak(speaker(stop=9.0), small_batch())
-    assert [len(waveform) for waveform in result.waveforms] == [16] * 3
-    assert result.stopped == [True] * 3
+    spoken = speak(speaker(stop=9.0), small_batch())
+    assert [(count(utterance), utterance.stopped) for utterance in spoken] == [(1, True)] * 3
 
 
 def test_max_frames_end_each_utterance(speaker, small_batch):
-    result = speak(speaker(stop=-9.0), small_batch())
-    assert [len(waveform) for waveform in result.waveforms] == [16 * limit for limit in LIMITS]
-    assert [tuple(alignment.shape) for alignment in result.alignments] == [(7, 5), (4, 8), (9, 3)]
-    assert result.stopped == [False] * 3
-    assert all(part.dtype == torch.float32 and part.device.type == "cpu" for part in result.waveforms)
+    spoken = speak(speaker(stop=-9.0), small_batch())
+    assert [count(utterance) for utterance in spoken] == LIMITS
+    assert [utterance.alignment.shape for utterance in spoken] == [(7, 5), (4, 8), (9, 3)]
+    assert [utterance.stopped for utterance in spoken] == [False] * 3
+    assert all(utterance.waveform.dtype == utterance.alignment.dtype == "float32" for utterance in spoken)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
-def test_first_stop_above_the_threshold_is_the_last_frame(threshold, speaker, small_batch):
+def test_first_stop_above_the_threshold_is_the_last_frame(threshold, speaker, small_batch, monkeypatch):
     model, batch, limit = speaker(density="compact"), small_batch(), 40
     with torch.no_grad():
         model.decoder.stop.weight.mul_(8.0)  # so that the stop probability varies
-    steps = generate_frames(model, batch.tokens, batch.token_lengths, SEEDS, temperature=0.7)
-    stops = torch.stack([next(steps)[1] for _ in range(limit)], 1)
-    result = speak(model, batch, limits=[limit] * 3, stop_threshold=threshold)
-    for row in range(3):
-        above = (stops[row] > threshold).nonzero()
-        expected = int(above[0]) + 1 if len(above) else limit
-        assert len(result.waveforms[row]) == 16 * expected
-        assert len(result.alignments[row]) == expected
-        assert result.stopped[row] == (len(above) > 0)
+    steps = record_steps(model, monkeypatch)
+    speak(model, batch, limits=[limit] * 3, stop_threshold=1.0)
+    probabilities = torch.stack([stop for _, stop in steps], 1)
+    spoken = speak(model, batch, limits=[limit] * 3, stop_threshold=threshold)
+    for utterance, row in zip(spoken, probabilities, strict=True):
+        above = (row > threshold).nonzero()
+        assert count(utterance) == (int(above[0]) + 1 if len(above) else limit)
+        assert utterance.stopped == (len(above) > 0)
     # The model that this test is about stops at different times.
-    assert len({len(waveform) for waveform in result.waveforms}) > 1 or threshold != 0.5
+    assert len(set(map(count, spoken))) > 1 or threshold != 0.5
 
 
 def test_stop_on_the_last_allowed_frame_counts_as_stopped(speaker, small_batch):
-    result = speak(speaker(stop=9.0), small_batch(), limits=[1, 1, 1])
-    assert result.stopped == [True] * 3
-
-
-def test_stop_after_the_limit_does_not_count(speaker, small_batch, monkeypatch):
-    """The first utterance's stop token comes one frame after its limit, while the others still speak."""
-    model, batch = speaker(), small_batch()
-    step, frame = model.decoder.step, iter(range(99))
-
-    def scripted(*args):
-        cond, stop_logits, state = step(*args)
-        return cond, torch.full_like(stop_logits, 9.0 if next(frame) == 3 else -9.0), state
-
-    monkeypatch.setattr(model.decoder, "step", scripted)
-    result = speak(model, batch, limits=[3, 4, 9])
-    assert result.stopped == [False, True, True]
-    assert [len(waveform) // 16 for waveform in result.waveforms] == [3, 4, 4]
+    assert all(utterance.stopped for utterance in speak(speaker(stop=9.0), small_batch(), limits=[1, 1, 1]))
 
 
 def test_threshold_is_strict(speaker, small_batch):
     model, batch = speaker(stop=0.0), small_batch()  # a probability of exactly 0.5
-    assert speak(model, batch, stop_threshold=0.5).stopped == [False] * 3
-    assert speak(model, batch, stop_threshold=0.49).stopped == [True] * 3
+    assert not any(utterance.stopped for utterance in speak(model, batch, stop_threshold=0.5))
+    assert all(utterance.stopped for utterance in speak(model, batch, stop_threshold=0.49))
 
 
-def test_an_utterance_that_has_ended_leaves_the_others_alone(speaker, small_batch):
+# What a model that diverges gives
+
+
+@pytest.mark.parametrize("value", [1e4, float("inf"), float("nan")])
+def test_wild_frames_are_clipped_and_told(value, speaker, small_batch, monkeypatch):
     model, batch = speaker(stop=-9.0), small_batch()
-    long, short = speak(model, batch, limits=[9, 9, 9]), speak(model, batch, limits=[9, 1, 9])
-    close(short.waveforms[0], long.waveforms[0])
-    close(short.waveforms[2], long.waveforms[2])
-    close(short.waveforms[1], long.waveforms[1][:16])
+    sample = model.density.sample
+
+    def wild(*args):
+        frame = sample(*args)
+        frame[0, 3:5] = value
+        return frame
+
+    monkeypatch.setattr(model.density, "sample", wild)
+    steps = record_steps(model, monkeypatch)
+    first, second, _ = speak(model, batch)
+    assert first.diverged
+    assert not second.diverged
+    for frame, _ in steps:
+        assert frame.abs().max() <= (1 + 0.9) * 3.0  # pre-emphasis and scale of this model
+    assert abs(first.waveform).max() <= 1.0
+    assert first.waveform.max() <= LARGEST_SAMPLE
+    monkeypatch.undo()
+    close(second.waveform, speak(model, batch)[1].waveform)
 
 
-def test_on_frame_counts_who_still_speaks(speaker, small_batch):
-    counts = []
-    speak(speaker(stop=-9.0), small_batch(), limits=[2, 4, 1], on_frame=counts.append)
-    assert counts == [2, 1, 1, 0]
+def test_growing_feedback_stays_finite(speaker, small_batch):
+    model = speaker(stop=-9.0)
+    with torch.no_grad():
+        for parameter in model.density.parameters():
+            parameter.mul_(50.0)
+    for utterance in speak(model, small_batch(), limits=[60] * 3):
+        assert utterance.diverged
+        assert np.isfinite(utterance.waveform).all()
+        assert np.isfinite(utterance.alignment).all()

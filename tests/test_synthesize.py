@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -11,7 +12,6 @@ from toy_voice import save_voice
 
 from wavetts import synthesize
 from wavetts.errors import UserError
-from wavetts.generate import Generation
 from wavetts.inputs import SynthesisSettings
 from wavetts.synthesize import load_voice
 
@@ -32,19 +32,17 @@ def fake_generate(monkeypatch):
     def use(tries: list[tuple[bool, bool]]) -> list:
         attempts: dict[int, int] = {}
 
-        def generate(model, tokens, token_lengths, seeds, max_frames, temperature, stop_threshold):
-            calls.append(list(seeds))
-            waveforms, alignments, stops = [], [], []
-            for length, seed in zip(token_lengths.tolist(), seeds, strict=True):
+        def generate(model, utterances):
+            calls.append([utterance.seed for utterance in utterances])
+            for utterance in utterances:
+                seed, length = utterance.seed, len(utterance.tokens)
                 attempt = attempts[seed] = attempts.get(seed - 1, -1) + 1
-                stopped, reaches = tries[attempt]
-                alignment = torch.zeros(4, length)
-                alignment[:, torch.arange(4).clamp_max(length - 1)] = 0.01
+                utterance.stopped, reaches = tries[attempt]
+                alignment = np.zeros((4, length), dtype=np.float32)
+                alignment[:, np.minimum(np.arange(4), length - 1)] = 0.01
                 alignment[-1, -1 if reaches else 0] = 1.0
-                waveforms.append(torch.full((4 * FRAME,), 0.1 * (attempt + 1)))
-                alignments.append(alignment)
-                stops.append(stopped)
-            return Generation(waveforms, alignments, stops)
+                utterance.samples.append(np.full(4 * FRAME, 0.1 * (attempt + 1), dtype=np.float32))
+                utterance.weights.extend(alignment)
 
         monkeypatch.setattr(synthesize, "generate", generate)
         return calls
@@ -133,30 +131,14 @@ def test_diverged_try_is_never_the_best(voice, fake_generate, monkeypatch):
     fake_generate([(True, True), (True, False)])
     generate = synthesize.generate
 
-    def diverge_first(*args):
-        result = generate(*args)
-        if result.waveforms[0][0] < 0.15:
-            result.waveforms[0][0] = float("nan")
-        return result
+    def diverge_first(model, utterances):
+        generate(model, utterances)
+        utterances[0].diverged = utterances[0].samples[0][0] < 0.15
 
     monkeypatch.setattr(synthesize, "generate", diverge_first)
     result = voice.synthesize([("one", 0)], SynthesisSettings(retries=1))[0]
     assert not result.complete
-    assert np.isfinite(result.audio).all()
-
-
-def test_audio_stays_within_full_scale(voice, fake_generate, monkeypatch):
-    fake_generate([(True, True)])
-    generate = synthesize.generate
-    monkeypatch.setattr(
-        synthesize,
-        "generate",
-        lambda *args: Generation(
-            [torch.tensor([2.0, -2.0])], *[getattr(generate(*args), n) for n in ("alignments", "stopped")]
-        ),
-    )
-    audio = voice.synthesize([("one", 0)])[0].audio
-    assert audio.tolist() == [1 - 2.0**-15, -1.0]
+    assert result.tries == 2
 
 
 def test_unknown_symbols_are_left_out_with_a_warning(voice, fake_generate):
@@ -204,23 +186,76 @@ def test_full_memory_of_the_device_says_what_to_do(voice, monkeypatch):
         voice.synthesize([("one", 0), ("two", 0)])
 
 
-def test_unknown_voice(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesize, "VOICES", tmp_path)
-    with pytest.raises(UserError, match="no voice comes with this installation; give one with --voice PATH"):
-        load_voice()
-    with pytest.raises(UserError, match=r"amy: no such model file, run folder or bundled voice \(there are none\)"):
-        load_voice("amy")
+def test_unknown_device_or_folder_without_a_model(tmp_path):
     with pytest.raises(UserError, match=r"no model\.safetensors in it"):
         load_voice(tmp_path)
     with pytest.raises(UserError, match="device 'abacus'"):
         load_voice(save_voice(tmp_path / "joe"), "abacus")
 
 
-def test_bundled_voice_has_a_name_and_is_the_default(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesize, "VOICES", tmp_path)
-    save_voice(tmp_path / "joe")
-    for voice in (load_voice("joe", "cpu"), load_voice(device="cpu")):
-        assert voice.sample_rate == RATE
+# The short ways: say and stream
+
+
+def test_say_is_the_audio_of_synthesize(voice):
+    (expected,) = voice.synthesize([("One. Two.", 7)], FAST)
+    np.testing.assert_array_equal(voice.say("One. Two.", seed=7, settings=FAST), expected.audio)
+    seeded = dataclasses.replace(FAST, seed=7)
+    np.testing.assert_array_equal(voice.say("One. Two.", settings=seeded), expected.audio)
+
+
+STREAMED = SynthesisSettings(max_seconds=0.3, retries=0, batch_size=1)
+
+
+def test_stream_is_the_audio_of_say_piece_by_piece(voice):
+    text = "One here. Two here.\n\nThree here."
+    stream = voice.stream(text, seed=3, settings=STREAMED)
+    chunks = list(stream)
+    (expected,) = voice.synthesize([(text, 3)], STREAMED)
+    frames = 0.3 * RATE / FRAME
+    assert [len(chunk) for chunk in chunks] == [
+        length for pause in (0, 0.2, 0.5) for length in [*[round(pause * RATE)] * (pause > 0), *[FRAME] * int(frames)]
+    ]
+    assert all(chunk.dtype == np.float32 for chunk in chunks)
+    np.testing.assert_allclose(np.concatenate(chunks), expected.audio, atol=1e-6)
+    np.testing.assert_array_equal(stream.result.audio, np.concatenate(chunks))
+    np.testing.assert_allclose(stream.result.alignment, expected.alignment, atol=1e-6)
+    assert stream.result.seeds == expected.seeds
+
+
+def test_stream_of_the_bundled_voice_is_what_it_says():
+    """De-emphasis at a real voice's gain: its state is kept from frame to frame."""
+    voice = load_voice("allison", "cpu", 1)
+    settings = SynthesisSettings(retries=0, batch_size=1, max_seconds=1.0)
+    chunks = list(voice.stream("Hello. Goodbye.", settings=settings))
+    audio = np.concatenate(chunks)
+    np.testing.assert_allclose(audio, voice.say("Hello. Goodbye.", settings=settings), atol=1e-6)
+    assert np.abs(audio).max() > 0.01
+
+
+def test_stream_computes_what_is_asked_for(voice, monkeypatch):
+    steps, step = [], voice.model.decoder.step
+    monkeypatch.setattr(voice.model.decoder, "step", lambda *args: steps.append(1) or step(*args))
+    stream = voice.stream("One here. Two here.", settings=STREAMED)
+    assert (len(steps), stream.result) == (0, None)
+    next(stream)
+    assert len(steps) == 1
+    stream.close()
+    assert list(stream) == []
+    assert len(steps) == 1
+
+
+def test_stream_tells_at_once_that_there_is_nothing_to_speak(voice):
+    with pytest.raises(UserError, match="nothing to speak"):
+        voice.stream("...")
+
+
+def test_stream_has_a_sentence_s_take_with_its_last_chunk(voice):
+    stream = voice.stream("One here. Two here.", settings=STREAMED)
+    for _ in range(15):
+        assert stream.takes == []
+        audio = [next(stream) for _ in range(1)]
+    assert len(audio) == 1
+    assert [take.piece.spoken for take in stream.takes] == ["One here."]
 
 
 def test_speaking_imports_nothing_that_it_does_not_need(tmp_path):

@@ -111,13 +111,13 @@ def log_samples(
     for row, clip in enumerate(clips):
         name = batch.ids[row]
         tokens = [tokenizer.symbols[token] for token in corpus.tokens[clip.index]]
-        alignments = {"forced": forced[row, : clip.num_frames, : len(tokens)].cpu(), "spoken": torch.from_numpy(spoken[row].alignment)}
+        alignments = {"forced": forced[row, : clip.num_frames, : len(tokens)].cpu(), "spoken": spoken[row].alignment}
         for kind, alignment in alignments.items():
             shape = [torch.tensor([size]) for size in (len(tokens), len(alignment))]
-            scores = alignment_scores(alignment[None], *shape)
+            scores = alignment_scores(torch.as_tensor(alignment)[None], *shape)
             title = f"{name}, {kind}: " + ", ".join(f"{key} {float(value):.2f}" for key, value in scores.items())
             title += "" if kind == "forced" or spoken[row].stopped else ", did not stop"
-            log.figure(f"alignment_{kind}/{row}", alignment_figure(alignment.numpy(), tokens, title), step)
+            log.figure(f"alignment_{kind}/{row}", alignment_figure(alignment, tokens, title), step)
         waveform = spoken[row].waveform
         log.figure(f"spectrogram/{row}", spectrogram_figure(waveform, rate, f"{name}, step {step}"), step)
         log.audio(f"audio/{row}", waveform, rate, step)
