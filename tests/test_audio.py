@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavetts.audio import log_mel, read_audio, resample, scale_loudness, trim_silence, write_audio
+from wavetts.audio import (
+    log_mel,
+    read_audio,
+    resample,
+    scale_loudness,
+    streaming_wav_header,
+    to_pcm,
+    trim_silence,
+    write_audio,
+)
 from wavetts.errors import UserError
 
 CLIP = Path(__file__).parent / "data/ljspeech/wavs/LJ001-0008.wav"
@@ -76,6 +85,16 @@ def test_a_wav_that_came_out_of_a_pipe_is_whole(tmp_path):
     data[4:8] = data[position : position + 4] = b"\xff" * 4
     (tmp_path / "piped.wav").write_bytes(data)
     np.testing.assert_array_equal(read_audio(tmp_path / "piped.wav")[0], read_audio(CLIP)[0])
+
+
+def test_a_wav_that_is_written_piece_by_piece(tmp_path):
+    samples = sine(440, 16000)
+    data = streaming_wav_header(16000) + b"".join(to_pcm(part).tobytes() for part in np.split(samples, 10))
+    (tmp_path / "stream.wav").write_bytes(data)
+    read, rate = read_audio(tmp_path / "stream.wav")
+    assert rate == 16000
+    write_audio(tmp_path / "whole.wav", samples, 16000)
+    np.testing.assert_array_equal(read, read_audio(tmp_path / "whole.wav")[0])
 
 
 def test_writing_where_it_cannot_be(tmp_path):

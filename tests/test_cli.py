@@ -15,7 +15,7 @@ from toy_voice import save_voice
 import wavetts
 from wavetts import cli, commands
 
-COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "evaluate", "curves", "export"]
+COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "voices", "evaluate", "curves", "export"]
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
 
@@ -255,17 +255,90 @@ def test_flags_win_over_the_settings_file(run, voice):
     assert one["seeds"] != two["seeds"]
 
 
-def test_say_plays_on_a_terminal(run, voice, monkeypatch):
-    played = []
-    monkeypatch.setattr(commands.shutil, "which", lambda name: name if name == "aplay" else None)
-    monkeypatch.setattr(commands.subprocess, "run", lambda command, check: played.append(command))
+@pytest.fixture
+def player(monkeypatch, tmp_path):
+    """A player named aplay, the only program there is; `played()` tells what it was given: arguments, input."""
+    script = tmp_path / "bin" / "aplay"
+    script.parent.mkdir()
+    heard = tmp_path / "heard"
+    copy = f"{sys.executable} -c 'import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())' > {heard}"
+    script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n{copy}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+
+    def played() -> tuple[str, bytes] | None:
+        arguments = tmp_path / "arguments"
+        if not arguments.exists():
+            return None
+        given = arguments.read_text().strip(), heard.read_bytes()
+        arguments.unlink()
+        return given
+
+    return played
+
+
+def test_say_plays_on_a_terminal(run, voice, monkeypatch, player):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run("say", "Hello.", "--voice", voice, *FAST)[0] == 0
-    assert played == [["aplay", "-q", "speech.wav"]]
+    assert player()[0] == "-q speech.wav"
     assert run("say", "Hello.", "--voice", voice, "-o", "a.wav", *FAST)[0] == 0
-    assert len(played) == 1
+    assert player() is None
     code, _, err = run("say", "Hello.", "--voice", voice, "-o", "-", *FAST)
     assert (code, err) == (
         2,
         "wavetts: error: standard output is a terminal: send the audio on (-o - | aplay) or give -o FILE\n",
     )
+
+
+def test_say_plays_while_it_speaks(run, voice, player):
+    code, out, err = run("say", "One. Two.", "--voice", voice, "--play", *FAST)
+    assert (code, out) == (0, "")
+    assert "wavetts: warning: 2 of 2 sentences did not reach their end in 1 tries, the first: 'One.'" in err
+    assert "0.6 s of speech in" in err
+    assert "the first after 0." in err
+    arguments, samples = player()
+    assert arguments == "-q -t raw -f S16_LE -c 1 -r 8000"
+    assert len(samples) == 2 * 0.6 * 8000
+    assert not Path("speech.wav").exists()
+    assert run("say", "One. Two.", "--voice", voice, "--play", "-o", "a.wav", *FAST)[0] == 0
+    assert player()[1] == samples == Path("a.wav").read_bytes()[44:]
+
+
+def test_play_without_a_player(run, voice, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = run("say", "One.", "--voice", voice, "--play", *FAST)
+    assert (code, err.partition(":")[2]) == (
+        2,
+        " error: no player is installed: install one of aplay, paplay, ffplay, play, or write a file with -o FILE\n",
+    )
+
+
+def test_say_streams_to_standard_output(voice):
+    """The header and the first samples come while the rest is still to be spoken."""
+    command = [sys.executable, "-m", "wavetts", "say", "-", "--voice", voice, "-o", "-", *FAST, "--max-seconds", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(b"One here. " * 40)
+        process.stdin.close()
+        # A pipe holds 64 kB, this text gives 700: it cannot have ended.
+        first = process.stdout.read(44 + 1000)
+        assert process.poll() is None
+        rest = process.stdout.read()
+    assert process.returncode == 0
+    audio, rate = soundfile.read(io.BytesIO(first + rest))
+    assert (len(audio), rate) == ((40 * 1.0 + 39 * 0.2) * 8000, 8000)
+
+
+def test_voices(run, voice, monkeypatch, tmp_path):
+    monkeypatch.setenv("WAVETTS_VOICES", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    assert run("export", voice, str(tmp_path / "mine" / "model.safetensors"))[0] == 0
+    code, out, err = run("voices")
+    assert (code, err) == (0, f"your own: {tmp_path}/NAME/model.safetensors\n")
+    header, *rows = out.splitlines()
+    assert header.split() == ["name", "language", "Hz", "licence", "description"]
+    assert rows[0].split()[1] == "(default)"
+    assert rows[-1].split() == ["mine", "en-us", "8000"]
+    listed = json.loads(run("voices", "--json")[1])
+    assert listed[0]["default"]
+    assert (listed[-1]["name"], listed[-1]["bundled"], listed[-1]["default"]) == ("mine", False, False)
+    assert run("say", "Hello.", "--voice", "mine", "-o", "a.wav", *FAST)[0] == 0

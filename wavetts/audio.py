@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import re
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,7 +68,7 @@ def write_audio(path_or_file: Path | str | BinaryIO, samples: np.ndarray, sample
     Raises:
         UserError: the suffix is neither .wav nor .flac, or the file cannot be written.
     """
-    pcm = np.clip(np.rint(np.asarray(samples, dtype=np.float64) * 32768), -32768, 32767).astype(np.int16)
+    pcm = to_pcm(samples)
     if not isinstance(path_or_file, (str, Path)):
         soundfile.write(path_or_file, pcm, sample_rate, format="WAV", subtype="PCM_16")
         return
@@ -78,6 +79,26 @@ def write_audio(path_or_file: Path | str | BinaryIO, samples: np.ndarray, sample
     encoded = io.BytesIO()
     soundfile.write(encoded, pcm, sample_rate, format=path.suffix[1:].upper(), subtype="PCM_16")
     write_atomic(path, encoded.getvalue())
+
+
+def to_pcm(samples: np.ndarray) -> np.ndarray:
+    """Samples (S,), clipped to [-1, 1), as 16-bit integers."""
+    return np.clip(np.rint(np.asarray(samples, dtype=np.float64) * 32768), -32768, 32767).astype("<i2")
+
+
+def streaming_wav_header(sample_rate: int) -> bytes:
+    """The header of a mono 16-bit WAV whose length is not known yet: `to_pcm(samples).tobytes()` follow.
+
+    The sizes are the largest that fit, as ffmpeg writes them to a pipe: players then play to the end of the stream.
+
+    Args:
+        sample_rate: in Hz.
+    """
+    unknown = 0xFFFFFFFF
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", unknown, b"WAVE", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16, b"data", unknown),
+    )
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

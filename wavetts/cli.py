@@ -1,4 +1,4 @@
-"""The command line: `wavetts preprocess | train | config | synthesize | say | evaluate | curves | export`.
+"""The command line: `wavetts preprocess | train | config | synthesize | say | voices | evaluate | curves | export`.
 
 Nothing heavy is imported before a command runs, so that help is instant.
 """
@@ -85,6 +85,7 @@ def _build_parser() -> argparse.ArgumentParser:
     command("config", "print every config field with its default and meaning", "wavetts config | less")
     options.add_synthesize(command)
     options.add_say(command)
+    options.add_voices(command)
     options.add_evaluate(command)
     options.add_curves(command)
     options.add_export(command)

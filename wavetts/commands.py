@@ -10,13 +10,11 @@ import dataclasses
 import io
 import json
 import os
-import shutil
-import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +23,7 @@ from wavetts.inputs import SynthesisSettings, Text, load_settings, read_stdin, r
 
 if TYPE_CHECKING:
     from wavetts.synthesize import Voice
-
-PLAYERS = (["ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"], ["aplay", "-q"], ["afplay"], ["paplay"])
+    from wavetts.takes import Take
 
 
 def preprocess(args: argparse.Namespace) -> None:
@@ -123,15 +120,56 @@ def _read_input(args: argparse.Namespace) -> list[Text]:
 def say(args: argparse.Namespace) -> None:
     """Speaks one text and plays it."""
     settings = _settings(args)
-    texts = _read_input(argparse.Namespace(text=args.text, input=None))
-    output = args.output or "speech.wav"
-    _check_output(output)
+    (text,) = _read_input(argparse.Namespace(text=args.text, input=None))
+    if args.output is not None or not args.play:
+        _check_output(args.output or "speech.wav")
+    from wavetts.play import check_player, play_file
+
+    if args.play:
+        check_player()
     from wavetts.synthesize import load_voice
 
-    _speak_one_file(load_voice(args.voice, args.device, args.threads), texts, output, settings)
-    player = next((player for player in PLAYERS if shutil.which(player[0])), None)
-    if args.output is None and player is not None and sys.stdout.isatty():
-        subprocess.run([*player, output], check=False)
+    voice = load_voice(args.voice, args.device, args.threads)
+    if args.play or args.output == "-":
+        _stream(voice, text, args.output, args.play, settings)
+        return
+    output = args.output or "speech.wav"
+    _speak_one_file(voice, [text], output, settings)
+    if args.output is None and sys.stdout.isatty():
+        play_file(output)
+
+
+def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: SynthesisSettings) -> None:
+    """Speaks a text to a player, standard output or both while it is made, and into a file in the end."""
+    import numpy as np
+
+    from wavetts.audio import streaming_wav_header, to_pcm, write_audio
+    from wavetts.play import open_player
+
+    started, audio, first = time.perf_counter(), [], 0.0
+    stream = voice.stream(text.text, settings=settings)
+    working = time.perf_counter() - started
+    with ExitStack() as stack:
+        sinks = [stack.enter_context(open_player(voice.sample_rate))] if play else []
+        if output == "-":
+            sinks.append(sys.stdout.buffer)
+            sys.stdout.buffer.write(streaming_wav_header(voice.sample_rate))
+        while True:
+            started = time.perf_counter()
+            chunk = next(stream, None)
+            working += time.perf_counter() - started
+            if chunk is None:
+                break
+            audio.append(chunk)
+            first = first or working
+            for sink in sinks:
+                sink.write(to_pcm(chunk).tobytes())
+                sink.flush()
+    joined = np.concatenate(audio)
+    if output not in (None, "-"):
+        write_audio(output, joined, voice.sample_rate)
+    _warn_of_broken([take for take in stream.takes if not take.complete], len(stream.takes))
+    _summarise(len(joined) / voice.sample_rate, working, f", the first after {first:.2f} s")
 
 
 def _check_output(output: str) -> None:
@@ -164,19 +202,22 @@ def _speak_one_file(voice: Voice, texts: list[Text], output: str, settings: Synt
     else:
         write_audio(output, audio, voice.sample_rate)
     takes = [take for result in results for take in result.takes]
-    broken = [take.piece.spoken for take in takes if not take.complete]
-    if broken:
-        warnings.warn(
-            f"{len(broken)} of {len(takes)} sentences did not reach their end "
-            f"in {max(take.tries for take in takes)} tries, the first: {broken[0]!r}",
-            stacklevel=1,
-        )
+    _warn_of_broken([take for take in takes if not take.complete], len(takes))
     _summarise(len(audio) / voice.sample_rate, time.perf_counter() - started)
 
 
-def _summarise(seconds: float, elapsed: float) -> None:
+def _warn_of_broken(broken: list[Take], total: int) -> None:
+    if broken:
+        warnings.warn(
+            f"{len(broken)} of {total} sentences did not reach their end "
+            f"in {max(take.tries for take in broken)} tries, the first: {broken[0].piece.spoken!r}",
+            stacklevel=1,
+        )
+
+
+def _summarise(seconds: float, elapsed: float, more: str = "") -> None:
     speed = f", {seconds / elapsed:.2f} x real time" if elapsed > 0 else ""
-    print(f"{seconds:.1f} s of speech in {elapsed:.1f} s{speed}", file=sys.stderr)
+    print(f"{seconds:.1f} s of speech in {elapsed:.1f} s{speed}{more}", file=sys.stderr)
 
 
 @contextmanager
@@ -187,6 +228,25 @@ def _progress(total: int) -> Iterator[Callable[[float], None]]:
     layout = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
     with tqdm(total=total, desc="speaking", bar_format=layout) as bar:
         yield bar.update
+
+
+def voices(args: argparse.Namespace) -> None:
+    """Lists the voices that have a name."""
+    from wavetts.catalog import list_voices, user_folder
+
+    entries = list_voices()
+    if args.json:
+        lines = [{**vars(entry), "path": str(entry.path), "default": entry == entries[0]} for entry in entries]
+        print(json.dumps(lines, indent=2, ensure_ascii=False))
+        return
+    rows = [("name", "language", "Hz", "licence", "description")]
+    for entry in entries:
+        name = f"{entry.name} (default)" if entry == entries[0] else entry.name
+        rows.append((name, entry.language, str(entry.sample_rate), entry.licence, entry.description))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"your own: {user_folder()}/NAME/model.safetensors", file=sys.stderr)
 
 
 def evaluate(args: argparse.Namespace) -> None:

@@ -123,7 +123,7 @@ def add_synthesize(command: Callable) -> None:
         "torchrun --nproc-per-node 2 -m -- wavetts synthesize runs/paper --input texts.txt --output-dir out",
         " Long texts are split into sentences. A sentence that did not reach its end is tried again.",
     )
-    sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a bundled voice")
+    sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a voice")
     sub.add_argument("text", metavar="TEXT", nargs="?", help="what to say; -, or nothing and a pipe: standard input")
     sub.add_argument(
         "--input",
@@ -166,20 +166,39 @@ def add_say(command: Callable) -> None:
         "say one text and play it",
         'wavetts say "Hello there."\n'
         'wavetts say "Hello there." --voice runs/paper -o hello.wav\n'
+        "cat chapter.txt | wavetts say - --play\n"
         'wavetts say "Hello there." -o - | aplay',
+        " With --play or -o - it is heard while it is made; what was heard is not tried again if it broke off.",
     )
     sub.add_argument("text", metavar="TEXT", help="what to say; -: standard input")
     sub.add_argument(
-        "--voice", metavar="NAME|PATH", help="bundled voice, model file or run folder (default: the bundled voice)"
+        "--voice",
+        metavar="NAME|PATH",
+        help="name of a voice (`wavetts voices`), model file or run folder (default: the first of `wavetts voices`)",
     )
+    sub.add_argument("--play", action="store_true", help="play it while it is made; a file is written with -o only")
     sub.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="write there and do not play; -: WAV to standard output (default speech.wav)",
+        help="write there and do not play; -: WAV to standard output while it is made (default speech.wav)",
     )
     _add_settings(sub)
     _add_device(sub)
+
+
+def add_voices(command: Callable) -> None:
+    """The options of `wavetts voices`."""
+    sub = command(
+        "voices",
+        "list the voices that have a name",
+        "wavetts voices\n"
+        "wavetts voices --json\n"
+        "wavetts export runs/paper ~/.local/share/wavetts/voices/mine/model.safetensors",
+        " Those that came with the installation, and your own: folders with a model.safetensors (and a README.md as "
+        "a card) in $WAVETTS_VOICES, or else in wavetts/voices of $XDG_DATA_HOME (~/.local/share).",
+    )
+    sub.add_argument("--json", action="store_true", help="as JSON, with paths")
 
 
 def add_evaluate(command: Callable) -> None:
@@ -192,7 +211,7 @@ def add_evaluate(command: Callable) -> None:
         " Likelihood and attention are measured teacher forced. --synthesize speaks texts as well and lets a "
         "recogniser (pip install 'wavetts[evaluate]') hear them and the recordings.",
     )
-    sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a bundled voice")
+    sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a voice")
     sub.add_argument("manifest", metavar="MANIFEST", type=Path, help="dev.jsonl or test.jsonl of `wavetts preprocess`")
     sub.add_argument(
         "--synthesize", metavar="N", type=int, default=0, help="speak the first N texts (default %(default)s)"
