@@ -13,6 +13,7 @@ from toy_voice import save_voice
 from wavetts import synthesize
 from wavetts.errors import UserError
 from wavetts.inputs import SynthesisSettings
+from wavetts.quantize import Int8Linear
 from wavetts.synthesize import load_voice
 
 FAST = SynthesisSettings(max_seconds=0.3, retries=1)
@@ -191,6 +192,26 @@ def test_unknown_device_or_folder_without_a_model(tmp_path):
         load_voice(tmp_path)
     with pytest.raises(UserError, match="device 'abacus'"):
         load_voice(save_voice(tmp_path / "joe"), "abacus")
+
+
+def test_precision_is_int8_on_a_cpu_unless_asked_otherwise(tmp_path):
+    def small(**precision) -> bool:
+        model = load_voice("allison", "cpu", 1, **precision).model
+        return any(isinstance(module, Int8Linear) for module in model.modules())
+
+    assert small()
+    assert small(precision="int8")
+    assert not small(precision="float32")
+
+
+def test_int8_speech_of_a_real_voice_is_nearly_the_float_one():
+    """The same seed drifts apart in time; over the first frames it is the same sound."""
+    settings = SynthesisSettings(retries=0, max_seconds=0.4, batch_size=1)
+    exact, ours = (
+        load_voice("allison", "cpu", 1, name).say("Hello.", settings=settings) for name in ("float32", "int8")
+    )
+    assert len(exact) == len(ours)
+    assert np.corrcoef(exact, ours)[0, 1] > 0.95
 
 
 # The short ways: say and stream

@@ -79,7 +79,7 @@ def synthesize(args: argparse.Namespace) -> None:
         raise UserError("--output-dir and -o exclude each other")
     from wavetts.synthesize import load_voice
 
-    voice = load_voice(args.model, args.device, args.threads)
+    voice = load_voice(args.model, args.device, args.threads, args.precision)
     if args.output_dir is None:
         _speak_one_file(voice, texts, args.output or "speech.wav", settings)
         return
@@ -129,7 +129,7 @@ def say(args: argparse.Namespace) -> None:
         check_player()
     from wavetts.synthesize import load_voice
 
-    voice = load_voice(args.voice, args.device, args.threads)
+    voice = load_voice(args.voice, args.device, args.threads, args.precision)
     if args.play or args.output == "-":
         _stream(voice, text, args.output, args.play, settings)
         return

@@ -56,7 +56,7 @@ def evaluate(
         raise UserError(f"--synthesize {num_synthesized}: must not be negative")
     settings = settings or SynthesisSettings()
     utterances = load_manifest(manifest)
-    voice = load_voice(model, device, threads)
+    voice = load_voice(model, device, threads, "float32")
     load_info(manifest.parent, voice.config)
     corpus = Corpus(utterances, voice.tokenizer, voice.config, skip_unknown=True)
     if not len(corpus):

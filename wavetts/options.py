@@ -103,6 +103,15 @@ def _add_device(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--threads", type=_positive, default=0, metavar="N", help="CPU threads (default: torch's choice)")
 
 
+def _add_precision(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--precision",
+        choices=["auto", "float32", "int8"],
+        default="auto",
+        help="of the large matrices; int8 is twice as fast on CPUs (default: int8 on a CPU, float32 on a GPU)",
+    )
+
+
 def _positive(value: str) -> int:
     number = int(value)
     if number < 1:
@@ -147,6 +156,7 @@ def add_synthesize(command: Callable) -> None:
     sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
     _add_settings(sub)
     _add_device(sub)
+    _add_precision(sub)
 
 
 def _add_settings(sub: argparse.ArgumentParser) -> None:
@@ -185,6 +195,7 @@ def add_say(command: Callable) -> None:
     )
     _add_settings(sub)
     _add_device(sub)
+    _add_precision(sub)
 
 
 def add_voices(command: Callable) -> None:
