@@ -25,22 +25,24 @@ class Int8Linear(nn.Module):
     """
 
     weight: Tensor
+    scale: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         assert _fits(*weight.shape), weight.shape
         weight = weight.detach().float()
-        scale = weight.abs().amax(1).clamp_min(1e-12) / 127
+        exact = weight.abs().amax(1).clamp_min(1e-12) / 127
+        scale = exact.to(torch.bfloat16)
+        # The kernel's scales are bfloat16: rounded up, so that no weight is beyond 127.
+        scale = torch.where(scale < exact, torch.nextafter(scale, torch.full_like(scale, torch.inf)), scale)
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8).contiguous())
-        # The kernel's own scales are bfloat16: ones there, and the real ones in float32 afterwards.
-        self.register_buffer("ones", torch.ones(len(weight), dtype=torch.bfloat16))
-        self.scale = nn.Parameter(scale, requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias.detach().float(), requires_grad=False)
+        self.register_buffer("scale", scale)
+        bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
+        self.bias = nn.Parameter(bias, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) -> (B, outputs), float32."""
-        y = torch._weight_int8pack_mm(x.to(torch.bfloat16), self.weight, self.ones)
-        return y * self.scale if self.bias is None else torch.addcmul(self.bias, y, self.scale)
+        return self.bias + torch._weight_int8pack_mm(x.to(torch.bfloat16), self.weight, self.scale)
 
 
 class Int8LSTMCell(nn.Module):
