@@ -1,4 +1,4 @@
-"""The command line: `wavetts preprocess | train | config | synthesize | say | voices | evaluate | curves | export`.
+"""The command line, `wavetts COMMAND`.
 
 Nothing heavy is imported before a command runs, so that help is instant.
 """
@@ -86,6 +86,7 @@ def _build_parser() -> argparse.ArgumentParser:
     options.add_synthesize(command)
     options.add_say(command)
     options.add_voices(command)
+    options.add_demo(command)
     options.add_evaluate(command)
     options.add_curves(command)
     options.add_export(command)

@@ -249,6 +249,16 @@ def voices(args: argparse.Namespace) -> None:
     print(f"your own: {user_folder()}/NAME/model.safetensors", file=sys.stderr)
 
 
+def demo(args: argparse.Namespace) -> None:
+    """Serves the demo until it is interrupted."""
+    from wavetts.demo_actions import Actions
+
+    actions = Actions(args.models, args.device, args.threads, args.max_chars, args.max_long_chars)
+    from wavetts.demo import launch
+
+    launch(actions, args.host, args.port, args.max_waiting, open_browser=args.open)
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """Prints a model's figures on held-out data, and writes them as JSON."""
     from wavetts.evaluate import evaluate, render

@@ -212,6 +212,39 @@ def add_voices(command: Callable) -> None:
     sub.add_argument("--json", action="store_true", help="as JSON, with paths")
 
 
+def add_demo(command: Callable) -> None:
+    """The options of `wavetts demo`."""
+    sub = command(
+        "demo",
+        "serve a page to try voices on",
+        "wavetts demo\nwavetts demo --models runs --open\nwavetts demo --host 0.0.0.0 --port 8080 --max-chars 300",
+        " It speaks while one listens, shows spectrogram and attention, compares temperatures and seeds, and reads "
+        "long texts. Only this machine can reach it unless --host says otherwise.",
+    )
+    sub.add_argument("--models", metavar="DIR", type=Path, help="offer the models in and below this folder, too")
+    sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at (default %(default)s)")
+    sub.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    sub.add_argument(
+        "--max-chars", type=_positive, default=600, metavar="N", help="longest text to speak (default %(default)s)"
+    )
+    sub.add_argument(
+        "--max-long-chars",
+        type=_positive,
+        default=20_000,
+        metavar="N",
+        help="longest text of the tab for long texts (default %(default)s)",
+    )
+    sub.add_argument(
+        "--max-waiting",
+        type=_positive,
+        default=16,
+        metavar="N",
+        help="requests that wait their turn; more are told that it is busy (default %(default)s)",
+    )
+    sub.add_argument("--open", action="store_true", help="open it in a browser")
+    _add_device(sub)
+
+
 def add_evaluate(command: Callable) -> None:
     """The options of `wavetts evaluate`."""
     sub = command(
