@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from wavetts.generate import LARGEST_SAMPLE, RunningBatch, Utterance, generate
+from wavetts.generate import LARGEST_SAMPLE, MOST_WILD_FRAMES, RunningBatch, Utterance, generate
 
 ATTENTIONS, DENSITIES = ["location", "dynamic", "gmm"], ["flow", "compact", "gaussian"]
 SEEDS, LIMITS = [11, 22, 33], [7, 4, 9]
@@ -243,6 +243,7 @@ def test_first_stop_above_the_threshold_is_the_last_frame(threshold, speaker, sm
     model, batch, limit = speaker(density="compact"), small_batch(), 40
     with torch.no_grad():
         model.decoder.stop.weight.mul_(8.0)  # so that the stop probability varies
+        model.scale.fill_(1000.0)  # so that nothing is clipped
     steps = record_steps(model, monkeypatch)
     speak(model, batch, limits=[limit] * 3, stop_threshold=1.0)
     probabilities = torch.stack([stop for _, stop in steps], 1)
@@ -269,34 +270,49 @@ def test_threshold_is_strict(speaker, small_batch):
 
 
 @pytest.mark.parametrize("value", [1e4, float("inf"), float("nan")])
-def test_wild_frames_are_clipped_and_told(value, speaker, small_batch, monkeypatch):
+def test_wild_frames_are_clipped_silent_and_told(value, speaker, small_batch, monkeypatch):
+    """The first utterance's second and fourth frames are wild; it gets over them."""
     model, batch = speaker(stop=-9.0), small_batch()
-    sample = model.density.sample
+    expected = speak(model, batch)
+    sample, number = model.density.sample, iter(range(99))
 
     def wild(*args):
         frame = sample(*args)
-        frame[0, 3:5] = value
+        if next(number) in (1, 3):
+            frame[0, 3:5] = value
         return frame
 
     monkeypatch.setattr(model.density, "sample", wild)
     steps = record_steps(model, monkeypatch)
-    first, second, _ = speak(model, batch)
+    first, *others = speak(model, batch)
     assert first.diverged
-    assert not second.diverged
-    for frame, _ in steps:
-        assert frame.abs().max() <= (1 + 0.9) * 3.0  # pre-emphasis and scale of this model
+    assert len(first.samples) == 7
+    assert [bool(samples.any()) for samples in first.samples[:5]] == [True, False, True, False, True]
+    assert all(frame.abs().max() <= (1 + 0.9) * 3.0 for frame, _ in steps)  # pre-emphasis and scale of this model
     assert abs(first.waveform).max() <= 1.0
-    assert first.waveform.max() <= LARGEST_SAMPLE
-    monkeypatch.undo()
-    close(second.waveform, speak(model, batch)[1].waveform)
+    assert not any(utterance.diverged for utterance in others)
+    same(others, expected[1:])
 
 
-def test_growing_feedback_stays_finite(speaker, small_batch):
+def test_frames_of_clipped_samples_are_wild(speaker, small_batch, monkeypatch):
+    """Each frame could be a waveform's, but not all of them one after the other."""
+    model = speaker(stop=-9.0)
+    sample = model.density.sample
+    monkeypatch.setattr(model.density, "sample", lambda *args: torch.full_like(sample(*args), 3.0))
+    for utterance in speak(model, small_batch(), limits=[60] * 3):
+        assert utterance.diverged
+        assert not utterance.waveform[16:].any()
+
+
+def test_noise_ends(speaker, small_batch):
     model = speaker(stop=-9.0)
     with torch.no_grad():
         for parameter in model.density.parameters():
             parameter.mul_(50.0)
     for utterance in speak(model, small_batch(), limits=[60] * 3):
         assert utterance.diverged
+        assert utterance.wild_frames == MOST_WILD_FRAMES
+        assert not utterance.stopped
+        assert len(utterance.samples) < 60
         assert np.isfinite(utterance.waveform).all()
         assert np.isfinite(utterance.alignment).all()

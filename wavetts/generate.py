@@ -16,6 +16,9 @@ from torch.nn.utils.rnn import pad_sequence
 from wavetts.model import WaveTacotron
 
 LARGEST_SAMPLE = 1 - 2.0**-15
+# A model that was badly trained, or is too hot, may feed itself ever larger frames. Single ones it may get over; after
+# so many in a row there is only noise.
+MOST_WILD_FRAMES = 5
 
 
 @dataclass(eq=False)
@@ -29,8 +32,10 @@ class Utterance:
         temperature: std of the base noise; the paper's is 0.7, 0 is deterministic.
         stop_threshold: it ends with the first frame whose stop probability is above it.
         cancelled: who sets it, from any thread, ends the utterance before its next frame.
-        stopped: its stop token ended it; False: it still speaks, was cancelled or ran into max_frames.
-        diverged: a frame was beyond what a waveform can give, or no number; it was clipped.
+        stopped: its stop token ended it; False: it still speaks, was cancelled, ran into max_frames or into noise.
+        diverged: there were wild frames: beyond what a waveform can give, no number, or mostly beyond full scale. They
+            are clipped where they are fed back, and silent.
+        wild_frames: how many there are in a row, up to the last frame.
         samples: (K,) of each frame, float32 in [-1, 1).
         weights: (I,) of each frame, its attention.
     """
@@ -43,13 +48,15 @@ class Utterance:
     cancelled: bool = False
     stopped: bool = field(default=False, init=False)
     diverged: bool = field(default=False, init=False)
+    wild_frames: int = field(default=0, init=False)
     samples: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
     weights: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
 
     @property
     def ended(self) -> bool:
         """It has no further frame."""
-        return self.stopped or self.cancelled or len(self.samples) >= self.max_frames
+        at_limit = len(self.samples) >= self.max_frames or self.wild_frames >= MOST_WILD_FRAMES
+        return self.stopped or self.cancelled or at_limit
 
     @property
     def waveform(self) -> np.ndarray:
@@ -109,20 +116,20 @@ class RunningBatch:
         size = self.model.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
         drawn = self.model.density.sample(cond, temperature, noise.to(cond))
-        # A model that was badly trained may feed itself ever larger frames: they end here, and not in infinity.
-        diverged = ~(drawn.abs() <= self._limit).all(-1)
         frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
         waveform = self.model.to_waveform(frame[:, None], last_sample)
         self._rows = (keys, state, frame, waveform[:, -1], temperature)
-        samples = waveform.float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
+        wild = ~(drawn.abs() <= self._limit).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
+        samples = (waveform * ~wild[:, None]).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
         weights = state.attention.weights.float().cpu().numpy()
         spoken = self.utterances
-        outcome = zip(torch.sigmoid(stop_logits).tolist(), diverged.tolist(), strict=True)
-        for row, (utterance, (stop, wild)) in enumerate(zip(spoken, outcome, strict=True)):
+        outcome = zip(torch.sigmoid(stop_logits).tolist(), wild.tolist(), strict=True)
+        for row, (utterance, (stop, is_wild)) in enumerate(zip(spoken, outcome, strict=True)):
             utterance.samples.append(samples[row])
             utterance.weights.append(weights[row, : len(utterance.tokens)])
             utterance.stopped = stop > utterance.stop_threshold
-            utterance.diverged |= wild
+            utterance.diverged |= is_wild
+            utterance.wild_frames = utterance.wild_frames + 1 if is_wild else 0
         self._drop_ended()
         return list(zip(spoken, samples, strict=True))
 
