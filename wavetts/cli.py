@@ -90,4 +90,5 @@ def _build_parser() -> argparse.ArgumentParser:
     options.add_evaluate(command)
     options.add_curves(command)
     options.add_export(command)
+    options.add_serve(command)
     return parser

@@ -290,3 +290,21 @@ def export(args: argparse.Namespace) -> None:
     from wavetts.checkpoint import export_model
 
     export_model(args.model, args.output)
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Runs the speech server until it is told to stop."""
+    from wavetts.serving import serve
+
+    serve(
+        args.voices,
+        _settings(args),
+        host=args.host,
+        port=args.port,
+        api_key_file=args.api_key_file,
+        max_chars=args.max_chars,
+        max_requests=args.max_requests,
+        timeout=args.timeout,
+        device=args.device,
+        threads=args.threads,
+    )

@@ -291,3 +291,54 @@ def add_export(command: Callable) -> None:
     )
     sub.add_argument("model", metavar="MODEL", type=Path, help="model file or run folder")
     sub.add_argument("output", metavar="OUTPUT", type=Path, help="the .safetensors file to write")
+
+
+def add_serve(command: Callable) -> None:
+    """The options of `wavetts serve`."""
+    sub = command(
+        "serve",
+        "answer OpenAI's text-to-speech requests",
+        "wavetts serve\n"
+        "wavetts serve --voice mine=runs/mine --voice alloy=runs/mine --port 8080\n"
+        "WAVETTS_API_KEY=secret wavetts serve --host 0.0.0.0 --threads 2\n"
+        "wavetts serve --api-key-file key.txt --max-requests 64 --timeout 60",
+        " POST /v1/audio/speech, GET /v1/models, /v1/audio/voices, /health and /metrics. Needs pip install "
+        "'wavetts[serve]'. Texts are never logged.",
+    )
+    sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at (default %(default)s)")
+    sub.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")
+    sub.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="NAME[=PATH]",
+        dest="voices",
+        help="a voice that clients may ask for: one that has a name, or a model file or run folder under this name; "
+        "several times for several (default: all that have a name)",
+    )
+    sub.add_argument(
+        "--api-key-file",
+        metavar="FILE",
+        type=Path,
+        help="clients must send the key in it (default: the one in WAVETTS_API_KEY; without it anyone may speak)",
+    )
+    sub.add_argument(
+        "--max-chars", type=_positive, default=4096, metavar="N", help="longest text of a request (default %(default)s)"
+    )
+    sub.add_argument(
+        "--max-requests",
+        type=_positive,
+        default=32,
+        metavar="N",
+        help="requests that are open at once; more are told to come back (default %(default)s)",
+    )
+    sub.add_argument(
+        "--timeout",
+        type=_positive,
+        default=300,
+        metavar="S",
+        help="seconds that a request may take from its arrival to its last byte (default %(default)s)",
+    )
+    sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
+    _add_settings(sub)
+    _add_device(sub)

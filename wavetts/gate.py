@@ -1,0 +1,205 @@
+"""What stands before the speech server's routes: API key, limits of a body, errors in OpenAI's form, figures."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import anyio
+import prometheus_client
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Seconds that a client may take to send a request's body.
+BODY_SECONDS = 20.0
+SPEECH_PATH = "/v1/audio/speech"
+# Without a key: whoever looks after the process has none.
+_OPEN_PATHS = ("/health",)
+_ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error", 504: "timeout_error"}
+
+
+class ApiError(Exception):
+    """A request that fails; the client is told so in OpenAI's form.
+
+    Attributes:
+        status: of HTTP.
+        param: the field that is wrong, if it is one.
+        code: a word for programs.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code, self.headers = status, param, code, headers
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """OpenAI's form of an error."""
+        kind = _ERROR_TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
+        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        """As it is sent."""
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Makes whatever fails an `ApiError`'s response."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        return ApiError(error.status_code, str(error.detail), headers=error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return _explain(error).response()
+
+    @app.exception_handler(Exception)
+    async def defect(_: Request, error: Exception) -> JSONResponse:
+        return ApiError(500, f"the server failed ({type(error).__name__}); its log says where").response()
+
+
+def _explain(error: RequestValidationError) -> ApiError:
+    """The first thing that is wrong with a body, without what was sent."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"] if part != "body"]
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"the body is not JSON: {first['ctx']['error']}, character {path[0]}", code="invalid_json")
+    if not path:
+        return ApiError(
+            400, "the body is not a JSON object; send one with Content-Type: application/json", code="invalid_json"
+        )
+    # Of a union each member complains, as ("voice", "str").
+    # What was sent may be no text at all, as half of a surrogate pair is not.
+    param = path[0][:60].encode("utf-8", "replace").decode()
+    messages = {"missing": "is missing", "extra_forbidden": "is no field of this endpoint"}
+    message = messages.get(first["type"], f"is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}")
+    codes = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
+    return ApiError(400, f"{param!r} {message}", param, codes.get(first["type"], "invalid_value"))
+
+
+class Metrics:
+    """The server's figures for Prometheus."""
+
+    def __init__(self, open_requests: Callable[[], int], speaking: Callable[[], int]) -> None:
+        """Takes what tells how many requests are open and how many sentences are spoken at the moment."""
+        registry = self.registry = prometheus_client.CollectorRegistry()
+        self.requests = prometheus_client.Counter(
+            "wavetts_requests", "Requests for speech that were answered, by HTTP status", ["status"], registry=registry
+        )
+        buckets = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250)
+        self.request_seconds = prometheus_client.Histogram(
+            "wavetts_request_seconds", "From a request to its last byte", registry=registry, buckets=buckets
+        )
+        self.first_audio_seconds = prometheus_client.Histogram(
+            "wavetts_first_audio_seconds", "From a request to its first audio", registry=registry, buckets=buckets
+        )
+        self._frames = prometheus_client.Counter("wavetts_frames", "Frames that were spoken", registry=registry)
+        self._step_seconds = prometheus_client.Counter(
+            "wavetts_step_seconds", "Time that the voices took for them", registry=registry
+        )
+        self._batch_size = prometheus_client.Histogram(
+            "wavetts_batch_size", "Sentences in a step", registry=registry, buckets=(1, 2, 4, 8, 16, 32, 64)
+        )
+        for name, text, value in (
+            ("wavetts_open_requests", "Requests for speech that are open", open_requests),
+            ("wavetts_speaking", "Sentences that are spoken at the moment", speaking),
+        ):
+            prometheus_client.Gauge(name, text, registry=registry).set_function(value)
+
+    def observe_step(self, rows: int, seconds: float) -> None:
+        """Notes that some sentences spoke a frame each."""
+        self._frames.inc(rows)
+        self._step_seconds.inc(seconds)
+        self._batch_size.observe(rows)
+
+    def render(self) -> bytes:
+        """Prometheus' text format."""
+        return prometheus_client.generate_latest(self.registry)
+
+
+class Gate:
+    """ASGI middleware: asks for the API key, reads no body that is too large or too slow, counts how requests end."""
+
+    def __init__(self, app: ASGIApp, api_key: str | None, max_body: int, metrics: Metrics) -> None:
+        """Takes the key that clients must send (None: none) and the most bytes of a body."""
+        self._app, self._max_body, self._metrics = app, max_body, metrics
+        self._key = None if api_key is None else api_key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request in, or answers it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def watching_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            try:
+                self._check(scope)
+            except ApiError as error:
+                await error.response()(scope, receive, watching_send)
+                return
+            await self._app(scope, self._limited(receive), watching_send)
+        finally:
+            if scope["path"] == SPEECH_PATH:
+                self._metrics.requests.labels(scope.get("wavetts.outcome", status)).inc()
+
+    def _check(self, scope: MutableMapping[str, Any]) -> None:
+        headers = dict(scope["headers"])
+        if self._key is not None and scope["path"] not in _OPEN_PATHS:
+            kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+            if not (hmac.compare_digest(given.strip(), self._key) and kind.lower() == b"bearer"):
+                raise ApiError(
+                    401,
+                    "the API key is missing or wrong; send it as Authorization: Bearer KEY",
+                    code="invalid_api_key",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._max_body:
+            raise self._too_large()
+
+    def _too_large(self) -> ApiError:
+        return ApiError(413, f"the body is larger than {self._max_body} bytes; send less text", "input", "too_large")
+
+    def _limited(self, receive: Receive) -> Receive:
+        size, until, whole = 0, time.monotonic() + BODY_SECONDS, False
+
+        async def limited() -> Message:
+            nonlocal size, whole
+            if whole:
+                # Only the end of the connection comes now, and it may take its time.
+                return await receive()
+            with anyio.move_on_after(until - time.monotonic()):
+                message = await receive()
+                if message["type"] == "http.request":
+                    size += len(message.get("body", b""))
+                    whole = not message.get("more_body", False)
+                    if size > self._max_body:
+                        error = self._too_large()
+                        raise HTTPException(error.status, str(error))
+                return message
+            raise HTTPException(408, f"the body did not come within {BODY_SECONDS:g} s", {"Connection": "close"})
+
+        return limited

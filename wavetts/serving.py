@@ -1,0 +1,100 @@
+"""The speech server's process: where it listens, its key, its voices, and its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from wavetts.catalog import find_voice, list_voices
+from wavetts.errors import UserError
+from wavetts.files import read_utf8
+from wavetts.inputs import SynthesisSettings
+from wavetts.interrupt import Interrupt
+
+# Requests may finish when the server is told to end: for less than Docker waits before it kills.
+SHUTDOWN_SECONDS = 8
+
+
+def serve(
+    voices: Sequence[str],
+    settings: SynthesisSettings,
+    *,
+    host: str,
+    port: int,
+    api_key_file: Path | None,
+    max_chars: int,
+    max_requests: int,
+    timeout: float,
+    device: str,
+    threads: int,
+) -> None:
+    """Serves speech until SIGINT or SIGTERM; the arguments are the options of `wavetts serve`.
+
+    Raises:
+        UserError: there is no such voice, key file or address, or a package is missing.
+    """
+    api_key = _api_key(api_key_file)
+    paths = _voice_paths(voices)
+    # Before the voices are loaded, which takes a while.
+    listener = _listen(host, port)
+    try:
+        import uvicorn
+
+        from wavetts.server import Limits, create_app
+    except ImportError as error:
+        raise UserError(f"the speech server needs {error.name}: pip install 'wavetts[serve]'") from None
+    from wavetts.synthesize import load_voice
+
+    loaded = {name: load_voice(path, device, threads) for name, path in paths.items()}
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    print(f"wavetts: speech at {address}, voices: {', '.join(loaded)}", file=sys.stderr, flush=True)
+    if api_key is None and host not in ("127.0.0.1", "::1"):
+        warnings.warn(f"anyone who reaches {host} may speak here; set WAVETTS_API_KEY or --api-key-file", stacklevel=1)
+    app = create_app(loaded, settings, Limits(max_chars, max_requests, timeout), api_key)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False)
+    # uvicorn passes the signal on when it is done.
+    with warnings.catch_warnings(), Interrupt():
+        # The front end's warnings quote what clients send.
+        warnings.simplefilter("ignore")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _api_key(file: Path | None) -> str | None:
+    source = "WAVETTS_API_KEY" if file is None else str(file)
+    key = os.environ.get("WAVETTS_API_KEY") if file is None else read_utf8(file)
+    if key is not None and not key.strip():
+        raise UserError(f"{source}: the API key is empty")
+    return key and key.strip()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
+        raise UserError(f"--host {host} --port {port}: cannot listen there: {reason}") from None
+
+
+def _voice_paths(wanted: Sequence[str]) -> dict[str, Path]:
+    """The model of each voice that clients may ask for, by its name."""
+    named = {entry.name: entry.path for entry in list_voices()}
+    if not wanted:
+        if not named:
+            raise UserError("no voice comes with this installation; give one with --voice NAME=PATH")
+        return named
+    paths: dict[str, Path] = {}
+    for word in wanted:
+        name, equals, path = word.partition("=")
+        if not name or (equals and not path):
+            raise UserError(f"--voice {word}: expected NAME or NAME=PATH")
+        if name in paths:
+            raise UserError(f"--voice {word}: there are two voices {name!r}")
+        if not equals and name not in named:
+            raise UserError(f"--voice {word}: no such voice ({', '.join(named) or 'there are none'}); give NAME=PATH")
+        paths[name] = find_voice(path) if equals else named[name]
+    return paths
