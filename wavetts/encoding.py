@@ -101,10 +101,13 @@ class StreamEncoder:
     def finish(self) -> bytes:
         """The end of the stream."""
         data = self._write(np.zeros(0, dtype=np.float32), last=True)
+        self.close()
+        return data + self._take() if self._writer is not None else data
+
+    def close(self) -> None:
+        """Gives up the codec, whether the stream has come to its end or not."""
         if self._writer is not None:
             self._writer.close()
-            data += self._take()
-        return data
 
     def _write(self, samples: np.ndarray, last: bool) -> bytes:
         if self._resampler is not None:

@@ -190,8 +190,12 @@ class SpeechServer:
         started, self.open = time.monotonic(), self.open + 1
         speech = Speech(self.batcher, voice, wanted.input, seed, temperature, wanted.stream_format is not None)
 
+        encoder: StreamEncoder | None = None
+
         def close() -> None:
             speech.job.cancelled = True
+            if encoder is not None:
+                encoder.close()
             self.open -= 1
             seconds = time.monotonic() - started
             self._usual_seconds += 0.1 * (seconds - self._usual_seconds)
@@ -205,7 +209,8 @@ class SpeechServer:
                 body = await anyio.to_thread.run_sync(encode, first, rate, wanted.response_format)
                 content, headers = _single(body), {"Content-Length": str(len(body))}
             else:
-                content = _encoded(speech, first, StreamEncoder(rate, wanted.response_format))
+                encoder = StreamEncoder(rate, wanted.response_format)
+                content = _encoded(speech, first, encoder)
                 # Proxies are not to collect what is to be heard at once.
                 headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             media_type = MEDIA_TYPES[wanted.response_format]

@@ -1,0 +1,420 @@
+"""The server as clients see it: a real uvicorn, OpenAI's own client, voices that speak noise quickly."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import uvicorn
+from command_lines import ROOT
+from test_batching import until
+from test_encoding import decode
+from toy_voice import save_voice
+
+from wavetts import gate
+from wavetts.encoding import MEDIA_TYPES
+from wavetts.inputs import SynthesisSettings
+from wavetts.server import Limits, create_app
+from wavetts.synthesize import load_voice
+
+SETTINGS = SynthesisSettings(max_seconds=0.12, retries=1, sentence_pause=0.05, seed=3)
+# Minutes of computing, even for a toy.
+ENDLESS = SynthesisSettings(max_seconds=1000, retries=0, batch_size=2)
+LONG = "A text that is long enough to be spoken for many seconds, if nobody minds it. " * 50
+BROKEN_OFF = r"incomplete chunked read|peer closed"
+# The toy voice knows few letters.
+pytestmark = pytest.mark.filterwarnings("ignore:.*unknown to this voice", "ignore:.*this voice knows none")
+TEXTS = ["one.", "First. Second one.\n\nThird.", "héllo, wörld", "two words 世界", "5 cats"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voices")
+    save_voice(folder / "noise")
+    save_voice(folder / "endless", stop="never")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    """The voice of the server, in a copy that speaks nothing else."""
+    return load_voice(folder / "noise", "cpu", 1)
+
+
+@contextmanager
+def serving(folder, settings=SETTINGS, names=("noise", "endless"), **arguments):
+    """Runs a server; gives its address."""
+    voices = {name: load_voice(folder / name, "cpu", 1) for name in names}
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(voices, settings, **arguments), log_level="critical", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        until(lambda: server.started)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    with serving(folder) as url:
+        yield url
+
+
+def client_of(url, **arguments) -> openai.OpenAI:
+    return openai.OpenAI(**{"base_url": f"{url}/v1", "api_key": "none", "max_retries": 0, "timeout": 30, **arguments})
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    with client_of(url) as client:
+        yield client
+
+
+def figures(url, **arguments) -> dict[str, float]:
+    """The server's metrics."""
+    lines = httpx.get(f"{url}/metrics", **arguments).text.splitlines()
+    pairs = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, _, value in pairs}
+
+
+def is_idle(url) -> bool:
+    found = figures(url)
+    return found["wavetts_open_requests"] == found["wavetts_speaking"] == 0
+
+
+def post(url, **fields) -> httpx.Response:
+    body = {"model": "wavetts", "voice": "noise", "input": "one", "response_format": "wav", **fields}
+    return httpx.post(f"{url}/v1/audio/speech", json=body, timeout=30)
+
+
+def test_lists(client, url):
+    assert [model.id for model in client.models.list()] == ["wavetts"]
+    voices = httpx.get(f"{url}/v1/audio/voices").json()["voices"]
+    assert voices[0] == {"id": "noise", "name": "noise", "language": "en-us", "sample_rate": 8000}
+    assert [voice["id"] for voice in voices] == ["noise", "endless"]
+    assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_whole_answer_is_what_the_voice_says(client, alone, text):
+    answer = client.audio.speech.create(model="tts-1", voice="noise", input=text, response_format="wav")
+    audio, rate = decode(answer.content, "wav")
+    assert rate == 8000
+    np.testing.assert_allclose(audio, alone.say(text, settings=SETTINGS), atol=2e-4)
+
+
+def test_seed_and_temperature_of_a_request(client, alone):
+    seen = []
+    for extra in ({"seed": 7}, {"seed": 2**63 - 1}, {"temperature": 0.1}, {"seed": 7, "temperature": 0}):
+        answer = client.audio.speech.create(
+            model="wavetts", voice={"id": "noise"}, input="one", response_format="flac", extra_body=extra
+        )
+        audio, _ = decode(answer.content, "flac")
+        settings = SynthesisSettings(**{**vars(SETTINGS), **extra})
+        np.testing.assert_allclose(audio, alone.say("one", settings=settings), atol=2e-4)
+        seen.append(audio.tobytes())
+    assert len({*seen}) == 4
+
+
+@pytest.mark.parametrize("format", MEDIA_TYPES)
+def test_every_format_whole_and_streamed(client, alone, format):
+    """The text speaks for 0.12 s in each of four sentences, with pauses between."""
+    wanted = {"model": "wavetts", "voice": "endless", "input": "One. Two. Three. Four.", "response_format": format}
+    whole = client.audio.speech.create(**wanted)
+    assert whole.response.headers["content-type"] == MEDIA_TYPES[format]
+    assert int(whole.response.headers["content-length"]) == len(whole.content)
+    with client.audio.speech.with_streaming_response.create(**wanted, stream_format="audio") as answer:
+        streamed = b"".join(answer.iter_bytes())
+        assert answer.headers["content-type"] == MEDIA_TYPES[format]
+        assert "content-length" not in answer.headers
+    for data in (whole.content, streamed, *sse(client, wanted)[:1]):
+        audio, rate = decode(data, format)
+        assert len(audio) / rate == pytest.approx(4 * 0.12 + 3 * 0.05, abs=0.3 if format == "mp3" else 1e-3)
+        assert np.abs(audio).max() > 0.1
+
+
+def sse(client, wanted) -> tuple[bytes, dict, int]:
+    """A stream of events: the audio, the last event, the number of the others."""
+    with client.audio.speech.with_streaming_response.create(**wanted, stream_format="sse") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    *deltas, last = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert {delta["type"] for delta in deltas} <= {"speech.audio.delta"}
+    return b"".join(base64.b64decode(delta["audio"]) for delta in deltas), last, len(deltas)
+
+
+def test_streams_are_what_the_voice_streams(client, alone):
+    for text in TEXTS:
+        wanted = {"model": "wavetts", "voice": "noise", "input": text, "response_format": "flac"}
+        data, last, _ = sse(client, wanted)
+        stream = alone.stream(text, settings=SETTINGS)
+        expected = np.concatenate(list(stream))
+        np.testing.assert_allclose(decode(data, "flac")[0], expected, atol=2e-4)
+        tokens = sum(len(piece.tokens) for piece in stream.pieces)
+        frames = sum(len(take.alignment) for take in stream.takes)
+        usage = {"input_tokens": tokens, "output_tokens": frames, "total_tokens": tokens + frames}
+        assert last == {"type": "speech.audio.done", "usage": usage}
+
+
+BAD = [
+    ({"model": "gpt-5"}, 404, "model", "model_not_found"),
+    ({"model": None}, 400, "model", "invalid_value"),
+    ({"voice": "nobody"}, 400, "voice", "voice_not_found"),
+    ({"voice": "../noise"}, 400, "voice", "voice_not_found"),
+    ({"voice": "http://127.0.0.1/model.safetensors"}, 400, "voice", "voice_not_found"),
+    ({"voice": {"id": "nobody"}}, 400, "voice", "voice_not_found"),
+    ({"voice": 3}, 400, "voice", "invalid_value"),
+    ({"input": ""}, 400, "input", "empty_string"),
+    ({"input": " \n"}, 400, "input", "empty_string"),
+    ({"input": "..."}, 400, "input", "nothing_to_speak"),
+    ({"input": "世界"}, 400, "input", "nothing_to_speak"),
+    ({"input": "..", "stream_format": "sse"}, 400, "input", "nothing_to_speak"),
+    ({"input": "a" * 4097}, 400, "input", "string_above_max_length"),
+    ({"input": ["one"]}, 400, "input", "invalid_value"),
+    ({"response_format": "aac"}, 400, "response_format", "unsupported_value"),
+    ({"speed": 1.5}, 400, "speed", "unsupported_value"),
+    ({"speed": "fast"}, 400, "speed", "invalid_value"),
+    ({"instructions": "whisper"}, 400, "instructions", "unsupported_value"),
+    ({"stream_format": "ogg"}, 400, "stream_format", "invalid_value"),
+    ({"temperature": 3}, 400, "temperature", "invalid_value"),
+    ({"seed": -1}, 400, "seed", "invalid_value"),
+    ({"seed": 2**63}, 400, "seed", "invalid_value"),
+    ({"pitch": 2}, 400, "pitch", "unknown_parameter"),
+]
+
+
+@pytest.mark.parametrize(("fields", "status", "param", "code"), BAD)
+def test_bad_fields_are_named(url, fields, status, param, code):
+    answer = post(url, **fields)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (status, param, code)
+    assert error["type"] == "invalid_request_error"
+    assert len(error["message"]) < 200
+
+
+def test_missing_fields_are_named(url):
+    for name in ("model", "voice", "input"):
+        body = {key: "noise" for key in ("model", "voice", "input") if key != name}
+        error = httpx.post(f"{url}/v1/audio/speech", json=body).json()["error"]
+        assert error["message"] == f"'{name}' is missing"
+        assert (error["param"], error["code"]) == (name, "missing_required_parameter")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b'{"model": "wavetts", "voice": "noise", "input": "one"',
+        b"\xff\xfe",
+        b"\x00",
+        b"[" * 20000,
+        b'{"\\ud800": 1}',
+    ],
+)
+def test_malformed_bodies(url, body):
+    answer = httpx.post(f"{url}/v1/audio/speech", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_other_content_types_are_refused(url):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        body = b'{"model": "wavetts", "voice": "noise", "input": "one"}'
+        answer = httpx.post(f"{url}/v1/audio/speech", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 400
+        assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+def test_errors_raise_in_openais_client(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.speech.create(model="wavetts", voice="nobody", input="one")
+    assert (caught.value.param, caught.value.code) == ("voice", "voice_not_found")
+    with pytest.raises(openai.NotFoundError, match="no model 'gpt-5' here: wavetts"):
+        client.audio.speech.create(model="gpt-5", voice="noise", input="one")
+    with pytest.raises(openai.NotFoundError):
+        client.audio.transcriptions.create(model="wavetts", file=b"sound")
+
+
+def test_other_paths_and_methods(url):
+    for answer, status in ((httpx.get(f"{url}/v1/audio/speech"), 405), (httpx.get(f"{url}/docs"), 404)):
+        assert answer.status_code == status
+        assert answer.json()["error"]["param"] is None
+
+
+def test_body_that_is_too_large(url):
+    size = Limits().max_body
+    answer = post(url, input="a" * size)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (413, "input")
+    headers = {"Content-Type": "application/json"}
+    # Without a length that says so beforehand.
+    answer = httpx.post(
+        f"{url}/v1/audio/speech", content=(b" " * 4096 for _ in range(size // 4096 + 1)), headers=headers
+    )
+    assert answer.status_code == 413
+    # The longest text in the longest spelling is none.
+    escaped = json.dumps({"model": "wavetts", "voice": "noise", "input": "a" + "\U0001f600" * 4095})
+    assert httpx.post(f"{url}/v1/audio/speech", content=escaped, headers=headers, timeout=30).status_code == 200
+
+
+def test_body_that_does_not_come(url, monkeypatch):
+    monkeypatch.setattr(gate, "BODY_SECONDS", 0.2)
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as connection:
+        head = (
+            "POST /v1/audio/speech HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_key(folder):
+    with serving(folder, api_key="secret") as url:
+        assert httpx.get(f"{url}/health").status_code == 200
+        for header in (None, "Bearer wrong", "Bearer", "Basic secret", "secret", "Bearer sécret"):
+            for path in ("/v1/audio/speech", "/v1/models", "/v1/audio/voices", "/metrics", "/docs"):
+                headers = {} if header is None else {"Authorization": header.encode()}
+                answer = httpx.request("POST" if "speech" in path else "GET", url + path, headers=headers)
+                assert answer.status_code == 401
+                assert answer.json()["error"]["code"] == "invalid_api_key"
+        with pytest.raises(openai.AuthenticationError):
+            client_of(url, api_key="wrong").models.list()
+        client = client_of(url, api_key="secret")
+        assert client.audio.speech.create(model="wavetts", voice="noise", input="one").content
+        found = figures(url, headers={"Authorization": "bearer secret"})
+        assert found['wavetts_requests_total{status="401"}'] == 6
+
+
+def test_too_many_requests_are_told_to_come_back(folder):
+    with serving(folder, ENDLESS, limits=Limits(max_requests=2)) as url, client_of(url) as client:
+        wanted = {"model": "wavetts", "voice": "endless", "input": LONG, "response_format": "pcm"}
+        create = client.audio.speech.with_streaming_response.create
+        with create(**wanted, stream_format="audio") as first, create(**wanted, stream_format="sse") as second:
+            # A response whose iterator is thrown away is closed.
+            streams = [first.iter_bytes(), second.iter_bytes()]
+            assert all([next(stream) for stream in streams])
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.audio.speech.create(**wanted)
+            assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
+            assert caught.value.code == "overloaded"
+            assert figures(url)["wavetts_open_requests"] == 2
+        # They went away: their places are free.
+        until(lambda: is_idle(url))
+        assert client.audio.speech.create(**{**wanted, "voice": "noise", "input": "one"}).content
+        found = figures(url)
+        assert found['wavetts_requests_total{status="429"}'] == 1
+        assert found['wavetts_requests_total{status="499"}'] == 2
+
+
+def test_time_runs_out(folder):
+    with serving(folder, ENDLESS, limits=Limits(timeout=0.3)) as url, client_of(url) as client:
+        wanted = {"model": "wavetts", "voice": "endless", "input": LONG, "response_format": "pcm"}
+        with pytest.raises(openai.InternalServerError) as caught:
+            client.audio.speech.create(**wanted)
+        assert (caught.value.status_code, caught.value.code) == (504, "timeout")
+        # Its status was sent long ago: the answer breaks off.
+        with (
+            client.audio.speech.with_streaming_response.create(**wanted, stream_format="audio") as answer,
+            pytest.raises(Exception, match=BROKEN_OFF),
+        ):
+            list(answer.iter_bytes())
+        until(lambda: is_idle(url))
+        assert figures(url)['wavetts_requests_total{status="504"}'] == 2
+
+
+def test_client_that_goes_away_frees_its_place(folder):
+    with serving(folder, ENDLESS) as url:
+        for stream_format in (None, "audio", "sse"):
+            with pytest.raises(httpx.TimeoutException), httpx.Client(timeout=0.3) as client:
+                body = {"model": "wavetts", "voice": "endless", "input": LONG, "response_format": "opus"}
+                with client.stream(
+                    "POST", f"{url}/v1/audio/speech", json={**body, "stream_format": stream_format}
+                ) as a:
+                    # Opus has pages of a second, which take longer than the client's patience; or are skipped over.
+                    for _ in a.iter_bytes():
+                        raise httpx.ReadTimeout("enough")
+            until(lambda: is_idle(url))
+        assert figures(url)['wavetts_requests_total{status="499"}'] == 3
+
+
+def test_defect_is_the_servers_fault_and_it_lives_on(folder, monkeypatch):
+    from wavetts.generate import RunningBatch
+
+    def fail(_):
+        raise RuntimeError("defect")
+
+    with serving(folder) as url:
+        with monkeypatch.context() as patch:
+            patch.setattr(RunningBatch, "step", fail)
+            answer = post(url)
+        assert answer.status_code == 500
+        assert answer.json()["error"]["type"] == "server_error"
+        assert post(url).status_code == 200
+
+
+def test_failure_in_the_middle_of_a_stream(folder, monkeypatch):
+    from wavetts.generate import RunningBatch
+
+    step = RunningBatch.step
+
+    def fail_later(batch):
+        if batch.utterances and len(batch.utterances[0].samples) > 20:
+            raise RuntimeError("defect")
+        return step(batch)
+
+    monkeypatch.setattr(RunningBatch, "step", fail_later)
+    with serving(folder, ENDLESS) as url, client_of(url) as client:
+        wanted = {"model": "wavetts", "voice": "endless", "input": LONG, "response_format": "pcm"}
+        data, last, _ = sse(client, wanted)
+        assert len(data) > 0
+        assert last["type"] == "error"
+        assert last["error"]["code"] == "speaking_failed"
+        with (
+            client.audio.speech.with_streaming_response.create(**wanted, stream_format="audio") as answer,
+            pytest.raises(Exception, match=BROKEN_OFF),
+        ):
+            list(answer.iter_bytes())
+        assert is_idle(url)
+
+
+def test_readmes_client_and_curl(folder, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## Serve\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    (code,) = re.findall(r"^```py\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    (curl,) = re.findall(r"^curl (?:.*\\\n)*.*\n", section, re.MULTILINE)
+    used = set(re.findall(r'voice\\?"?[=:] ?"(\w+)"', code + curl))
+    assert len(used) == 1
+    shutil.copytree(folder / "noise", tmp_path / used.pop())
+    (name,) = (path.name for path in tmp_path.iterdir())
+    with serving(tmp_path, names=[name]) as url:
+        where = f"cd '{tmp_path}' && "
+        subprocess.run(["bash", "-c", where + curl.replace("http://127.0.0.1:8000", url)], check=True)
+        exec(
+            compile(
+                code.replace("http://127.0.0.1:8000", url).replace('"hello.', f'"{tmp_path}/hello.'), "README", "exec"
+            )
+        )
+    written = sorted(path for path in tmp_path.iterdir() if path.is_file())
+    assert len(written) == 2
+    for path in written:
+        assert len(decode(path.read_bytes(), path.suffix[1:])[0]) > 0
