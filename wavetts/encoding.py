@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import struct
 
 import numpy as np
 import soundfile
 
+from wavetts.audio import streaming_wav_header, to_pcm, write_audio
 from wavetts.errors import UserError
 
 # Raw samples carry no rate: clients of OpenAI's endpoint take them for this one.
@@ -26,8 +26,6 @@ CODEC_RATES = {
     "opus": [8000, 12000, 16000, 24000, 48000],
 }
 _CODECS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS")}
-# A header that is sent before its sound promises the most that it can, as ffmpeg's into a pipe does.
-_UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 def available_formats() -> list[str]:
@@ -53,10 +51,12 @@ def encode(samples: np.ndarray, sample_rate: int, format: str) -> bytes:
         sample_rate: in Hz.
         format: of `available_formats`.
     """
+    if format == "wav":
+        file = io.BytesIO()
+        write_audio(file, samples, sample_rate)
+        return file.getvalue()
     encoder = StreamEncoder(sample_rate, format)
     data = encoder.write(samples) + encoder.finish()
-    if format == "wav":
-        return wav_header(sample_rate, len(data) - 44) + data[44:]
     # What a codec wrote into its header in the end is missing from a stream.
     return encoder.file if format in _CODECS else data
 
@@ -81,7 +81,7 @@ class StreamEncoder:
             import soxr
 
             self._resampler = soxr.ResampleStream(sample_rate, self.rate, 1, dtype="float32")
-        self._header = wav_header(self.rate, None) if format == "wav" else b""
+        self._header = streaming_wav_header(self.rate) if format == "wav" else b""
         self._file = io.BytesIO()
         self._sent = 0
         self._writer = None
@@ -112,7 +112,7 @@ class StreamEncoder:
     def _write(self, samples: np.ndarray, last: bool) -> bytes:
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(np.ascontiguousarray(samples, dtype=np.float32), last=last)
-        pcm = np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype("<i2")
+        pcm = to_pcm(samples)
         if self._writer is None:
             header, self._header = self._header, b""
             return header + pcm.tobytes()
@@ -127,15 +127,3 @@ class StreamEncoder:
         self._sent += len(data)
         self._file.seek(place)
         return data
-
-
-def wav_header(sample_rate: int, size: int | None) -> bytes:
-    """The 44 bytes before mono 16-bit samples.
-
-    Args:
-        sample_rate: in Hz.
-        size: of the samples in bytes; None if it is not known yet.
-    """
-    riff, data = (_UNKNOWN_SIZE, _UNKNOWN_SIZE) if size is None else (size + 36, size)
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", riff, b"WAVE") + form + struct.pack("<4sI", b"data", data)
