@@ -4,12 +4,12 @@ FROM python:3.12-slim
 # PyTorch's own index has builds without CUDA, which spare some 5 GB. With --build-arg TORCH_INDEX=https://pypi.org/simple
 # the usual build is taken, for GPUs.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.6,<2.13" "torchaudio>=2.6"
+RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.6,<2.15" "torchaudio>=2.6"
 
 WORKDIR /app
 COPY pyproject.toml README.md LICENSE ./
 COPY wavetts wavetts
-RUN pip install --no-cache-dir ".[serve]" && rm -rf /app/*
+RUN pip install --no-cache-dir ".[serve]"
 
 RUN useradd --create-home --uid 1000 speaker
 USER speaker

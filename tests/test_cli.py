@@ -15,7 +15,7 @@ from toy_voice import save_voice
 import wavetts
 from wavetts import cli, commands
 
-COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "voices", "evaluate", "curves", "export"]
+COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "voices", "evaluate", "curves", "export", "serve"]
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
 

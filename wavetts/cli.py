@@ -1,4 +1,4 @@
-"""The command line, `wavetts COMMAND`.
+"""The command line: which command runs, and how the process ends. `wavetts --help` lists the commands.
 
 Nothing heavy is imported before a command runs, so that help is instant.
 """

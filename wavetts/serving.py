@@ -17,6 +17,7 @@ from wavetts.interrupt import Interrupt
 
 # Requests may finish when the server is told to end: for less than Docker waits before it kills.
 SHUTDOWN_SECONDS = 8
+_PORTS = "a port is a number from 0 to 65535"
 
 
 def serve(
@@ -76,7 +77,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
+        # `create_server` adds the address to what the system says.
+        reason = str(error.strerror).partition(" (while")[0] if isinstance(error, OSError) else _PORTS
         raise UserError(f"--host {host} --port {port}: cannot listen there: {reason}") from None
 
 
