@@ -6,31 +6,23 @@ import base64
 import json
 import re
 import shutil
-import socket
 import subprocess
-import threading
-from contextlib import contextmanager
 
 import httpx
 import numpy as np
 import openai
 import pytest
-import uvicorn
 from command_lines import ROOT
+from live_server import ENDLESS, LONG, SETTINGS, client_of, figures, is_idle, serving
 from test_batching import until
 from test_encoding import decode
 from toy_voice import save_voice
 
-from wavetts import gate
 from wavetts.encoding import MEDIA_TYPES
 from wavetts.inputs import SynthesisSettings
-from wavetts.server import Limits, create_app
+from wavetts.server import Limits
 from wavetts.synthesize import load_voice
 
-SETTINGS = SynthesisSettings(max_seconds=0.12, retries=1, sentence_pause=0.05, seed=3)
-# Minutes of computing, even for a toy.
-ENDLESS = SynthesisSettings(max_seconds=1000, retries=0, batch_size=2)
-LONG = "A text that is long enough to be spoken for many seconds, if nobody minds it. " * 50
 BROKEN_OFF = r"incomplete chunked read|peer closed"
 # The toy voice knows few letters.
 pytestmark = pytest.mark.filterwarnings("ignore:.*unknown to this voice", "ignore:.*this voice knows none")
@@ -51,52 +43,16 @@ def alone(folder):
     return load_voice(folder / "noise", "cpu", 1)
 
 
-@contextmanager
-def serving(folder, settings=SETTINGS, names=("noise", "endless"), **arguments):
-    """Runs a server; gives its address."""
-    voices = {name: load_voice(folder / name, "cpu", 1) for name in names}
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(voices, settings, **arguments), log_level="critical", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
-    assert not thread.is_alive()
-
-
 @pytest.fixture(scope="module")
 def url(folder):
     with serving(folder) as url:
         yield url
 
 
-def client_of(url, **arguments) -> openai.OpenAI:
-    return openai.OpenAI(**{"base_url": f"{url}/v1", "api_key": "none", "max_retries": 0, "timeout": 30, **arguments})
-
-
 @pytest.fixture(scope="module")
 def client(url):
     with client_of(url) as client:
         yield client
-
-
-def figures(url, **arguments) -> dict[str, float]:
-    """The server's metrics."""
-    lines = httpx.get(f"{url}/metrics", **arguments).text.splitlines()
-    pairs = [line.rpartition(" ") for line in lines if not line.startswith("#")]
-    return {name: float(value) for name, _, value in pairs}
-
-
-def is_idle(url) -> bool:
-    found = figures(url)
-    return found["wavetts_open_requests"] == found["wavetts_speaking"] == 0
 
 
 def post(url, **fields) -> httpx.Response:
@@ -210,43 +166,6 @@ def test_bad_fields_are_named(url, fields, status, param, code):
     assert len(error["message"]) < 200
 
 
-def test_missing_fields_are_named(url):
-    for name in ("model", "voice", "input"):
-        body = {key: "noise" for key in ("model", "voice", "input") if key != name}
-        error = httpx.post(f"{url}/v1/audio/speech", json=body).json()["error"]
-        assert error["message"] == f"'{name}' is missing"
-        assert (error["param"], error["code"]) == (name, "missing_required_parameter")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'"text"',
-        b'{"model": "wavetts", "voice": "noise", "input": "one"',
-        b"\xff\xfe",
-        b"\x00",
-        b"[" * 20000,
-        b'{"\\ud800": 1}',
-    ],
-)
-def test_malformed_bodies(url, body):
-    answer = httpx.post(f"{url}/v1/audio/speech", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["type"] == "invalid_request_error"
-
-
-def test_other_content_types_are_refused(url):
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        body = b'{"model": "wavetts", "voice": "noise", "input": "one"}'
-        answer = httpx.post(f"{url}/v1/audio/speech", content=body, headers={"Content-Type": kind})
-        assert answer.status_code == 400
-        assert "Content-Type: application/json" in answer.json()["error"]["message"]
-
-
 def test_errors_raise_in_openais_client(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.audio.speech.create(model="wavetts", voice="nobody", input="one")
@@ -255,54 +174,6 @@ def test_errors_raise_in_openais_client(client):
         client.audio.speech.create(model="gpt-5", voice="noise", input="one")
     with pytest.raises(openai.NotFoundError):
         client.audio.transcriptions.create(model="wavetts", file=b"sound")
-
-
-def test_other_paths_and_methods(url):
-    for answer, status in ((httpx.get(f"{url}/v1/audio/speech"), 405), (httpx.get(f"{url}/docs"), 404)):
-        assert answer.status_code == status
-        assert answer.json()["error"]["param"] is None
-
-
-def test_body_that_is_too_large(url):
-    size = Limits().max_body
-    answer = post(url, input="a" * size)
-    assert (answer.status_code, answer.json()["error"]["param"]) == (413, "input")
-    headers = {"Content-Type": "application/json"}
-    # Without a length that says so beforehand.
-    answer = httpx.post(
-        f"{url}/v1/audio/speech", content=(b" " * 4096 for _ in range(size // 4096 + 1)), headers=headers
-    )
-    assert answer.status_code == 413
-    # The longest text in the longest spelling is none.
-    escaped = json.dumps({"model": "wavetts", "voice": "noise", "input": "a" + "\U0001f600" * 4095})
-    assert httpx.post(f"{url}/v1/audio/speech", content=escaped, headers=headers, timeout=30).status_code == 200
-
-
-def test_body_that_does_not_come(url, monkeypatch):
-    monkeypatch.setattr(gate, "BODY_SECONDS", 0.2)
-    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as connection:
-        head = (
-            "POST /v1/audio/speech HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
-        )
-        connection.sendall(head.encode())
-        assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
-
-
-def test_key(folder):
-    with serving(folder, api_key="secret") as url:
-        assert httpx.get(f"{url}/health").status_code == 200
-        for header in (None, "Bearer wrong", "Bearer", "Basic secret", "secret", "Bearer sécret"):
-            for path in ("/v1/audio/speech", "/v1/models", "/v1/audio/voices", "/metrics", "/docs"):
-                headers = {} if header is None else {"Authorization": header.encode()}
-                answer = httpx.request("POST" if "speech" in path else "GET", url + path, headers=headers)
-                assert answer.status_code == 401
-                assert answer.json()["error"]["code"] == "invalid_api_key"
-        with pytest.raises(openai.AuthenticationError):
-            client_of(url, api_key="wrong").models.list()
-        client = client_of(url, api_key="secret")
-        assert client.audio.speech.create(model="wavetts", voice="noise", input="one").content
-        found = figures(url, headers={"Authorization": "bearer secret"})
-        assert found['wavetts_requests_total{status="401"}'] == 6
 
 
 def test_too_many_requests_are_told_to_come_back(folder):
