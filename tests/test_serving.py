@@ -101,16 +101,17 @@ def test_key_comes_from_file_or_environment(monkeypatch, tmp_path):
 def test_process(tmp_path, number):
     """It speaks, keeps texts to itself, and lets who is being answered have the rest when it is told to end."""
     save_voice(tmp_path / "noise", stop="never")
-    flags = ["--port", "0", "--voice", f"mine={tmp_path / 'noise'}", "--device", "cpu", "--threads", "1"]
+    flags = [f"--voice={name}={tmp_path / 'noise'}" for name in ("mine", "alloy")]
+    flags += ["--port", "0", "--device", "cpu", "--threads", "1"]
     words = [sys.executable, "-m", "wavetts", "serve", *flags, "--max_seconds", "4", "--batch-size", "1"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         address, names = re.fullmatch(r"wavetts: speech at (\S+), voices: (.*)\n", process.stderr.readline()).groups()
-        assert names == "mine"
+        assert names == "mine, alloy"
         client = openai.OpenAI(base_url=address, api_key="none", timeout=30, max_retries=0)
         wanted = {
             "model": "wavetts",
-            "voice": "mine",
+            "voice": "alloy",
             "input": "Confidential words 世界. " * 6,
             "response_format": "pcm",
         }

@@ -50,7 +50,9 @@ def serve(
         raise UserError(f"the speech server needs {error.name}: pip install 'wavetts[serve]'") from None
     from wavetts.synthesize import load_voice
 
-    loaded = {name: load_voice(path, device, threads) for name, path in paths.items()}
+    # Names of the same model share it.
+    models = {path: load_voice(path, device, threads) for path in {*paths.values()}}
+    loaded = {name: models[path] for name, path in paths.items()}
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     print(f"wavetts: speech at {address}, voices: {', '.join(loaded)}", file=sys.stderr, flush=True)
