@@ -1,82 +1,141 @@
-"""Seconds to synthesise 5 s of speech, by model and thread count (the paper: 2.52 s on a CPU for R = 3).
+"""Speech synthesis by our models and by what else installs from PyPI and speaks offline: speed, first sound, memory.
 
-Weights are random: speed does not depend on them. Each figure is the median of several runs, after one to warm up.
+Every system speaks the same sentences in the same run, each in a process of its own. `NAME.yaml` of recipes/train
+stands for a model of that size with random weights, which speaks as long as LJSpeech's reader would: speed depends on
+neither. Other names are voices and model files.
 
 Example:
     python benchmarks/synthesis.py --output synthesis.json
+    python benchmarks/synthesis.py --systems piper espeak-ng --texts LJSpeech-1.1/metadata.csv --wavs out
+    wavetts evaluate out/piper LJSpeech-1.1/metadata.csv --compare out/espeak-ng
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
-import statistics
-import time
+import platform
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
+from peers import Espeak, Piper
 
-from wavetts.config_file import load_config
-from wavetts.generate import Utterance, generate
-from wavetts.model import WaveTacotron
+from wavetts.audio import write_audio
+from wavetts.errors import Parser, UserError, run
+from wavetts.inputs import SynthesisSettings, read_texts
+from wavetts.speed import Speaker, VoiceSpeaker, measure_speed
+from wavetts.tables import render_speed
+from wavetts.text.normalize import normalize
 
-CONFIGS = ["ljspeech_paper_chars", "ljspeech_small", "compact_16k"]
+RECIPES = Path(__file__).parents[1] / "recipes" / "train"
+SENTENCES = Path(__file__).parents[1] / "recipes" / "synthesize" / "sentences.txt"
+SYSTEMS = ["compact_16k.yaml", "ljspeech_small.yaml", "ljspeech_paper_chars.yaml", "allison", "piper", "espeak-ng"]
 CHARACTERS_PER_SECOND = 14  # of LJSpeech
 
 
-def randomised(config_name: str) -> WaveTacotron:
-    """A model whose weights are random everywhere: layers that start at zero may be faster than trained ones."""
-    config = load_config(Path(__file__).parents[1] / "recipes" / "train" / f"{config_name}.yaml")
-    torch.manual_seed(0)
-    model = WaveTacotron(config, num_symbols=80).eval()
-    with torch.no_grad():
-        for parameter in model.density.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))
-    return model
+class Untrained(VoiceSpeaker):
+    """A model of a recipe's size whose weights are random: layers that start at zero may be faster than trained ones."""
+
+    def __init__(self, recipe: str, threads: int, texts: list[str]) -> None:
+        """Builds it with the symbols of `texts`, at the pace of LJSpeech's reader."""
+        import torch
+
+        from wavetts.checkpoint import LoadedModel
+        from wavetts.config_file import load_config
+        from wavetts.model import WaveTacotron
+        from wavetts.synthesize import Voice
+        from wavetts.text.tokenizer import Tokenizer
+
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        config = load_config(RECIPES / recipe)
+        empty = Tokenizer.build([], config.text.input, config.text.language)
+        spoken = [empty.transcribe_spoken(normalize(text, config.text.language)) for text in texts]
+        tokenizer = Tokenizer.build(spoken, config.text.input, config.text.language)
+        model = WaveTacotron(config, len(tokenizer.symbols)).eval()
+        with torch.no_grad():
+            for parameter in model.density.parameters():
+                parameter.add_(0.01 * torch.randn_like(parameter))
+            model.decoder.stop.weight.zero_()
+            model.decoder.stop.bias.fill_(-20.0)
+        seconds = sum(map(len, texts)) / len(texts) / CHARACTERS_PER_SECOND
+        self.voice = Voice(LoadedModel(model, tokenizer, config, {}))
+        self.settings = SynthesisSettings(max_seconds=seconds, retries=0)
+        self.sample_rate = self.voice.sample_rate
 
 
-def seconds_to_speak(model: WaveTacotron, speech_seconds: float, batch_size: int, runs: int) -> tuple[float, float]:
-    """Median and minimum wall time of `runs` runs of `batch_size` utterances of `speech_seconds` each."""
-    frames = round(speech_seconds * model.config.audio.sample_rate / model.frame_length)
-    size = round(speech_seconds * CHARACTERS_PER_SECOND)
-    tokens = torch.randint(1, 80, (batch_size, size)).tolist()
-    times = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        # A threshold above 1 keeps an untrained stop token from ending it.
-        generate(model, [Utterance(row, seed, frames, stop_threshold=1.1) for seed, row in enumerate(tokens)])
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:]), min(times[1:])
+def find_system(
+    name: str, texts: list[str], temperature: float
+) -> tuple[Callable[..., Speaker], Callable[[int], tuple]]:
+    """What builds a system, and its arguments by thread count."""
+    if name in ("piper", "espeak-ng"):
+        return Piper if name == "piper" else Espeak, lambda threads: (threads,)
+    if name.endswith(".yaml"):
+        return Untrained, lambda threads: (name, threads, texts)
+    settings = SynthesisSettings(temperature=temperature, retries=0)
+    return VoiceSpeaker, lambda threads: (name, "cpu", threads, settings)
 
 
-def main() -> None:
-    """Prints the table and writes the JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of speech an utterance")
-    parser.add_argument("--runs", type=int, default=5, help="counted runs")
+def write_speech(name: str, system: tuple, texts: dict[str, str], folder: Path, retries: int) -> None:
+    """FOLDER/NAME/ID.wav of every text, for `wavetts evaluate`."""
+    build, arguments = system
+    speaker = build(*arguments(1))
+    if isinstance(speaker, VoiceSpeaker):
+        speaker.settings = dataclasses.replace(speaker.settings, retries=retries)
+    for identifier, text in texts.items():
+        (audio,) = speaker.speak([text])
+        write_audio(folder / name / f"{identifier}.wav", audio, speaker.sample_rate)
+
+
+def configurations(name: str, threads: list[int], sizes: list[int]) -> Iterator[tuple[int, int]]:
+    """Thread counts and batch sizes that make a difference to a system."""
+    for count, size in itertools.product(threads, sizes):
+        if not (name == "espeak-ng" and count > 1) and not (name in ("piper", "espeak-ng") and size > 1):
+            yield count, size
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table; writes the JSON file, or the speech and no table."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--systems", nargs="+", default=SYSTEMS, metavar="NAME", help=f"(default: {' '.join(SYSTEMS)})")
+    parser.add_argument("--texts", default=str(SENTENCES), help="as for `wavetts synthesize --input`")
+    parser.add_argument("--sentences", type=int, default=8, help="how many of them are timed (default 8)")
+    parser.add_argument("--runs", type=int, default=3, help="counted runs (default 3)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--output", type=Path, help="JSON file")
-    args = parser.parse_args()
+    parser.add_argument("--temperature", type=float, default=0.7, help="of our voices (default 0.7)")
+    parser.add_argument(
+        "--wavs", type=Path, metavar="DIR", help="measure nothing: write all texts as DIR/SYSTEM/ID.wav"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="JSON file")
+    args = parser.parse_args(argv)
+    # Everyone gets the spoken form: what is compared is not the treatment of numbers.
+    texts = {text.id: normalize(text.text, "en-us") for text in read_texts(args.texts)}
+    timed = list(texts.values())[: args.sentences]
     rows = []
-    print("| model | parameters | threads | batch | seconds (median) | minimum | real-time factor |")
-    print("|---|---|---|---|---|---|---|")
-    for name in CONFIGS:
-        model = randomised(name)
-        size = sum(model.num_parameters().values())
-        for threads, batch_size in itertools.product(args.threads, args.batch_sizes):
-            torch.set_num_threads(threads)
-            median, best = seconds_to_speak(model, args.seconds, batch_size, args.runs)
-            factor = median / (args.seconds * batch_size)
-            row = {"model": name, "parameters": size, "threads": threads, "batch": batch_size}
-            rows.append(row | {"median": median, "minimum": best, "real_time_factor": factor})
-            cells = [name, f"{size / 1e6:.1f} M", threads, batch_size, f"{median:.2f}", f"{best:.2f}", f"{factor:.3f}"]
-            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    for name in args.systems:
+        system = find_system(name, timed, args.temperature)
+        if args.wavs:
+            if name.endswith(".yaml"):
+                raise UserError(f"{name}: an untrained model speaks noise; leave it out of --systems with --wavs")
+            write_speech(name, system, texts, args.wavs, retries=SynthesisSettings().retries)
+            continue
+        build, arguments = system
+        for threads, size in configurations(name, args.threads, args.batch_sizes):
+            rows.append({"system": name, **measure_speed(build, arguments(threads), timed, size, threads, args.runs)})
+            print(f"{name}, {threads} threads, batch {size}: {rows[-1]['real_time_factor']:.3f}", flush=True)
+    if rows:
+        print("\n" + render_speed([(row["system"], row) for row in rows]))
     if args.output:
-        figures = {"torch": torch.__version__, "rows": rows}
-        args.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        import torch
+
+        from wavetts.files import write_atomic
+
+        figures = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "rows": rows}
+        write_atomic(args.output, json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -260,16 +260,30 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Prints a model's figures on held-out data, and writes them as JSON."""
-    from wavetts.evaluate import evaluate, render
+    """Prints the figures of models and other systems on held-out data, and writes them."""
+    from wavetts.evaluate import Options, evaluate
+    from wavetts.tables import render, render_csv
 
     settings = _settings(args)
-    results = evaluate(args.model, args.manifest, args.synthesize, settings, args.device, args.threads)
-    print(render(results))
-    if args.output is not None:
-        from wavetts.files import write_atomic
+    threads = (args.threads,) if args.threads else tuple(sorted({1, os.cpu_count() or 1}))
+    options = Options(args.synthesize, args.recogniser, args.whisper_model, threads if args.speed else (), args.jobs)
+    if args.html is not None and args.html.exists() and not args.html.is_dir():
+        raise UserError(f"--html {args.html}: a file is there; name a folder")
+    evaluation = evaluate([args.model, *args.compare], args.manifest, options, settings, args.device, args.threads)
+    table = render(evaluation.results)
+    print(table, end="")
+    if args.html is not None:
+        from wavetts.listening import write_page
 
-        write_atomic(args.output, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        write_page(evaluation, args.html)
+    from wavetts.files import write_atomic
+
+    if args.output is not None:
+        write_atomic(args.output, json.dumps(evaluation.results, indent=2, ensure_ascii=False) + "\n")
+    if args.csv is not None:
+        write_atomic(args.csv, render_csv(evaluation.results))
+    if args.markdown is not None:
+        write_atomic(args.markdown, table)
 
 
 def _settings(args: argparse.Namespace) -> SynthesisSettings:

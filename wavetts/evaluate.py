@@ -1,117 +1,207 @@
-"""A model's figures on held-out data: likelihood, attention, and how well a recogniser hears its speech."""
+"""Models and other systems on the same sentences: likelihood, distance from recordings, intelligibility, robustness."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import unicodedata
-from collections.abc import Callable
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from wavetts.audio import resample
+import wavetts
+from wavetts import intervals
 from wavetts.config import Config
 from wavetts.data import Corpus, load_info, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError
-from wavetts.heldout import evaluate as evaluate_teacher_forced
+from wavetts.heldout import summarise, utterance_figures
 from wavetts.inputs import SynthesisSettings
-from wavetts.synthesize import Voice, chunks, load_voice
-from wavetts.text.normalize import normalize
+from wavetts.measures import Rows, compare_with, summarise_rows
+from wavetts.parallel import ordered_map
+from wavetts.quality import missing_quality
+from wavetts.recognise import missing_recogniser
+from wavetts.robustness import token_health
+from wavetts.scores import Parts, score_speech
+from wavetts.speed import VoiceSpeaker, measure_speed
+from wavetts.synthesize import Voice, load_voice
+from wavetts.systems import (
+    Sentence,
+    System,
+    find_systems,
+    read_folder,
+    read_recordings,
+    read_sentences,
+    speak_sentences,
+)
 
-RECOGNISER_RATE = 16000
 # A batch of a large machine's training would fill a small one's memory.
 BATCH_SECONDS = 60.0
+# Speed hardly depends on the sentence.
+SPEED_SENTENCES = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+        synthesize: how many of the first sentences are spoken and scored; None: all of them if a folder of WAVs or a
+            second system is there, otherwise none.
+        recogniser: one of `recognise.RECOGNISERS`.
+        whisper_model: folder of faster-whisper's model.
+        speed: thread counts to measure models' speed with; empty: not measured.
+        jobs: processes that score.
+    """
+
+    synthesize: int | None = None
+    recogniser: str = "pocketsphinx"
+    whisper_model: Path | None = None
+    speed: tuple[int, ...] = ()
+    jobs: int = 1
+
+
+@dataclass
+class Evaluation:
+    """All that was measured: `results` for a file and tables; sentences and speech for the listening page."""
+
+    results: dict[str, Any]
+    sentences: list[Sentence]
+    systems: list[System]
+    rows: Rows
 
 
 def evaluate(
-    model: str | Path,
-    manifest: Path,
-    num_synthesized: int = 0,
+    paths: Sequence[str | Path],
+    source: Path,
+    options: Options | None = None,
     settings: SynthesisSettings | None = None,
     device: str = "auto",
     threads: int = 0,
-) -> dict[str, Any]:
-    """Measures a model on a manifest of `wavetts preprocess`.
+) -> Evaluation:
+    """Measures systems on the same sentences.
 
     Args:
-        model: as for `load_voice`.
-        manifest: of data with the model's sample rate and language.
-        num_synthesized: speak the first of its texts as well, and have a recogniser hear them and the recordings.
-        settings: of that; None takes the defaults.
+        paths: models, as for `load_voice`, and folders of ID.wav or ID.flac; the others are compared with the first.
+        source: as for `systems.read_sentences`.
+        options: what to measure; None takes the defaults.
+        settings: how models speak; None takes the defaults.
         device: as for `load_voice`.
         threads: as for `load_voice`.
 
-    Returns:
-        What was measured on what; "teacher_forced": as `heldout.evaluate`, with the likelihood's tag and the declared
-        noise floor; "synthesis" if asked for: see `_evaluate_synthesis`.
-
     Raises:
-        UserError: model or data cannot be read or do not go together, or no utterance can be used.
+        UserError: a system or the sentences cannot be read or do not go together.
     """
-    if num_synthesized < 0:
-        raise UserError(f"--synthesize {num_synthesized}: must not be negative")
-    settings = settings or SynthesisSettings()
-    utterances = load_manifest(manifest)
-    voice = load_voice(model, device, threads, "float32")
+    options, settings = options or Options(), settings or SynthesisSettings()
+    sentences, language, is_manifest = read_sentences(source)
+    systems = find_systems([str(path) for path in paths])
+    many = len(systems) > 1 or systems[0].kind == "folder"
+    count = options.synthesize if options.synthesize is not None else len(sentences) if many else 0
+    if count < 0:
+        raise UserError(f"--synthesize {count}: must not be negative")
+    if not sentences:
+        raise UserError(f"{source}: no utterance in it")
+    if not (count or is_manifest or options.speed):
+        raise UserError(f"{source}: no manifest of `wavetts preprocess`; give --synthesize N to measure speech")
+    spoken = sentences[:count]
+    # Before minutes of synthesis: what is missing, and mistakes in the options.
+    missing_words = missing_recogniser(options.recogniser, options.whisper_model, language)
+    missing = {"recogniser": missing_words, "dnsmos": missing_quality()}
+    if not any(sentence.recording for sentence in spoken):
+        missing["recordings"] = "no recordings: the sentences are a list of texts"
+    rows: Rows = {system.name: {sentence.id: {} for sentence in sentences} for system in systems}
+    first, described, frame_seconds = systems[0], [], None
+    for system in systems:
+        entry: dict[str, Any] = {"name": system.name, "kind": system.kind, "path": system.path}
+        described.append(entry)
+        if system.kind == "folder":
+            read_folder(system, spoken)
+            continue
+        voice = load_voice(system.path, device, threads)
+        entry["training"] = voice.info
+        audio = voice.config.audio
+        frame_seconds = frame_seconds or audio.frame_length / audio.sample_rate
+        if is_manifest:
+            try:
+                exact = voice if voice.exact else load_voice(system.path, device, threads, "float32")
+                entry["teacher_forced"] = _teacher_forced(exact, Path(source), rows[system.name])
+            except UserError as error:
+                # Another one may have another sample rate: it still speaks.
+                if system is first:
+                    raise
+                entry["teacher_forced"] = {"missing": str(error)}
+        if spoken:
+            with tqdm(total=len(spoken), desc=f"{system.name} speaks", unit="text") as bar:
+                speak_sentences(system, voice, spoken, settings, bar.update)
+        del voice
+        gc.collect()
+        if options.speed:
+            entry["speed"] = _speed(system.path, device, sentences, options.speed, settings)
+    if spoken and "recordings" not in missing:
+        systems.insert(0, read_recordings(spoken))
+        described.insert(0, {"name": "recordings", "kind": "recordings", "path": ""})
+        rows = {"recordings": {sentence.id: {} for sentence in spoken}} | rows
+    recogniser = None if missing_words else (options.recogniser, options.whisper_model, language)
+    _score(systems, spoken, rows, Parts(recogniser, language, missing["dnsmos"] is None, frame_seconds), options.jobs)
+    for entry in described:
+        entry["figures"] = summarise_rows(rows[entry["name"]].values())
+    results = {
+        "wavetts": wavetts.__version__,
+        "source": str(source),
+        "utterances": len(sentences),
+        "spoken": len(spoken),
+        "language": language,
+        "recogniser": options.recogniser,
+        "missing": {name: reason for name, reason in missing.items() if reason and spoken},
+        "settings": dataclasses.asdict(settings),
+        "bootstrap": {"resamples": intervals.RESAMPLES, "level": intervals.LEVEL, "seed": intervals.SEED},
+        "systems": described,
+        "paired": compare_with(first.name, rows),
+        "rows": [
+            {"system": name, "id": sentence.id, "text": sentence.text, **rows[name][sentence.id]}
+            for name in rows
+            for sentence in sentences
+            if rows[name].get(sentence.id)
+        ],
+    }
+    return Evaluation(results, spoken, systems, rows)
+
+
+def _teacher_forced(voice: Voice, manifest: Path, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Fills each utterance's row and returns the figures of all, with the likelihood's tag and declared noise."""
     load_info(manifest.parent, voice.config)
+    utterances = load_manifest(manifest)
     corpus = Corpus(utterances, voice.tokenizer, voice.config, skip_unknown=True)
     if not len(corpus):
         raise UserError(f"{manifest}: no utterance in it that this model can read")
-    audio = voice.config.audio
-    results: dict[str, Any] = {
-        "model": str(model),
-        "training": voice.info,
-        "manifest": str(manifest),
+    model, audio = voice.model, voice.config.audio
+    total = None
+    processes = Processes(0, 1, model.scale.device)
+    for batch, figures, alignments in utterance_figures(model, corpus, _small_batches(voice.config), processes):
+        total = figures.sum(0) if total is None else total + figures.sum(0)
+        lengths = zip(batch.frame_lengths.tolist(), batch.token_lengths.tolist(), strict=True)
+        for name, figure, alignment, (frames, tokens) in zip(batch.ids, figures, alignments, lengths, strict=True):
+            health = token_health(alignment[:frames, :tokens].cpu().numpy())
+            rows[name] |= {
+                **{f"forced_{key}": value for key, value in summarise(figure, model).items()},
+                "forced_frames": frames,
+                "forced_tokens": tokens,
+                "forced_skipped": health["skipped"] / tokens,
+                "forced_repeated": health["repeated"] / tokens,
+            }
+    assert total is not None
+    return {
+        **summarise(total, model),
         "utterances": len(corpus),
         "left_out": len(utterances) - len(corpus),
         "minutes": corpus.hours * 60,
-        "teacher_forced": {
-            **evaluate_teacher_forced(
-                voice.model, corpus, _small_batches(voice.config), Processes(0, 1, voice.model.scale.device)
-            ),
-            "likelihood": voice.model.density.likelihood,
-            "sample_rate": audio.sample_rate,
-            "frame_length": audio.frame_length,
-            "dither": audio.dither,
-        },
+        "likelihood": model.density.likelihood,
+        "sample_rate": audio.sample_rate,
+        "frame_length": audio.frame_length,
+        "dither": audio.dither,
     }
-    if num_synthesized:
-        results["synthesis"] = _evaluate_synthesis(voice, corpus, num_synthesized, settings)
-    return results
-
-
-def render(results: dict[str, Any]) -> str:
-    """The results as a table for a terminal."""
-    forced = results["teacher_forced"]
-    floor = f", dither {forced['dither']:g}" if forced["dither"] else ""
-    rows = [
-        ("utterances", f"{results['utterances']} ({results['minutes']:.1f} minutes)"),
-        ("bits per sample", f"{forced['bits_per_sample']:.4f} ({forced['likelihood']}{floor})"),
-        ("nats per sample", f"{forced['nll']:.4f} (of the scaled signal)"),
-        ("stop accuracy", f"{forced['stop_accuracy']:.2%} of frames"),
-        ("stop recall", f"{forced['stop_recall']:.2%} of ends"),
-        ("coverage", f"{forced['coverage']:.3f}"),
-        ("diagonality", f"{forced['diagonality']:.3f}"),
-    ]
-    if "synthesis" in results:
-        spoken = results["synthesis"]
-        rows += [
-            ("synthesised", f"{spoken['utterances']} at temperature {spoken['settings']['temperature']:g}"),
-            ("complete", f"{spoken['complete']:.1%}"),
-            ("duration ratio", f"{spoken['duration_ratio']:.3f} of the recordings'"),
-        ]
-        if "missing" in spoken:
-            rows.append(("error rates", spoken["missing"]))
-        else:
-            for name in ("cer", "wer"):
-                ours, recordings = spoken["synthesized"][name], spoken["recordings"][name]
-                rows.append((name.upper(), f"{ours:.1%} (recordings {recordings:.1%}, {spoken['recogniser']})"))
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
 def _small_batches(config: Config) -> Config:
@@ -119,92 +209,25 @@ def _small_batches(config: Config) -> Config:
     return dataclasses.replace(config, train=dataclasses.replace(config.train, batch_seconds=seconds, accumulate=1))
 
 
-def _evaluate_synthesis(voice: Voice, corpus: Corpus, count: int, settings: SynthesisSettings) -> dict[str, Any]:
-    """Speaks the first texts of a corpus.
+def _score(systems: list[System], sentences: list[Sentence], rows: Rows, parts: Parts, jobs: int) -> None:
+    """Fills the rows; sentence by sentence, so that a recording is analysed once for all systems."""
+    keys = [(system, sentence) for sentence in sentences for system in systems if sentence.id in system.speech]
+    work = [(sentence, system.speech[sentence.id], system.kind != "recordings", parts) for system, sentence in keys]
+    if not work:
+        return
+    scored = ordered_map(score_speech, work, jobs, chunksize=len(systems))
+    for (system, sentence), row in zip(keys, tqdm(scored, "scoring", len(work), unit="clip"), strict=True):
+        rows[system.name][sentence.id] |= row
 
-    Returns:
-        "utterances", "settings"; "complete" (share of the texts that were read to their end); "duration_ratio" to the
-        recordings; "items" (each text with its report); and either "missing" (why there is no recognition) or
-        "recogniser", and "synthesized" and "recordings" with the error rates "cer" (characters) and "wer" (words).
-    """
-    selected = list(range(min(count, len(corpus))))
-    results = []
-    with tqdm(total=len(selected), desc="speaking", unit="text") as bar:
-        for group in chunks(selected, settings.batch_size):
-            # Normalised already: exactly what the manifest's phonemes were made of.
-            results += voice.synthesize([(corpus.utterances[index].spoken, settings.seed) for index in group], settings)
-            bar.update(len(group))
-    recordings = [corpus.read(index) for index in selected]
-    items = [
-        {"id": corpus.utterances[index].id, **result.report()} for index, result in zip(selected, results, strict=True)
+
+def _speed(
+    path: str, device: str, sentences: list[Sentence], threads: tuple[int, ...], settings: SynthesisSettings
+) -> list[dict[str, Any]]:
+    texts = [sentence.spoken for sentence in sentences[:SPEED_SENTENCES]]
+    once = dataclasses.replace(settings, retries=0)
+    sizes = sorted({1, min(settings.batch_size, len(texts))})
+    return [
+        measure_speed(VoiceSpeaker, (path, device, count, once), texts, size, count)
+        for count in threads
+        for size in sizes
     ]
-    summary: dict[str, Any] = {
-        "utterances": len(items),
-        "settings": dataclasses.asdict(settings),
-        "complete": sum(result.complete for result in results) / len(items),
-        "duration_ratio": sum(len(result.audio) for result in results) / sum(map(len, recordings)),
-        "items": items,
-    }
-    missing = _missing_recogniser(voice.tokenizer.language)
-    if missing:
-        return {**summary, "missing": missing}
-    recognise = _build_recogniser()
-    heard: dict[str, list[str]] = {"synthesized": [], "recordings": []}
-    for result, recording in tqdm(list(zip(results, recordings, strict=True)), desc="recognising", unit="text"):
-        heard["synthesized"].append(recognise(result.audio, voice.sample_rate))
-        heard["recordings"].append(recognise(recording, voice.sample_rate))
-    references = [plain_words(corpus.utterances[index].text, voice.tokenizer.language) for index in selected]
-    for item, reference, ours, theirs in zip(items, references, heard["synthesized"], heard["recordings"], strict=True):
-        item |= {"reference": reference, "heard": ours, "heard_recording": theirs}
-    rates = {name: error_rates(references, texts) for name, texts in heard.items()}
-    return {**summary, "recogniser": "pocketsphinx", **rates}
-
-
-def error_rates(references: list[str], hypotheses: list[str]) -> dict[str, float]:
-    """Character and word error rate of recognised texts, over all of them together.
-
-    Args:
-        references: what was to be said, as `plain_words` gives it.
-        hypotheses: what was heard.
-
-    Returns:
-        "cer" and "wer": edits over the length of the references; above 1 if more was heard than said.
-    """
-    import jiwer
-
-    # An empty reference (nothing but signs) has no rate; the hypothesis that goes with it does not count.
-    pairs = [(said, heard) for said, heard in zip(references, hypotheses, strict=True) if said]
-    said, heard = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return {"cer": jiwer.cer(said, heard), "wer": jiwer.wer(said, heard)}
-
-
-def plain_words(text: str, language: str) -> str:
-    """A text as recognisers write it: spoken form, lower case, letters, digits and apostrophes only."""
-    words = normalize(text, language).lower().replace("’", "'").replace("-", " ")
-    kept = "".join(sign for sign in words if sign in "' " or unicodedata.category(sign)[0] in "LMN")
-    return " ".join(kept.split())
-
-
-def _missing_recogniser(language: str) -> str | None:
-    if not all(importlib.util.find_spec(name) for name in ("pocketsphinx", "jiwer")):
-        return "not measured: pip install 'wavetts[evaluate]'"
-    if not language.startswith("en"):
-        return f"not measured: the recogniser hears English only, not {language}"
-    return None
-
-
-def _build_recogniser() -> Callable[[np.ndarray, int], str]:
-    """A function of samples (S,) and their rate that returns the words in them."""
-    from pocketsphinx import Decoder
-
-    decoder = Decoder(samprate=RECOGNISER_RATE, loglevel="FATAL")
-
-    def recognise(samples: np.ndarray, rate: int) -> str:
-        audio = np.clip(resample(samples, rate, RECOGNISER_RATE), -1, 1)
-        decoder.start_utt()
-        decoder.process_raw((audio * 32767).astype("<i2").tobytes(), full_utt=True)
-        decoder.end_utt()
-        hypothesis = decoder.hyp()
-        return plain_words(hypothesis.hypstr, "en-us") if hypothesis else ""
-
-    return recognise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from wavetts.config import Config
 from wavetts.data import Clip, Corpus, mix_seed
@@ -14,14 +15,16 @@ from wavetts.generate import Utterance, generate
 from wavetts.layers import length_mask
 from wavetts.logs import RunLog
 from wavetts.model import WaveTacotron
-from wavetts.objective import alignment_scores, bits_per_sample, loss_sums
+from wavetts.objective import Batch, alignment_scores, bits_per_sample, loss_sums
 from wavetts.plots import alignment_figure, spectrogram_figure
 from wavetts.text.tokenizer import Tokenizer
 
+# Columns of what `utterance_figures` yields.
+NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, COUNT = range(7)
 
-@torch.inference_mode()
+
 def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes) -> dict[str, Any]:
-    """Teacher-forced figures of a corpus: clean history, T = 1, dequantisation and declared dither from a fixed seed.
+    """Teacher-forced figures of a corpus, see `utterance_figures`.
 
     Args:
         model: in evaluation mode.
@@ -30,13 +33,52 @@ def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Pro
         processes: those that evaluate together; all get the same figures.
 
     Returns:
+        As `summarise`.
+    """
+    # float64 sums: the figures are compared between runs.
+    sums = torch.zeros(7, dtype=torch.float64, device=processes.device)
+    for _, figures, _ in utterance_figures(model, corpus, config, processes):
+        sums += figures.sum(0)
+    return summarise(processes.sum(sums), model)
+
+
+def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
+    """The figures of utterances whose rows were added up.
+
+    Args:
+        sums: (7,), of the rows that `utterance_figures` yields.
+        model: that they are of.
+
+    Returns:
         "bits_per_sample"; "nll" (nats per sample of the scaled signal); "stop_accuracy" (over frames); "stop_recall"
         (utterances whose last frame's stop probability is above 1/2); "coverage" and "diagonality" of the alignments,
         means over utterances.
     """
+    values = sums.tolist()
+    samples, utterances = round(values[FRAMES]) * model.frame_length, values[COUNT]
+    return {
+        "bits_per_sample": bits_per_sample(values[NLL], samples, float(model.scale)),
+        "nll": values[NLL] / samples,
+        "stop_accuracy": values[CORRECT] / values[FRAMES],
+        "stop_recall": values[RECALLED] / utterances,
+        "coverage": values[COVERAGE] / utterances,
+        "diagonality": values[DIAGONALITY] / utterances,
+    }
+
+
+@torch.inference_mode()
+def utterance_figures(
+    model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes
+) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """Measures utterances teacher forced: clean history, T = 1, dequantisation and declared dither from a fixed seed.
+
+    Arguments as for `evaluate`.
+
+    Yields:
+        A batch; (B, 7) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
+        last frame recognised, coverage, diagonality, 1; and the alignments (B, T, I).
+    """
     train = config.train
-    # float64 sums: the figures are compared between runs.
-    sums = torch.zeros(7, dtype=torch.float64, device=processes.device)
     plan = corpus.plan_in_order(train.batch_seconds / (train.accumulate * processes.world_size))
     for number in range(processes.rank, len(plan), processes.world_size):
         batch = corpus.collate(plan[number]).to(processes.device)
@@ -45,28 +87,19 @@ def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Pro
         logits = result.output.stop_logits
         last = torch.arange(logits.shape[1], device=logits.device) == batch.frame_lengths[:, None] - 1
         valid = length_mask(batch.frame_lengths, logits.shape[1])
+        nll = torch.zeros(valid.shape, dtype=torch.float64, device=logits.device)
+        nll[valid] = result.packed_nll.double()
         scores = alignment_scores(result.output.alignment, batch.token_lengths, batch.frame_lengths)
-        sums += torch.stack(
-            [
-                result.frame_nll.double(),
-                valid.sum().double(),
-                (((logits > 0) == last) & valid).sum().double(),
-                ((logits > 0) & last).sum().double(),
-                scores["coverage"].double().sum(),
-                scores["diagonality"].double().sum(),
-                torch.tensor(len(batch.ids), dtype=torch.float64, device=processes.device),
-            ]
-        )
-    frame_nll, frames, correct, recalled, coverage, diagonality, utterances = processes.sum(sums).tolist()
-    samples = round(frames) * corpus.frame_length
-    return {
-        "bits_per_sample": bits_per_sample(frame_nll, samples, float(model.scale)),
-        "nll": frame_nll / samples,
-        "stop_accuracy": correct / frames,
-        "stop_recall": recalled / utterances,
-        "coverage": coverage / utterances,
-        "diagonality": diagonality / utterances,
-    }
+        columns = [
+            nll.sum(1),
+            batch.frame_lengths,
+            (((logits > 0) == last) & valid).sum(1),
+            ((logits > 0) & last).sum(1),
+            scores["coverage"],
+            scores["diagonality"],
+            torch.ones(len(batch.ids), device=logits.device),
+        ]
+        yield batch, torch.stack([column.double() for column in columns], 1), result.output.alignment
 
 
 def choose_samples(corpus: Corpus, count: int) -> list[Clip]:

@@ -36,6 +36,7 @@ class LossSums:
     """Sums over the valid frames of a batch; dividing by the joint counts makes gradients of micro-batches add up."""
 
     frame_nll: Tensor  # () nats, of the scaled signal
+    packed_nll: Tensor  # (N,) the same of each valid frame, utterance after utterance
     stop_bce: Tensor  # () nats
     num_frames: int
     num_samples: int
@@ -78,13 +79,14 @@ def loss_sums(
     bf16 = train is not None and train.precision == "bf16" and frames.is_cuda
     with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
         output = model(batch.tokens, batch.token_lengths, frames, history, prior)
-    frame_nll = model.density.loss(frames[mask], output.cond[mask].float())
+    packed_nll = model.density.loss(frames[mask], output.cond[mask].float())
     is_last = torch.arange(frames.shape[1], device=frames.device) == batch.frame_lengths[:, None] - 1
     logits, target = output.stop_logits[mask].float(), is_last[mask]
     stop_bce = F.binary_cross_entropy_with_logits(logits, target.float(), reduction="sum")
     num_frames = int(mask.sum())
     return LossSums(
-        frame_nll.sum(),
+        packed_nll.sum(),
+        packed_nll.detach(),
         stop_bce,
         num_frames,
         num_frames * model.frame_length,

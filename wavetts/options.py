@@ -249,18 +249,58 @@ def add_evaluate(command: Callable) -> None:
     """The options of `wavetts evaluate`."""
     sub = command(
         "evaluate",
-        "measure a model on held-out data",
+        "measure models and other systems on held-out data",
         "wavetts evaluate runs/paper data/ljspeech/dev.jsonl\n"
-        "wavetts evaluate runs/paper data/ljspeech/test.jsonl --synthesize 50 --output results.json",
-        " Likelihood and attention are measured teacher forced. --synthesize speaks texts as well and lets a "
-        "recogniser (pip install 'wavetts[evaluate]') hear them and the recordings.",
+        "wavetts evaluate runs/paper data/ljspeech/test.jsonl --synthesize 50 --output results.json --html page\n"
+        "wavetts evaluate runs/paper data/ljspeech/test.jsonl --compare runs/small --compare out/piper --csv rows.csv\n"
+        "wavetts evaluate out/piper LJSpeech-1.1/metadata.csv --recogniser faster-whisper --whisper-model tiny.en\n"
+        "wavetts evaluate allison texts.txt --synthesize 20 --speed",
+        " Likelihood and attention are measured teacher forced. --synthesize speaks texts as well, holds the speech "
+        "against the recordings (MCD, MSD, F0), has a recogniser and DNSMOS hear both (pip install "
+        "'wavetts[evaluate]'), and counts what went wrong. Any other system takes part as a folder of ID.wav.",
     )
-    sub.add_argument("model", metavar="MODEL", help="model file, run folder or name of a voice")
-    sub.add_argument("manifest", metavar="MANIFEST", type=Path, help="dev.jsonl or test.jsonl of `wavetts preprocess`")
+    sub.add_argument("model", metavar="MODEL", help="model file, run folder, name of a voice, or folder of WAVs")
     sub.add_argument(
-        "--synthesize", metavar="N", type=int, default=0, help="speak the first N texts (default %(default)s)"
+        "manifest",
+        metavar="MANIFEST",
+        type=Path,
+        help="dev.jsonl or test.jsonl of `wavetts preprocess`; or, without likelihoods, a corpus in LJSpeech's layout "
+        "or a list of texts (.txt)",
     )
-    sub.add_argument("--output", metavar="FILE", type=Path, help="write the figures as JSON")
+    sub.add_argument(
+        "--synthesize",
+        metavar="N",
+        type=int,
+        help="speak and score the first N texts (default: all if there is a folder of WAVs or --compare, else none)",
+    )
+    sub.add_argument(
+        "--compare",
+        metavar="OTHER",
+        action="append",
+        default=[],
+        help="another model or folder of WAVs, on the same sentences; may be repeated",
+    )
+    sub.add_argument(
+        "--recogniser",
+        choices=["pocketsphinx", "faster-whisper"],
+        default="pocketsphinx",
+        help="who hears the words (default %(default)s)",
+    )
+    sub.add_argument(
+        "--whisper-model", metavar="DIR", type=Path, help="model of faster-whisper (CTranslate2's format) on this disk"
+    )
+    sub.add_argument(
+        "--speed",
+        action="store_true",
+        help="measure models' speed too, on 1 thread and on all (or on --threads), one text at a time and many",
+    )
+    sub.add_argument(
+        "--jobs", type=_positive, default=1, metavar="N", help="processes that score (default %(default)s)"
+    )
+    sub.add_argument("--output", metavar="FILE", type=Path, help="write all figures as JSON")
+    sub.add_argument("--csv", metavar="FILE", type=Path, help="write the figures of every utterance")
+    sub.add_argument("--markdown", metavar="FILE", type=Path, help="write the tables that are printed")
+    sub.add_argument("--html", metavar="DIR", type=Path, help="write a page to listen to, with players and pictures")
     _add_settings(sub)
     _add_device(sub)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # More labels than this cannot be read.
 MOST_TOKEN_LABELS = 120
+SPECTROGRAM_WINDOW = 0.05
 
 
 def alignment_figure(alignment: np.ndarray, tokens: Sequence[str] | None = None, title: str = "") -> Figure:
@@ -48,12 +49,7 @@ def spectrogram_figure(waveform: np.ndarray, rate: int, title: str = "") -> Figu
         rate: in Hz.
         title: above it.
     """
-    waveform = np.asarray(waveform, dtype=np.float32)
-    window = round(0.05 * rate)
-    waveform = np.pad(waveform, (0, max(0, window - len(waveform))))
-    pieces = np.lib.stride_tricks.sliding_window_view(waveform, window)[:: round(0.0125 * rate)]
-    magnitude = np.abs(np.fft.rfft(pieces * np.hanning(window), axis=1)) / window
-    decibels = 20 * np.log10(np.maximum(magnitude, 1e-5))
+    waveform, decibels = _decibels(waveform, rate)
     seconds = len(waveform) / rate
     figure = _new_figure(8, 5)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -64,6 +60,45 @@ def spectrogram_figure(waveform: np.ndarray, rate: int, title: str = "") -> Figu
     lower.plot(np.arange(len(waveform)) / rate, waveform, linewidth=0.5)
     lower.set(xlabel="seconds", ylim=(-1, 1), xlim=(0, seconds))
     return figure
+
+
+def spectrogram_image(waveform: np.ndarray, rate: int, top_hz: float = 8000.0) -> bytes:
+    """The same spectrogram as a bare PNG, a pixel a bin and 12.5 ms, up to `top_hz`; dark where the rate ends below.
+
+    Args:
+        waveform: (S,) in [-1, 1).
+        rate: in Hz.
+        top_hz: what the upper edge stands for, so that pictures of different rates compare.
+    """
+    _, decibels = _decibels(waveform, rate)
+    window = round(SPECTROGRAM_WINDOW * rate)
+    bins = round(top_hz * window / rate)
+    low = decibels.max() - 80
+    padded = np.pad(decibels[:, :bins], ((0, 0), (0, max(0, bins - decibels.shape[1]))), constant_values=low)
+    return _image(padded, low, decibels.max())
+
+
+def alignment_image(alignment: np.ndarray) -> bytes:
+    """Attention weights (T, I) as a bare PNG: a pixel a frame to the right, a pixel a token upwards."""
+    return _image(np.asarray(alignment), 0.0, 1.0)
+
+
+def _image(values: np.ndarray, low: float, high: float) -> bytes:
+    from matplotlib.image import imsave
+
+    data = io.BytesIO()
+    imsave(data, values.T, vmin=low, vmax=high, cmap="magma", origin="lower", format="png")
+    return data.getvalue()
+
+
+def _decibels(waveform: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """The waveform, padded to a window at least, and its magnitudes (frames, bins) in dB."""
+    waveform = np.asarray(waveform, dtype=np.float32)
+    window = round(SPECTROGRAM_WINDOW * rate)
+    waveform = np.pad(waveform, (0, max(0, window - len(waveform))))
+    pieces = np.lib.stride_tricks.sliding_window_view(waveform, window)[:: round(0.0125 * rate)]
+    magnitude = np.abs(np.fft.rfft(pieces * np.hanning(window), axis=1)) / window
+    return waveform, 20 * np.log10(np.maximum(magnitude, 1e-5))
 
 
 def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", over: str = "step") -> Figure:

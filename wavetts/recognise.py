@@ -1,0 +1,125 @@
+"""Speech recognisers, and the error rates of what they hear; both sides of a comparison are normalised alike."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from wavetts.audio import resample
+from wavetts.errors import UserError
+from wavetts.text.normalize import normalize
+
+RECOGNISER_RATE = 16000
+RECOGNISERS = {"pocketsphinx": "wavetts[evaluate]", "faster-whisper": "wavetts[whisper]"}
+
+Recogniser = Callable[[np.ndarray, int], str]
+
+
+def missing_recogniser(name: str, model: Path | None, language: str) -> str | None:
+    """Why nothing can be recognised, or None.
+
+    Args:
+        name: one of RECOGNISERS.
+        model: the folder of a faster-whisper model.
+        language: espeak's code of the texts.
+
+    Raises:
+        UserError: recogniser and model do not go together, or the folder holds no model.
+    """
+    if name == "faster-whisper":
+        if model is None:
+            raise UserError("--recogniser faster-whisper needs --whisper-model DIR, a model in CTranslate2's format")
+        for file in ("model.bin", "tokenizer.json"):
+            if not (model / file).is_file():
+                raise UserError(f"--whisper-model {model}: no {file} in it; give a folder in CTranslate2's format")
+    elif model is not None:
+        raise UserError("--whisper-model goes with --recogniser faster-whisper")
+    modules = ("pocketsphinx", "jiwer") if name == "pocketsphinx" else ("faster_whisper", "jiwer")
+    if not all(importlib.util.find_spec(module) for module in modules):
+        return f"pip install '{RECOGNISERS[name]}'"
+    if name == "pocketsphinx" and not language.startswith("en"):
+        return f"pocketsphinx hears English only, not {language}; use --recogniser faster-whisper"
+    return None
+
+
+@functools.cache
+def build_recogniser(name: str, model: Path | None, language: str) -> Recogniser:
+    """A function of samples (S,) and their rate that returns the words in them, as `plain_words` gives them.
+
+    Arguments as for `missing_recogniser`, which has to have returned None. No recogniser downloads anything:
+    pocketsphinx brings its model of US English, faster-whisper reads the folder that is named.
+    """
+    hear = _pocketsphinx() if name == "pocketsphinx" else _faster_whisper(model, language)
+
+    def recognise(samples: np.ndarray, rate: int) -> str:
+        return plain_words(hear(np.clip(resample(samples, rate, RECOGNISER_RATE), -1, 1)), language)
+
+    return recognise
+
+
+def _pocketsphinx() -> Callable[[np.ndarray], str]:
+    from pocketsphinx import Decoder
+
+    def hear(audio: np.ndarray) -> str:
+        # A decoder adapts its noise floor and means to what it hears: a new one scores each clip independently.
+        decoder = Decoder(samprate=RECOGNISER_RATE, loglevel="FATAL")
+        decoder.start_utt()
+        decoder.process_raw((audio * 32767).astype("<i2").tobytes(), full_utt=True)
+        decoder.end_utt()
+        hypothesis = decoder.hyp()
+        return hypothesis.hypstr if hypothesis else ""
+
+    return hear
+
+
+def _faster_whisper(folder: Path | None, language: str) -> Callable[[np.ndarray], str]:
+    from faster_whisper import WhisperModel
+
+    whisper = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+    # Models of English alone know no other code.
+    code = language.partition("-")[0] if whisper.model.is_multilingual else "en"
+
+    def hear(audio: np.ndarray) -> str:
+        segments, _ = whisper.transcribe(audio, language=code, beam_size=5, condition_on_previous_text=False)
+        return " ".join(segment.text for segment in segments)
+
+    return hear
+
+
+def error_rates(said: str, heard: str) -> dict[str, float]:
+    """Edits between two texts over the length of the first.
+
+    Args:
+        said: what was to be said, as `plain_words` gives it.
+        heard: what was heard, the same.
+
+    Returns:
+        "chars" and "words" of `said`; "cer" and "wer", above 1 if much more was heard than said; of the words the
+        shares "deletions" (said, not heard) and "insertions" (heard, not said). Nothing if nothing was to be said.
+    """
+    import jiwer
+
+    if not said:
+        return {}
+    chars, words = jiwer.process_characters(said, heard), jiwer.process_words(said, heard)
+    count = len(said.split())
+    return {
+        "chars": len(said),
+        "words": count,
+        "cer": chars.cer,
+        "wer": words.wer,
+        "deletions": words.deletions / count,
+        "insertions": words.insertions / count,
+    }
+
+
+def plain_words(text: str, language: str) -> str:
+    """A text as recognisers write it: spoken form, lower case, letters, digits and apostrophes only."""
+    words = normalize(text, language).lower().replace("’", "'").replace("-", " ")
+    kept = "".join(sign for sign in words if sign in "' " or unicodedata.category(sign)[0] in "LMN")
+    return " ".join(kept.split())
