@@ -68,7 +68,7 @@ MEASURES = (
     Measure("clipped_sentence", "sentences that clip", SOUND, None, 1, True),
     Measure("clipped", "clipped samples per million", SOUND, "samples", 1),
     Measure("noisy", "sentences with loud noise", SOUND, None, 1, True),
-    Measure("boundary_db", "frame boundaries, dB over interior", SOUND, None, 2),
+    Measure("boundary_db", "frame boundaries, dB", SOUND, None, 2),
 )
 
 

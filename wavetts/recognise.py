@@ -65,9 +65,10 @@ def build_recogniser(name: str, model: Path | None, language: str) -> Recogniser
 def _pocketsphinx() -> Callable[[np.ndarray], str]:
     from pocketsphinx import Decoder
 
+    # Its default carries the cepstral mean from one clip to the next: what is heard would depend on the order.
+    decoder = Decoder(samprate=RECOGNISER_RATE, loglevel="FATAL", cmn="batch")
+
     def hear(audio: np.ndarray) -> str:
-        # A decoder adapts its noise floor and means to what it hears: a new one scores each clip independently.
-        decoder = Decoder(samprate=RECOGNISER_RATE, loglevel="FATAL")
         decoder.start_utt()
         decoder.process_raw((audio * 32767).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
@@ -80,7 +81,7 @@ def _pocketsphinx() -> Callable[[np.ndarray], str]:
 def _faster_whisper(folder: Path | None, language: str) -> Callable[[np.ndarray], str]:
     from faster_whisper import WhisperModel
 
-    whisper = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+    whisper = WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
     # Models of English alone know no other code.
     code = language.partition("-")[0] if whisper.model.is_multilingual else "en"
 

@@ -42,8 +42,13 @@ def token_health(alignment: np.ndarray) -> dict[str, int]:
 
 
 def clipped_samples(samples: np.ndarray) -> int:
-    """Samples (S,) at the end of the 16-bit range, which are or may have been beyond it."""
-    return int(np.count_nonzero((samples >= LARGEST_SAMPLE) | (samples <= -1)))
+    """Samples of (S,) that were cut off: two and more in a row at the same end of the 16-bit range.
+
+    A single one may be the peak of a signal that was scaled to the full range.
+    """
+    ends = np.where(samples >= LARGEST_SAMPLE, 1, np.where(samples <= -1, -1, 0))
+    same = (ends[1:] == ends[:-1]) & (ends[1:] != 0)
+    return int(np.count_nonzero(np.append(same, False) | np.append(False, same)))
 
 
 def noise_seconds(samples: np.ndarray, rate: int) -> float:
@@ -65,30 +70,36 @@ def noise_seconds(samples: np.ndarray, rate: int) -> float:
     return float(np.count_nonzero(flatness > NOISE_FLATNESS) * NOISE_WINDOW_SECONDS)
 
 
-def boundary_ratio(samples: np.ndarray, frame_length: int) -> float | None:
-    """Energy at frame boundaries over that within frames: 1 without clicks, above 1 with them.
+def boundary_decibels(samples: np.ndarray, frame_length: int) -> float | None:
+    """Energy at frame boundaries against that within frames, in dB: 0 without clicks.
 
     The energy is that of the second difference, which a step or a bend of the waveform at a boundary shows in the first
-    two samples of the new frame. Each of its values is divided by its frame's mean, so that quiet frames count as much
-    as loud ones; silent frames are left out.
+    two samples of the new frame. Its level there, the mean of the logarithm, is compared with its level everywhere
+    else, each relative to the frame's length of signal around it, so that quiet places count as much as loud ones;
+    silence is left out.
 
     Args:
         samples: (S,), starting at a boundary.
-        frame_length: K.
+        frame_length: K, above 4.
 
     Returns:
-        The ratio, or None for fewer than three frames that sound.
+        The level, or None if no boundary within the samples sounds.
     """
-    count = len(samples) // frame_length
-    if count < 2:
+    if len(samples) < 2 * frame_length:
         return None
-    audio = samples[: count * frame_length].astype(np.float64)
-    # x[n] - 2 x[n-1] + x[n-2], of which the first two are not there.
-    energy = np.concatenate([np.zeros(2), np.diff(audio, 2)]) ** 2
-    frames, levels = energy.reshape(count, frame_length)[1:], audio.reshape(count, frame_length)[1:]
-    sounding = np.sqrt(np.mean(levels**2, axis=1)) > 10 ** (SILENCE_DBFS / 20)
-    frames = frames[sounding]
-    if len(frames) < 3:
+    audio = samples.astype(np.float64)
+    # x[n] - 2 x[n-1] + x[n-2]; not at both ends, where half of the neighbourhood is missing.
+    energy = np.concatenate([np.zeros(2), np.diff(audio, 2) ** 2])
+    inner = slice(frame_length // 2 + 2, len(audio) - frame_length // 2)
+    level = _moving_mean(energy, frame_length)[inner]
+    sounding = (_moving_mean(audio**2, frame_length)[inner] > 10 ** (SILENCE_DBFS / 10)) & (level > 0)
+    relative = np.log10(energy[inner][sounding] / level[sounding] + 1e-6)
+    boundary = (np.arange(len(audio))[inner] % frame_length < 2)[sounding]
+    if not boundary.any():
         return None
-    relative = frames / (frames.mean(axis=1, keepdims=True) + 1e-20)
-    return float(relative[:, :2].mean() / relative[:, 2:].mean())
+    return float(10 * (relative[boundary].mean() - relative[~boundary].mean()))
+
+
+def _moving_mean(values: np.ndarray, size: int) -> np.ndarray:
+    """The mean of `size` values around each; fewer than that at the ends."""
+    return np.convolve(values, np.ones(size) / size, mode="same")

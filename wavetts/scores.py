@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from wavetts.audio import read_audio
 from wavetts.metrics import Features, compare, features
 from wavetts.quality import dnsmos
 from wavetts.recognise import build_recogniser, error_rates, plain_words
-from wavetts.robustness import boundary_ratio, clipped_samples, noise_seconds, token_health
+from wavetts.robustness import boundary_decibels, clipped_samples, noise_seconds, token_health
 from wavetts.systems import Sentence, Speech
 
 # Shorter than this, DNSMOS and F0 have nothing to go by.
@@ -90,9 +89,8 @@ def _soundness(audio: np.ndarray, rate: int, frame_seconds: float | None) -> dic
 
 
 def _clicks(pieces: list[np.ndarray], frame_length: int) -> dict[str, float]:
-    ratios = [ratio for piece in pieces if (ratio := boundary_ratio(piece, frame_length)) is not None]
-    # A frame without any second difference at its boundary is a constant, and no click.
-    return {"boundary_db": 10 * math.log10(max(1e-3, float(np.mean(ratios))))} if ratios else {}
+    levels = [level for piece in pieces if (level := boundary_decibels(piece, frame_length)) is not None]
+    return {"boundary_db": sum(levels) / len(levels)} if levels else {}
 
 
 def _reading(speech: Speech, parts: Parts) -> dict[str, Any]:
