@@ -36,7 +36,7 @@ CHARACTERS_PER_SECOND = 14  # of LJSpeech
 
 
 class Untrained(VoiceSpeaker):
-    """A model of a recipe's size, weights random everywhere: layers that start at zero may be faster than trained ones."""
+    """A model of a recipe's size, its weights random everywhere: layers that start at zero may be too fast."""
 
     def __init__(self, recipe: str, threads: int, texts: list[str]) -> None:
         """Builds it with the symbols of `texts`, at the pace of LJSpeech's reader."""

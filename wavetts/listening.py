@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from html import escape
@@ -36,19 +35,21 @@ h3 { font-size: .95rem; margin: 0 0 .4rem; color: var(--accent); overflow-wrap: 
 p { margin: .2rem 0; } .soft, dt, figcaption { color: var(--soft); font-size: .82rem; }
 .soft { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: 1rem 0 2rem; }
+summary { cursor: pointer; color: var(--soft); font-size: .85rem; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; } th small { color: var(--soft); font-weight: 400; }
+th:first-child { text-align: left; position: sticky; left: 0; background: var(--back); }
 article { background: var(--card); border: 1px solid var(--line); border-radius: .8rem; padding: 1rem; margin: 1rem 0; }
 .system { display: grid; grid-template-columns: 17rem 1fr; gap: .5rem 1.2rem; padding-top: 1rem; margin-top: 1rem;
   border-top: 1px solid var(--line); }
 audio { width: 100%; height: 2.4rem; display: block; }
-dl { display: grid; grid-template-columns: repeat(2, auto 1fr); gap: 0 .5rem; margin: .5rem 0 0; font-size: .82rem; }
-dd { margin: 0; font-variant-numeric: tabular-nums; white-space: nowrap; }
+dl { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .6rem 0; font-size: .82rem; }
+dl div { white-space: nowrap; } dt, dd { display: inline; margin: 0; font-variant-numeric: tabular-nums; }
 figure { margin: 0 0 .6rem; min-width: 0; }
 img { display: block; width: 100%; height: 9rem; border-radius: .3rem; background: #000; }
 img.alignment { height: 6rem; image-rendering: pixelated; }
-@media (max-width: 44rem) { .system { grid-template-columns: 1fr; } article { padding: .8rem; } }
+@media (max-width: 44rem) { th:first-child { white-space: normal; min-width: 6rem; }
+  .system { grid-template-columns: 1fr; } article { padding: .8rem; } }
 """
 
 
@@ -65,7 +66,7 @@ def write_page(evaluation: Evaluation, folder: Path) -> None:
     make_folder(folder)
     slugs = {system.name: f"{number}-{_slug(system.name)}" for number, system in enumerate(evaluation.systems)}
     articles = [_article(evaluation, sentence, folder, slugs) for sentence in evaluation.sentences]
-    title = " and ".join(system.name for system in evaluation.systems if system.kind != "recordings")
+    title = ", ".join(system.name for system in evaluation.systems if system.kind != "recordings")
     page = f"""<!doctype html>
 <html lang="{escape(evaluation.results["language"])}">
 <head>
@@ -98,27 +99,34 @@ def _about(results: dict[str, Any]) -> str:
     text = (
         f"{results['spoken']} sentences of {results['source']}; temperature {settings['temperature']:g}, seed "
         f"{settings['seed']}; recogniser {results['recogniser']}; wavetts {results['wavetts']}. Means with "
-        f"{results['bootstrap']['level']:.0%} intervals."
+        f"{results['bootstrap']['level']:.0%} intervals; arrows point to what is better."
     )
     missing = [f"Not measured, {name}: {reason}." for name, reason in results["missing"].items()]
     return "".join(f'<p class="soft">{escape(line)}</p>' for line in [text, *missing])
 
 
 def _summary(results: dict[str, Any]) -> str:
-    """The table of means, measures by systems."""
+    """Means, measures by systems: those of the speech in sight, the others folded away."""
+    speech, rest = _table(results, (SPEECH,)), _table(results, (FORCED, SOUND))
+    return speech + (
+        f"<details><summary>Likelihood, attention and robustness</summary>{rest}</details>" if rest else ""
+    )
+
+
+def _table(results: dict[str, Any], sections: tuple[str, ...]) -> str:
     systems = results["systems"]
     head = "".join(f"<th>{escape(system['name'])}</th>" for system in systems)
     lines = []
     for measure in MEASURES:
         figures = [system["figures"].get(measure.key) for system in systems]
-        if not any(figures):
+        if measure.section not in sections or not any(figures):
             continue
         cells = "".join(
             f"<td>{'-' if figure is None else escape(format_interval(measure, figure))}</td>" for figure in figures
         )
-        note = f"{measure.better} is better" if measure.better else ""
-        note = ", ".join(filter(None, ["teacher forced" if measure.section == FORCED else "", note]))
-        lines.append(f"<tr><th>{escape(measure.label)} <small>{escape(note)}</small></th>{cells}</tr>")
+        label = measure.label + (" (teacher forced)" if measure.section == FORCED else "")
+        arrow = {"lower": " ↓", "higher": " ↑", "": ""}[measure.better]
+        lines.append(f"<tr><th>{escape(label + arrow)}</th>{cells}</tr>")
     return f'<div class="wide"><table><tr><th></th>{head}</tr>{"".join(lines)}</table></div>' if lines else ""
 
 
@@ -148,7 +156,7 @@ def _system(
         return f'<section class="system"><div>{title}<p>Nothing to hear: {escape(reason)}</p></div></section>\n'
     audio = Path("wavs", slug, f"{sentence.id}.wav")
     write_audio(folder / audio, speech.audio, speech.rate)
-    scores = "".join(f"<dt>{escape(label)}</dt><dd>{escape(value)}</dd>" for label, value in _scores(row))
+    scores = "".join(f"<div><dt>{escape(label)}</dt> <dd>{escape(value)}</dd></div>" for label, value in _scores(row))
     heard = f'<p class="soft">heard: {escape(row["heard"] or "nothing")}</p>' if "heard" in row else ""
     pictures = "".join(_pictures(speech, folder, slug, sentence.id, longest))
     return (
@@ -187,7 +195,7 @@ def _scores(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
         value = row.get(measure.key)
         if measure.section == SPEECH and value is not None:
             yield measure.label, format_figure(measure, value)
-        # Of what goes wrong only what did.
-        elif measure.section == SOUND and value and not math.isclose(value, 0):
-            flag = measure.percent and measure.weight is None
+        # Of what goes wrong only what did; clicks show in the mean of many sentences alone.
+        elif measure.section == SOUND and measure.percent and value:
+            flag = measure.weight is None
             yield measure.label.replace("sentences ", ""), "yes" if flag else format_figure(measure, value)
