@@ -79,7 +79,6 @@ def test_real_clips_are_heard():
         edits, chars = edits + rates["cer"] * rates["chars"], chars + rates["chars"]
     assert 0.05 < edits / chars < 0.2
     assert recognise(*read_audio(CLIPS / "wavs" / f"{lines[0][0]}.wav")) == heard[0]
-    assert recognise(np.zeros(16000, dtype=np.float32), 16000) == ""
 
 
 @pytest.mark.parametrize(("multilingual", "expected"), [(True, "fr"), (False, "en")])

@@ -266,7 +266,14 @@ def evaluate(args: argparse.Namespace) -> None:
 
     settings = _settings(args)
     threads = (args.threads,) if args.threads else tuple(sorted({1, os.cpu_count() or 1}))
-    options = Options(args.synthesize, args.recogniser, args.whisper_model, threads if args.speed else (), args.jobs)
+    options = Options(
+        args.synthesize,
+        args.html is not None,
+        args.recogniser,
+        args.whisper_model,
+        threads if args.speed else (),
+        args.jobs,
+    )
     if args.html is not None and args.html.exists() and not args.html.is_dir():
         raise UserError(f"--html {args.html}: a file is there; name a folder")
     evaluation = evaluate([args.model, *args.compare], args.manifest, options, settings, args.device, args.threads)

@@ -49,7 +49,8 @@ class Options:
 
     Attributes:
         synthesize: how many of the first sentences are spoken and scored; None: all of them if a folder of WAVs or a
-            second system is there, otherwise none.
+            second system is there, or a page is wanted; otherwise none.
+        page: the speech is wanted for a listening page.
         recogniser: one of `recognise.RECOGNISERS`.
         whisper_model: folder of faster-whisper's model.
         speed: thread counts to measure models' speed with; empty: not measured.
@@ -57,6 +58,7 @@ class Options:
     """
 
     synthesize: int | None = None
+    page: bool = False
     recogniser: str = "pocketsphinx"
     whisper_model: Path | None = None
     speed: tuple[int, ...] = ()
@@ -97,10 +99,13 @@ def evaluate(
     options, settings = options or Options(), settings or SynthesisSettings()
     sentences, language, is_manifest = read_sentences(source)
     systems = find_systems([str(path) for path in paths])
-    many = len(systems) > 1 or systems[0].kind == "folder"
-    count = options.synthesize if options.synthesize is not None else len(sentences) if many else 0
+    count = options.synthesize
+    if count is None:
+        count = len(sentences) if options.page or len(systems) > 1 or systems[0].kind == "folder" else 0
     if count < 0:
         raise UserError(f"--synthesize {count}: must not be negative")
+    if options.page and not count:
+        raise UserError("--html: there is nothing to listen to with --synthesize 0")
     if not sentences:
         raise UserError(f"{source}: no utterance in it")
     if not (count or is_manifest or options.speed):

@@ -271,7 +271,7 @@ def add_evaluate(command: Callable) -> None:
         "--synthesize",
         metavar="N",
         type=int,
-        help="speak and score the first N texts (default: all if there is a folder of WAVs or --compare, else none)",
+        help="speak and score the first N texts (default: all with a folder of WAVs, --compare or --html, else none)",
     )
     sub.add_argument(
         "--compare",

@@ -65,10 +65,11 @@ def build_recogniser(name: str, model: Path | None, language: str) -> Recogniser
 def _pocketsphinx() -> Callable[[np.ndarray], str]:
     from pocketsphinx import Decoder
 
-    # Its default carries the cepstral mean from one clip to the next: what is heard would depend on the order.
     decoder = Decoder(samprate=RECOGNISER_RATE, loglevel="FATAL", cmn="batch")
 
     def hear(audio: np.ndarray) -> str:
+        # Otherwise what it learnt of one clip's channel goes into the next: results would depend on the order.
+        decoder.reinit_feat()
         decoder.start_utt()
         decoder.process_raw((audio * 32767).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()

@@ -18,7 +18,8 @@ from wavetts.manifest import AUDIO_SUFFIXES, read_corpus
 from wavetts.text.normalize import normalize
 
 if TYPE_CHECKING:
-    from wavetts.synthesize import Result, Voice
+    from wavetts.synthesize import Voice
+    from wavetts.takes import Result
 
 DEFAULT_LANGUAGE = "en-us"
 
