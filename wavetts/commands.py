@@ -276,7 +276,9 @@ def evaluate(args: argparse.Namespace) -> None:
     )
     if args.html is not None and args.html.exists() and not args.html.is_dir():
         raise UserError(f"--html {args.html}: a file is there; name a folder")
-    evaluation = evaluate([args.model, *args.compare], args.manifest, options, settings, args.device, args.threads)
+    evaluation = evaluate(
+        [args.model, *args.compare], args.manifest, options, settings, args.device, args.threads, args.precision
+    )
     table = render(evaluation.results)
     print(table, end="")
     if args.html is not None:

@@ -7,7 +7,7 @@ import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from wavetts.inputs import SynthesisSettings
 from wavetts.measures import Rows, compare_with, summarise_rows
 from wavetts.parallel import ordered_map
 from wavetts.quality import missing_quality
+from wavetts.quantize import is_quantized
 from wavetts.recognise import missing_recogniser
 from wavetts.robustness import token_health
 from wavetts.scores import Parts, score_speech
@@ -82,6 +83,7 @@ def evaluate(
     settings: SynthesisSettings | None = None,
     device: str = "auto",
     threads: int = 0,
+    precision: Literal["auto", "float32", "int8"] = "auto",
 ) -> Evaluation:
     """Measures systems on the same sentences.
 
@@ -92,6 +94,7 @@ def evaluate(
         settings: how models speak; None takes the defaults.
         device: as for `load_voice`.
         threads: as for `load_voice`.
+        precision: as for `load_voice`, of speech; likelihoods are of the weights as they were trained.
 
     Raises:
         UserError: a system or the sentences cannot be read or do not go together.
@@ -124,13 +127,13 @@ def evaluate(
         if system.kind == "folder":
             read_folder(system, spoken)
             continue
-        voice = load_voice(system.path, device, threads)
+        voice = load_voice(system.path, device, threads, precision)
         entry["training"] = voice.info
         audio = voice.config.audio
         frame_seconds = frame_seconds or audio.frame_length / audio.sample_rate
         if is_manifest:
             try:
-                exact = voice if voice.exact else load_voice(system.path, device, threads, "float32")
+                exact = voice if not is_quantized(voice.model) else load_voice(system.path, device, threads, "float32")
                 entry["teacher_forced"] = _teacher_forced(exact, Path(source), rows[system.name])
             except UserError as error:
                 # Another one may have another sample rate: it still speaks.
@@ -143,7 +146,7 @@ def evaluate(
         del voice
         gc.collect()
         if options.speed:
-            entry["speed"] = _speed(system.path, device, sentences, options.speed, settings)
+            entry["speed"] = _speed(system.path, device, precision, sentences, options.speed, settings)
     if spoken and "recordings" not in missing:
         systems.insert(0, read_recordings(spoken))
         described.insert(0, {"name": "recordings", "kind": "recordings", "path": ""})
@@ -226,13 +229,18 @@ def _score(systems: list[System], sentences: list[Sentence], rows: Rows, parts: 
 
 
 def _speed(
-    path: str, device: str, sentences: list[Sentence], threads: tuple[int, ...], settings: SynthesisSettings
+    path: str,
+    device: str,
+    precision: str,
+    sentences: list[Sentence],
+    threads: tuple[int, ...],
+    settings: SynthesisSettings,
 ) -> list[dict[str, Any]]:
     texts = [sentence.spoken for sentence in sentences[:SPEED_SENTENCES]]
     once = dataclasses.replace(settings, retries=0)
     sizes = sorted({1, min(settings.batch_size, len(texts))})
     return [
-        measure_speed(VoiceSpeaker, (path, device, count, once), texts, size, count)
+        measure_speed(VoiceSpeaker, (path, device, count, once, precision), texts, size, count)
         for count in threads
         for size in sizes
     ]

@@ -303,6 +303,7 @@ def add_evaluate(command: Callable) -> None:
     sub.add_argument("--html", metavar="DIR", type=Path, help="write a page to listen to, with players and pictures")
     _add_settings(sub)
     _add_device(sub)
+    _add_precision(sub)
 
 
 def add_curves(command: Callable) -> None:

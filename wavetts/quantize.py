@@ -87,6 +87,11 @@ def quantize_weights(model: WaveTacotron) -> WaveTacotron:
     return model
 
 
+def is_quantized(model: WaveTacotron) -> bool:
+    """Whether `quantize_weights` was here: it speaks, but cannot be trained or scored any more."""
+    return any(isinstance(module, Int8Linear) for module in model.modules())
+
+
 def _replace(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, (nn.LSTM, nn.LSTMCell)):

@@ -34,11 +34,13 @@ class Speaker(Protocol):
 class VoiceSpeaker:
     """One of our models."""
 
-    def __init__(self, path: str, device: str, threads: int, settings: SynthesisSettings) -> None:
+    def __init__(
+        self, path: str, device: str, threads: int, settings: SynthesisSettings, precision: str = "auto"
+    ) -> None:
         """Arguments as for `load_voice`."""
         from wavetts.synthesize import load_voice
 
-        self.voice, self.settings = load_voice(path, device, threads), settings
+        self.voice, self.settings = load_voice(path, device, threads, precision), settings
         self.sample_rate = self.voice.sample_rate
 
     def speak(self, texts: list[str]) -> list[np.ndarray]:
