@@ -19,6 +19,8 @@ def save_voice(folder: Path, stop: Literal["never", "at once", "untrained"] = "u
     tokenizer = Tokenizer.build(["abcdefghijklmnopqrstuvwxyz ,.'"], "characters", "en-us")
     torch.manual_seed(0)
     model = WaveTacotron(config, len(tokenizer.symbols))
+    # Noise that is within full scale.
+    model.scale.fill_(20.0)
     if stop != "untrained":
         torch.nn.init.zeros_(model.decoder.stop.weight)
         torch.nn.init.constant_(model.decoder.stop.bias, -20.0 if stop == "never" else 20.0)

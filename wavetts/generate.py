@@ -120,7 +120,7 @@ class RunningBatch:
         waveform = self.model.to_waveform(frame[:, None], last_sample)
         self._rows = (keys, state, frame, waveform[:, -1], temperature)
         wild = ~(drawn.abs() <= self._limit).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
-        samples = (waveform * ~wild[:, None]).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
+        samples = waveform.masked_fill(wild[:, None], 0.0).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
         weights = state.attention.weights.float().cpu().numpy()
         spoken = self.utterances
         outcome = zip(torch.sigmoid(stop_logits).tolist(), wild.tolist(), strict=True)

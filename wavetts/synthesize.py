@@ -58,6 +58,13 @@ class Voice:
 
         Raises:
             UserError: there is nothing to speak in the text, or memory is full.
+
+        Example:
+            >>> from wavetts import SynthesisSettings, load_voice
+            >>> voice = load_voice()
+            >>> audio = voice.say("Hello there.", seed=1, settings=SynthesisSettings(temperature=0.5))
+            >>> audio.dtype, audio.shape == voice.say("Hello there.", 1, SynthesisSettings(temperature=0.5)).shape
+            (dtype('float32'), True)
         """
         settings = settings or SynthesisSettings()
         (result,) = self.synthesize([(text, settings.seed if seed is None else seed)], settings)
@@ -78,6 +85,13 @@ class Voice:
 
         Raises:
             UserError: there is nothing to speak in a text, or memory is full.
+
+        Example:
+            >>> from wavetts import load_voice
+            >>> results = load_voice().synthesize([("One. Two.", 0), ("Three.", 0)])
+            >>> [len(result.takes) for result in results]
+            [2, 1]
+            >>> frames, tokens = results[0].alignment.shape
         """
         return self.speak([self.prepare(text, seed) for text, seed in items], settings, progress)
 
@@ -161,6 +175,14 @@ class Voice:
 
         Raises:
             UserError: there is nothing to speak in the text.
+
+        Example:
+            >>> from wavetts import load_voice
+            >>> stream = load_voice().stream("Hello there. Goodbye.")
+            >>> for chunk in stream:
+            ...     samples = chunk.tobytes()  # to a player, a socket ...
+            >>> len(stream.result.takes)
+            2
         """
         settings = settings or SynthesisSettings()
         return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings)
