@@ -15,7 +15,19 @@ from toy_voice import save_voice
 import wavetts
 from wavetts import cli, commands
 
-COMMANDS = ["preprocess", "train", "config", "synthesize", "say", "voices", "evaluate", "curves", "export", "serve"]
+COMMANDS = [
+    "preprocess",
+    "train",
+    "config",
+    "synthesize",
+    "say",
+    "voices",
+    "demo",
+    "evaluate",
+    "curves",
+    "export",
+    "serve",
+]
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
 
@@ -152,6 +164,7 @@ def test_config_prints_every_field(run):
         (["preprocess", "f", "o", "--jobs", "0"], "--jobs must be at least 1"),
         (["evaluate", "m", "none.jsonl"], "none.jsonl: no such manifest"),
         (["say", "Hello.", "-o", "/dev/null/a.wav"], "-o /dev/null/a.wav: cannot be written; choose another file"),
+        (["demo", "--models", "none"], "none: no model of wavetts in it or below it"),
         (["curves", "none"], "none: cannot be read: No such file or directory"),
         (["export", "none", "voice.safetensors"], "none: no such model"),
         (["evaluate", "m", "none.jsonl", "--synthesize", "-1"], "--synthesize -1: must not be negative"),

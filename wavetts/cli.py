@@ -13,7 +13,7 @@ import warnings
 from typing import Any
 
 import wavetts
-from wavetts import commands, options
+from wavetts import commands, options, options_speech
 from wavetts.errors import Parser, UserError, dashed, one_line
 
 
@@ -83,12 +83,12 @@ def _build_parser() -> argparse.ArgumentParser:
     options.add_preprocess(command)
     options.add_train(command)
     command("config", "print every config field with its default and meaning", "wavetts config | less")
-    options.add_synthesize(command)
-    options.add_say(command)
-    options.add_voices(command)
-    options.add_demo(command)
+    options_speech.add_synthesize(command)
+    options_speech.add_say(command)
+    options_speech.add_voices(command)
+    options_speech.add_demo(command)
     options.add_evaluate(command)
     options.add_curves(command)
     options.add_export(command)
-    options.add_serve(command)
+    options_speech.add_serve(command)
     return parser
