@@ -74,11 +74,11 @@ class Client:
 
 
 def until(condition):
-    for _ in range(600):
+    for _ in range(3000):
         if condition():
             return
         time.sleep(0.01)
-    raise AssertionError("it did not come about within 6 s")
+    raise AssertionError("it did not come about within 30 s")
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16])

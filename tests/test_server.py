@@ -198,7 +198,7 @@ def test_too_many_requests_are_told_to_come_back(folder):
 
 
 def test_time_runs_out(folder):
-    with serving(folder, ENDLESS, limits=Limits(timeout=0.3)) as url, client_of(url) as client:
+    with serving(folder, ENDLESS, limits=Limits(timeout=0.8)) as url, client_of(url) as client:
         wanted = {"model": "wavetts", "voice": "endless", "input": LONG, "response_format": "pcm"}
         with pytest.raises(openai.InternalServerError) as caught:
             client.audio.speech.create(**wanted)

@@ -103,7 +103,7 @@ def test_process(tmp_path, number):
     save_voice(tmp_path / "noise", stop="never")
     flags = [f"--voice={name}={tmp_path / 'noise'}" for name in ("mine", "alloy")]
     flags += ["--port", "0", "--device", "cpu", "--threads", "1"]
-    words = [sys.executable, "-m", "wavetts", "serve", *flags, "--max_seconds", "4", "--batch-size", "1"]
+    words = [sys.executable, "-m", "wavetts", "serve", *flags, "--max_seconds", "2", "--batch-size", "1"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         address, names = re.fullmatch(r"wavetts: speech at (\S+), voices: (.*)\n", process.stderr.readline()).groups()
@@ -120,7 +120,7 @@ def test_process(tmp_path, number):
             size = len(next(parts))
             process.send_signal(number)
             size += sum(map(len, parts))
-        assert size == 2 * 24000 * (6 * 4 + 5 * 0.2)
+        assert size == 2 * 24000 * (6 * 2 + 5 * 0.2)
         assert process.wait(20) == 0
         out, err = process.communicate()
         assert "onfidential" not in out + err
