@@ -32,7 +32,7 @@ TEXTS = ["one.", "First. Second one.\n\nThird.", "héllo, wörld", "two words �
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("voices")
-    save_voice(folder / "noise")
+    save_voice(folder / "noise", stop="never")
     save_voice(folder / "endless", stop="never")
     return folder
 

@@ -33,7 +33,7 @@ AT_ONCE, WAVES, PER_WAVE = 24, 4, 100
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("voices")
-    save_voice(folder / "noise")
+    save_voice(folder / "noise", stop="never")
     save_voice(folder / "endless", stop="never")
     return folder
 

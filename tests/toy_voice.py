@@ -19,7 +19,7 @@ def save_voice(folder: Path, stop: Literal["never", "at once", "untrained"] = "u
     tokenizer = Tokenizer.build(["abcdefghijklmnopqrstuvwxyz ,.'"], "characters", "en-us")
     torch.manual_seed(0)
     model = WaveTacotron(config, len(tokenizer.symbols))
-    # Noise that is within full scale.
+    # As loud as speech: what is beyond full scale would be taken for noise of a model that went astray.
     model.scale.fill_(20.0)
     if stop != "untrained":
         torch.nn.init.zeros_(model.decoder.stop.weight)

@@ -330,4 +330,5 @@ def serve(args: argparse.Namespace) -> None:
         timeout=args.timeout,
         device=args.device,
         threads=args.threads,
+        precision=args.precision,
     )

@@ -176,3 +176,4 @@ def add_serve(command: Callable) -> None:
     sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
     add_settings(sub)
     add_device(sub)
+    add_precision(sub)

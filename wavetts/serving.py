@@ -32,6 +32,7 @@ def serve(
     timeout: float,
     device: str,
     threads: int,
+    precision: str,
 ) -> None:
     """Serves speech until SIGINT or SIGTERM; the arguments are the options of `wavetts serve`.
 
@@ -51,7 +52,7 @@ def serve(
     from wavetts.synthesize import load_voice
 
     # Names of the same model share it.
-    models = {path: load_voice(path, device, threads) for path in {*paths.values()}}
+    models = {path: load_voice(path, device, threads, precision) for path in {*paths.values()}}
     loaded = {name: models[path] for name, path in paths.items()}
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
