@@ -51,8 +51,8 @@ class Untrained(VoiceSpeaker):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
         config = load_config(RECIPES / recipe)
-        empty = Tokenizer.build([], config.text.input, config.text.language)
-        spoken = [empty.transcribe_spoken(normalize(text, config.text.language)) for text in texts]
+        front_end = Tokenizer.build(["a"], config.text.input, config.text.language)
+        spoken = [front_end.transcribe_spoken(normalize(text, config.text.language)) for text in texts]
         tokenizer = Tokenizer.build(spoken, config.text.input, config.text.language)
         model = WaveTacotron(config, len(tokenizer.symbols)).eval()
         with torch.no_grad():

@@ -1,53 +1,76 @@
-"""Audio seconds trained per second, and where a training step's time goes.
+"""Audio seconds trained per second, where a training step's time goes, and how the cost grows with what is trained.
+
+Each line changes one thing of the base: threads, batch size, seconds an utterance (T), tokens an utterance (I), or
+samples a frame (K, at the same seconds: longer frames are fewer). `loop` is the decoder's recurrence, the only part of
+a training step that goes through the frames one after the other; it is within `decoder`, and its gradients within
+`backward`.
 
 Example:
-    python benchmarks/training.py --config recipes/train/compact_16k.yaml --batch-size 14
-    python benchmarks/training.py --config recipes/train/ljspeech_paper_chars.yaml --batch-size 4 --profile
+    python benchmarks/training.py --output training.json
+    python benchmarks/training.py --config recipes/train/ljspeech_paper_chars.yaml --batch-size 4 --only base --profile
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import statistics
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from wavetts.config import Config
 from wavetts.config_file import load_config
+from wavetts.errors import Parser, UserError, run
+from wavetts.files import write_atomic
 from wavetts.model import WaveTacotron
 from wavetts.objective import Batch, loss_sums
 
+ROOT = Path(__file__).parents[1]
 CHARACTERS_PER_SECOND = 14  # of LJSpeech
+AXES = ("base", "threads", "batch", "seconds", "tokens", "frame")
+PARTS = ("encoder", "loop", "decoder", "density", "other forward", "backward", "optimizer")
 
 
-def random_batch(config: Config, batch_size: int, seconds: float) -> Batch:
+@dataclass(frozen=True)
+class Point:
+    """One line of the table."""
+
+    axis: str
+    threads: int
+    batch: int
+    seconds: float
+    tokens: int
+    frame: int
+
+
+def random_batch(point: Point, sample_rate: int) -> Batch:
     """Noise of speech's length and text's: a step's time does not depend on what is said."""
-    frames, size = (
-        round(seconds * config.audio.sample_rate / config.audio.frame_length),
-        round(seconds * CHARACTERS_PER_SECOND),
-    )
-    waveform = 0.1 * torch.randn(batch_size, frames * config.audio.frame_length).clamp(-9, 9)
-    tokens, token_lengths = torch.randint(1, 80, (batch_size, size)), torch.full((batch_size,), size)
-    return Batch([""] * batch_size, tokens, token_lengths, waveform, torch.full((batch_size,), frames))
+    frames = round(point.seconds * sample_rate / point.frame)
+    waveform = 0.1 * torch.randn(point.batch, frames * point.frame).clamp(-9, 9)
+    tokens = torch.randint(1, 80, (point.batch, point.tokens))
+    lengths = torch.full((point.batch,), point.tokens)
+    return Batch([""] * point.batch, tokens, lengths, waveform, torch.full((point.batch,), frames))
 
 
 class Timer:
-    """One training step in its parts: the condition (encoder and decoder), the density, backward, the optimiser."""
+    """Training steps in their parts: the condition (encoder and decoder), the density, backward, the optimiser."""
 
     def __init__(self, config: Config) -> None:
         self.config, self.parts = config, {}
         torch.manual_seed(config.train.seed)
         self.model = WaveTacotron(config, num_symbols=80)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, foreach=True)
-        for name in ("encoder", "decoder", "density"):
-            self._watch(name)
+        self._watch("encoder", self.model.encoder, "forward")
+        self._watch("loop", self.model.decoder, "_attend")
+        self._watch("decoder", self.model.decoder, "forward")
+        self._watch("density", self.model.density, "loss")
 
-    def _watch(self, name: str) -> None:
-        module = getattr(self.model, name)
-        method = "loss" if name == "density" else "forward"
+    def _watch(self, name: str, module: torch.nn.Module, method: str) -> None:
         original = getattr(module, method)
 
         def timed(*args: object) -> object:
@@ -59,7 +82,7 @@ class Timer:
         setattr(module, method, timed)
 
     def step(self, batch: Batch) -> dict[str, float]:
-        """Seconds of each part of one step."""
+        """Seconds of each part of one step, "loop" within "decoder"."""
         train, start = self.config.train, time.perf_counter()
         sums = loss_sums(self.model, batch, train, step=train.prior_steps)
         forward = time.perf_counter()
@@ -68,50 +91,80 @@ class Timer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         end = time.perf_counter()
-        parts = {"backward": backward - forward, "optimizer": end - backward, "step": end - start}
-        return self.parts | {"other forward": forward - start - sum(self.parts.values())} | parts
+        other = forward - start - sum(self.parts[name] for name in ("encoder", "decoder", "density"))
+        rest = {"other forward": other, "backward": backward - forward, "optimizer": end - backward}
+        return {**self.parts, **rest, "step": end - start}
 
 
-def main() -> None:
-    """Prints the table, and with --profile torch's own."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[4, 14])
-    parser.add_argument("--seconds", type=float, default=3.0, help="seconds an utterance")
-    parser.add_argument("--threads", type=int, nargs="+", default=[2])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--profile", action="store_true", help="also print the costliest operators")
-    parser.add_argument("--output", type=Path, help="JSON file")
-    args = parser.parse_args()
-    config, rows = load_config(args.config), []
-    timer = Timer(config)
-    print(f"{args.config.name}: {', '.join(f'{k} {v / 1e6:.1f} M' for k, v in timer.model.num_parameters().items())}")
-    print("| threads | batch | audio s/s | encoder | decoder | density | other forward | backward | optimizer |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for threads in args.threads:
-        torch.set_num_threads(threads)
-        for size in args.batch_size:
-            batch = random_batch(config, size, args.seconds)
-            runs = [timer.step(batch) for _ in range(args.runs + 1)][1:]
-            median = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-            rows.append(
-                {"threads": threads, "batch": size, "audio_seconds_per_second": size * args.seconds / median["step"]}
-            )
-            rows[-1] |= median
-            shares = [f"{100 * value / median['step']:.0f} %" for name, value in median.items() if name != "step"]
-            print(
-                f"| {threads} | {size} | {rows[-1]['audio_seconds_per_second']:.1f} | {' | '.join(shares)} |",
-                flush=True,
-            )
-    if args.profile:
+def points(base: Point, args: argparse.Namespace) -> Iterator[Point]:
+    """The base, then the others along each axis."""
+    grids = {
+        "threads": args.threads,
+        "batch": args.batch_size,
+        "seconds": [base.seconds / 2, base.seconds * 2, base.seconds * 4],
+        "tokens": [base.tokens // 2, base.tokens * 2, base.tokens * 4],
+        "frame": args.frames or [base.frame // 2, base.frame * 2],
+    }
+    if "base" in args.only:
+        yield base
+    for axis, values in grids.items():
+        for value in values if axis in args.only else ():
+            if value != getattr(base, axis):
+                yield dataclasses.replace(base, axis=axis, **{axis: value})
+
+
+def measure(timer: Timer, point: Point, runs: int) -> dict[str, float]:
+    """Median seconds of each part, after a step to warm up."""
+    torch.set_num_threads(point.threads)
+    batch = random_batch(point, timer.config.audio.sample_rate)
+    steps = [timer.step(batch) for _ in range(runs + 1)][1:]
+    return {name: statistics.median(step[name] for step in steps) for name in steps[0]}
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table, with --profile torch's own as well; writes the JSON file."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=ROOT / "recipes" / "train" / "compact_16k.yaml")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="the base is the first (default 1 2)")
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[8, 2, 16], help="the same (default 8 2 16)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="an utterance of the base (default 3)")
+    parser.add_argument("--frames", type=int, nargs="+", help="samples a frame (default: half and twice the config's)")
+    parser.add_argument("--only", nargs="+", choices=AXES, default=AXES, help="these lines (default: all)")
+    parser.add_argument("--runs", type=int, default=3, help="counted steps (default 3)")
+    parser.add_argument("--profile", action="store_true", help="also print the costliest operators of the last line")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="JSON file")
+    args = parser.parse_args(argv)
+    config = load_config(args.config)
+    tokens = round(args.seconds * CHARACTERS_PER_SECOND)
+    base = Point("base", args.threads[0], args.batch_size[0], args.seconds, tokens, config.audio.frame_length)
+    timer, rows = Timer(config), []
+    sizes = timer.model.num_parameters()
+    print(f"{args.config.name}: {', '.join(f'{name} {size / 1e6:.1f} M' for name, size in sizes.items())}")
+    head = ["changed", "threads", "batch", "T", "I", "K", "ms a step", "audio s/s", *PARTS]
+    print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|")
+    for point in points(base, args):
+        if point.frame != timer.config.audio.frame_length:
+            audio = dataclasses.replace(config.audio, frame_length=point.frame)
+            try:
+                timer = Timer(dataclasses.replace(config, audio=audio))
+            except UserError as error:
+                raise UserError(f"--frames {point.frame}: {error}") from None
+        median = measure(timer, point, args.runs)
+        frames = round(point.seconds * config.audio.sample_rate / point.frame)
+        speed = point.batch * frames * point.frame / config.audio.sample_rate / median["step"]
+        rows.append({**dataclasses.asdict(point), "frames": frames, "audio_seconds_per_second": speed, **median})
+        shares = [f"{100 * median[name] / median['step']:.0f} %" for name in PARTS]
+        cells = [point.axis, point.threads, point.batch, frames, point.tokens, point.frame]
+        cells += [f"{1000 * median['step']:.0f}", f"{speed:.1f}", *shares]
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    if args.profile and rows:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            timer.step(batch)
+            timer.step(random_batch(point, config.audio.sample_rate))
         print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=60))
     if args.output:
-        args.output.write_text(
-            json.dumps({"torch": torch.__version__, "rows": rows}, indent=2) + "\n", encoding="utf-8"
-        )
+        figures = {"torch": torch.__version__, "config": args.config.name, "parameters": sizes, "rows": rows}
+        write_atomic(args.output, json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 
@@ -31,9 +33,8 @@ def dnsmos(samples: np.ndarray, rate: int) -> dict[str, float]:
     Returns:
         "dnsmos" (overall), "dnsmos_signal" (the speech), "dnsmos_background" (the rest), "dnsmos_p808".
     """
-    from speechmos import dnsmos
-
-    scores = dnsmos.run(np.clip(resample(samples, rate, DNSMOS_RATE), -1, 1), DNSMOS_RATE)
+    audio = np.clip(resample(samples, rate, DNSMOS_RATE), -1, 1)
+    scores = _scorer()(audio, DNSMOS_RATE, is_personalized_MOS=False)
     names = {
         "dnsmos": "ovrl_mos",
         "dnsmos_signal": "sig_mos",
@@ -41,3 +42,19 @@ def dnsmos(samples: np.ndarray, rate: int) -> dict[str, float]:
         "dnsmos_p808": "p808_mos",
     }
     return {name: float(scores[theirs]) for name, theirs in names.items()}
+
+
+@functools.cache
+def _scorer():
+    """speechmos' scorer with a thread for each model: its own takes all cores, which wait for each other."""
+    import onnxruntime
+    from speechmos import dnsmos
+
+    folder = Path(dnsmos.__file__).parent / "dnsmos_models"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    scorer = dnsmos.DNSMOS.__new__(dnsmos.DNSMOS)
+    for name, file in (("onnx_sess", "sig_bak_ovr.onnx"), ("p808_onnx_sess", "model_v8.onnx")):
+        session = onnxruntime.InferenceSession(str(folder / file), options, providers=["CPUExecutionProvider"])
+        setattr(scorer, name, session)
+    return scorer

