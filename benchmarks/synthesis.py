@@ -38,13 +38,14 @@ CHARACTERS_PER_SECOND = 14  # of LJSpeech
 class Untrained(VoiceSpeaker):
     """A model of a recipe's size, its weights random everywhere: layers that start at zero may be too fast."""
 
-    def __init__(self, recipe: str, threads: int, texts: list[str]) -> None:
-        """Builds it with the symbols of `texts`, at the pace of LJSpeech's reader."""
+    def __init__(self, recipe: str, threads: int, texts: list[str], precision: str) -> None:
+        """Builds it with the symbols of `texts`, at the pace of LJSpeech's reader; precision as for `load_voice`."""
         import torch
 
         from wavetts.checkpoint import LoadedModel
         from wavetts.config_file import load_config
         from wavetts.model import WaveTacotron
+        from wavetts.quantize import quantize_weights
         from wavetts.synthesize import Voice
         from wavetts.text.tokenizer import Tokenizer
 
@@ -60,6 +61,8 @@ class Untrained(VoiceSpeaker):
                 parameter.add_(0.01 * torch.randn_like(parameter))
             model.decoder.stop.weight.zero_()
             model.decoder.stop.bias.fill_(-20.0)
+        if precision != "float32":
+            quantize_weights(model)
         seconds = sum(map(len, texts)) / len(texts) / CHARACTERS_PER_SECOND
         self.voice = Voice(LoadedModel(model, tokenizer, config, {}))
         self.settings = SynthesisSettings(max_seconds=seconds, retries=0)
@@ -67,15 +70,15 @@ class Untrained(VoiceSpeaker):
 
 
 def find_system(
-    name: str, texts: list[str], temperature: float
+    name: str, texts: list[str], temperature: float, precision: str
 ) -> tuple[Callable[..., Speaker], Callable[[int], tuple]]:
     """What builds a system, and its arguments by thread count."""
     if name in ("piper", "espeak-ng"):
         return Piper if name == "piper" else Espeak, lambda threads: (threads,)
     if name.endswith(".yaml"):
-        return Untrained, lambda threads: (name, threads, texts)
+        return Untrained, lambda threads: (name, threads, texts, precision)
     settings = SynthesisSettings(temperature=temperature, retries=0)
-    return VoiceSpeaker, lambda threads: (name, "cpu", threads, settings)
+    return VoiceSpeaker, lambda threads: (name, "cpu", threads, settings, precision)
 
 
 def write_speech(name: str, system: tuple, texts: dict[str, str], folder: Path, retries: int) -> None:
@@ -106,6 +109,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--temperature", type=float, default=0.7, help="of our voices (default 0.7)")
+    parser.add_argument("--precision", choices=["auto", "float32", "int8"], default="auto", help="of our models")
     parser.add_argument(
         "--wavs", type=Path, metavar="DIR", help="measure nothing: write all texts as DIR/SYSTEM/ID.wav"
     )
@@ -116,7 +120,7 @@ def main(argv: list[str]) -> None:
     timed = list(texts.values())[: args.sentences]
     rows = []
     for name in args.systems:
-        system = find_system(name, timed, args.temperature)
+        system = find_system(name, timed, args.temperature, args.precision)
         if args.wavs:
             if name.endswith(".yaml"):
                 raise UserError(f"{name}: an untrained model speaks noise; leave it out of --systems with --wavs")
@@ -133,7 +137,12 @@ def main(argv: list[str]) -> None:
 
         from wavetts.files import write_atomic
 
-        figures = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "rows": rows}
+        figures = {
+            "torch": torch.__version__,
+            "precision": args.precision,
+            "machine": platform.processor() or platform.machine(),
+            "rows": rows,
+        }
         write_atomic(args.output, json.dumps(figures, indent=2) + "\n")
 
 
