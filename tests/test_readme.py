@@ -15,7 +15,7 @@ from toy_voice import save_voice
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("egs/*/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("tests/data/*.md")]
+    path for folder in ("", "egs/*/", "recipes/", "benchmarks/", "tests/data/") for path in ROOT.glob(f"{folder}*.md")
 )
 
 

@@ -83,7 +83,7 @@ def _heading(results: dict[str, Any]) -> str:
         )
     boot = results["bootstrap"]
     lines.append(f"In brackets: {boot['level']:.0%} intervals, bootstrap over utterances")
-    return "; ".join(lines) + "."
+    return ". ".join(lines) + "."
 
 
 def _forced_rows(systems: Sequence[dict[str, Any]]) -> list[list[str]]:
@@ -126,6 +126,7 @@ def _paired(paired: list[dict[str, Any]]) -> str:
         if not any(figure and (figure["mean"] or figure["low"] or figure["high"]) for figure in figures):
             continue
         label = measure.label + (" (teacher forced)" if measure.section == FORCED else "")
+        label += ", points" if measure.percent else ""
         rows.append([label, *(_difference(measure, figure) for figure in figures)])
     head = ["* interval without 0", *(f"{pair['system']} - {pair['minus']}" for pair in paired)]
     return _table(head, rows)
@@ -136,7 +137,8 @@ def _difference(measure: Measure, figure: dict[str, Any] | None) -> str:
         return MISSING
     sure = figure["low"] is not None and (figure["low"] > 0 or figure["high"] < 0)
     sign = "+" if figure["mean"] > 0 else ""
-    return sign + format_interval(measure, figure) + (" *" if sure else "")
+    # A percentage of what? Points, as the label says.
+    return sign + format_interval(measure, figure).replace(" %", "") + (" *" if sure else "")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

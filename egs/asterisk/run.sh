@@ -8,7 +8,7 @@ usage="Usage: egs/asterisk/run.sh [options] [-- section.field=value ...]
   stage 1  preprocess at 16 kHz
   stage 2  train recipes/train/compact_16k.yaml; run it again to go on
   stage 3  synthesise the held-out prompts, with plots
-  stage 4  score: likelihood, and for English what a recogniser hears (pip install '.[evaluate]')
+  stage 4  score: likelihood, distances, for English a recogniser; a page to listen to (pip install '.[evaluate]')
   stage 5  compare Gaussian, compact flow and the paper's flow (scaled down) after equal wall time
 
   --stage N, --stop-stage N  first and last stage (default: 0 and 4; stage 5 is run on request)

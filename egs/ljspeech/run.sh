@@ -8,7 +8,7 @@ usage="Usage: egs/ljspeech/run.sh [options] [-- section.field=value ...]
   stage 1  preprocess: resample, trim, phonemise, split
   stage 2  train (the paper's model; made for GPUs); run it again to go on
   stage 3  synthesise the held-out test sentences, with plots
-  stage 4  score: likelihood, and what a recogniser hears (pip install '.[evaluate]')
+  stage 4  score: likelihood, distances, a recogniser; a page to listen to (pip install '.[evaluate]')
 
   --stage N, --stop-stage N  first and last stage (default: all)
   --archive FILE     LJSpeech-1.1.tar.bz2 that is already here; nothing is downloaded

@@ -8,7 +8,7 @@ usage="Usage: egs/piper/run.sh [options] [-- section.field=value ...]
   stage 1  preprocess at 16 kHz, 100 clips held out for dev and 200 for test
   stage 2  train recipes/train/compact_16k.yaml, one process a core; run it again to go on
   stage 3  synthesise the held-out sentences, with plots
-  stage 4  score: likelihood, and what a recogniser hears (pip install '.[evaluate]')
+  stage 4  score: likelihood, distances, a recogniser; a page to listen to (pip install '.[evaluate]')
 
   --stage N, --stop-stage N  first and last stage (default: 0 and 4)
   --texts FILE     any list of texts (default: LJSpeech's, where egs/ljspeech/run.sh --stop-stage 0 puts them)
