@@ -111,7 +111,7 @@ def test_compare(client):
     job = client.submit("One.", "noise", "seeds", "1, 2", 0.7, 0, api_name="/compare")
     assert "2 of 2" in job.result(timeout=120)[0]
     # Every step fills one card: audio, figures, spectrogram.
-    audio = [job.outputs()[1 + number][1 + 3 * number] for number in range(2)]
+    audio = [job.outputs()[number][1 + 3 * number] for number in range(2)]
     assert [card["label"] for card in audio] == ["Seed 1", "Seed 2"]
     first, second = (soundfile.read(card["value"])[0] for card in audio)
     assert (first != second).any()

@@ -67,7 +67,7 @@ def _messages(function: Callable) -> Callable:
         try:
             yield from function(*args)
         except UserError as error:
-            raise gr.Error(str(error), print_exception=False, title="That did not work") from None
+            raise gr.Error(str(error), print_exception=False) from None
 
     return shown
 
@@ -193,12 +193,14 @@ class Page:
     @_messages
     def speak(self, text: str, voice: str, temperature: float, stop_threshold: float, seed: float) -> Iterator[tuple]:
         """Status, audio (a WAV of each chunk), visibility of what follows: recording, what was read, both pictures."""
-        yield line("Starting …"), None, gr.Row(visible=False), None, "", None, None
+        # What was there goes when there is something new: a mistake leaves it.
+        others: list[Any] = [gr.Row(visible=False), None, "", None, None]
         for chunk, spoken in self.actions.speak(text, voice, temperature, stop_threshold, seed):
             status, wav = line(views.figures(spoken)), io.BytesIO()
             if spoken.result is None:
                 write_audio(wav, chunk, spoken.voice.sample_rate)
-                yield status, wav.getvalue(), *[gr.skip()] * 5
+                yield status, wav.getvalue(), *others
+                others = [gr.skip()] * 5
             else:
                 pictures = views.spectrogram(spoken), views.alignment(spoken)
                 yield status, None, gr.Row(visible=True), _recording(spoken), views.sentences(spoken), *pictures
@@ -209,27 +211,27 @@ class Page:
     ) -> Iterator[list[Any]]:
         """Status; every card's visibility, audio, figures and spectrogram."""
         settings, size = self.actions.compared(what, values, temperature, seed), 4
-        yield [line(views.bar(0, len(settings))), *[gr.Column(visible=False), None, "", None] * MAX_COMPARED]
+        # As above; then, cards that are there already stay as they are: they may be playing.
+        others: list[Any] = [gr.Column(visible=False), None, "", None] * MAX_COMPARED
         for number, (one, spoken) in enumerate(self.actions.compare(text, voice, settings)):
             name = f"Seed {one.seed}" if what == "seeds" else f"Temperature {one.temperature:g}"
-            # Cards that are there already stay as they are: they may be playing.
-            cards: list[Any] = [gr.skip()] * (size * MAX_COMPARED)
-            cards[size * number : size * (number + 1)] = [
+            card = [
                 gr.Column(visible=True),
                 gr.Audio(value=_recording(spoken), label=name),
                 line(views.figures(spoken)),
                 views.spectrogram(spoken, name),
             ]
-            yield [line(f"{views.bar(number + 1, len(settings))} {number + 1} of {len(settings)}"), *cards]
+            done = line(f"{views.bar(number + 1, len(settings))} {number + 1} of {len(settings)}")
+            yield [done, *others[: size * number], *card, *others[size * (number + 1) :]]
+            others = [gr.skip()] * (size * MAX_COMPARED)
 
     @_messages
     def read(self, text: str, voice: str, temperature: float, seed: float) -> Iterator[tuple]:
         """Status and, in the end, the recording."""
-        yield line("Starting …"), None
         for spoken in self.actions.read(text, voice, temperature, seed):
             progress = views.bar(spoken.finished, len(spoken.pieces))
             text = f"{progress} {spoken.finished} of {len(spoken.pieces)} sentences. {views.figures(spoken)}"
-            yield line(text), gr.skip() if spoken.result is None else _recording(spoken)
+            yield line(text), None if spoken.result is None else _recording(spoken)
 
 
 def _recording(spoken: Spoken) -> tuple[int, np.ndarray]:
