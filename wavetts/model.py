@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -121,13 +122,24 @@ def deemphasise(samples: Tensor, coefficient: float, last_sample: Tensor) -> Ten
         return samples
     length, block = samples.shape[1], 160
     padded = F.pad(samples.double(), (0, -length % block)).view(len(samples), -1, block)
-    lag = torch.arange(block, device=samples.device, dtype=torch.float64)
-    decay = coefficient ** (lag + 1)
-    # Impulse response within a block: x[i] = sum_j a^(i-j) y[j].
-    response = torch.tril(coefficient ** (lag[:, None] - lag[None, :]).clamp_min(0))
-    within = padded @ response.t()
+    response, decay = _deemphasis_filter(coefficient, block, samples.device)
+    within = padded @ response
     carry, blocks = last_sample.double(), []
     for index in range(within.shape[1]):
         blocks.append(within[:, index] + carry[:, None] * decay)
         carry = blocks[-1][:, -1]
     return torch.cat(blocks, dim=1)[:, :length].to(samples.dtype)
+
+
+@functools.lru_cache(maxsize=8)
+def _deemphasis_filter(coefficient: float, block: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Response within a block, x = y @ response (block, block), and what is left of the sample before it (block,).
+
+    Kept, as making them would take longer than a frame's filtering.
+    """
+    # Outside of inference mode, or no later caller could differentiate through the filter.
+    with torch.inference_mode(False):
+        lag = torch.arange(block, device=device, dtype=torch.float64)
+        # x[i] = sum_j a^(i-j) y[j].
+        response = torch.tril(coefficient ** (lag[:, None] - lag[None, :]).clamp_min(0))
+        return response.t(), coefficient ** (lag + 1)
