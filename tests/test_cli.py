@@ -28,6 +28,7 @@ COMMANDS = [
     "export",
     "serve",
 ]
+SENTENCES = str(Path(__file__).parent.parent / "recipes" / "synthesize" / "sentences.txt")
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
 
@@ -167,7 +168,7 @@ def test_config_prints_every_field(run):
         (["demo", "--models", "none"], "none: no model of wavetts in it or below it"),
         (["curves", "none"], "none: cannot be read: No such file or directory"),
         (["export", "none", "voice.safetensors"], "none: no such model"),
-        (["evaluate", "m", __file__, "--synthesize", "-1"], "--synthesize -1: must not be negative"),
+        (["evaluate", "m", SENTENCES, "--synthesize", "-1"], "--synthesize -1: must not be negative"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(run, arguments, message):
