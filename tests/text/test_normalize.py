@@ -103,7 +103,14 @@ in Feb. 2020 -> in February twenty twenty
 1939-1945, 1939–45 -> nineteen thirty-nine to nineteen forty-five, nineteen thirty-nine to forty-five
 pp. 5-10 -> pages five to ten
 500-1000 people -> five hundred to one thousand people
-16:9; John 3:16 -> sixteen to nine; John three sixteen
+a score of 3:5 or 16:9 -> a score of three to five or sixteen to nine
+# chapter and verse
+John 3:16, Genesis 1:1 -> John three sixteen, Genesis one one
+1 Cor. 13:4-7; Rev. 3:20 -> First Corinthians thirteen four to seven; Revelation three twenty
+Romans 8:28 and 12:2. -> Romans eight twenty-eight and twelve two.
+Psalm 119:105 -> Psalm one hundred nineteen one hundred five
+Exodus 20:1-17 -> Exodus twenty verse one to seventeen
+John 3:05, met John 3:30 pm -> John three oh five, met John three thirty PM
 # Roman numerals
 Henry VIII -> Henry the eighth
 Louis XIV's court -> Louis the fourteenth's court
@@ -151,6 +158,13 @@ A. Smith has a Ph.D. from M.I.T. -> A. Smith has a PhD from M-I-T.
 Vol. II, Fig. 3 -> Volume two, Figure three
 Mr. & Mrs. Smith -> Mister and Missus Smith
 Symphony no. 5; she said no. -> Symphony number five; she said no.
+# the letter A: with a hyphen espeak does not take it for the article
+Vitamin A is; 33 A was; point A to B -> Vitamin A- is; thirty-three A- was; point A- to B
+An A in maths, the A team, Vitamin A Deficiency -> An A- in maths, the A- team, Vitamin A- Deficiency
+A is for apple, "A and B", A B C -> A- is for apple, "A- and B", A- B C
+Plan A works; a vitamin-A deficiency -> Plan A- works; a vitamin A- deficiency
+A man. A to-do list, Plan A Trip, A B movie -> A man. A to-do list, Plan A Trip, A B movie
+the novel A Room with a View, Plan A. -> the novel A Room with a View, Plan A.
 # symbols
 he/she, his/her -> he or she, his or her
 AT&T, R&D, you & me -> A-T and T, R and D, you and me

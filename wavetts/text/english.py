@@ -14,10 +14,12 @@ from wavetts.text.english_numbers import (
     expand_signs,
 )
 from wavetts.text.english_roman import expand_roman
-from wavetts.text.english_words import expand_abbreviations, expand_addresses, expand_symbols
+from wavetts.text.english_verses import expand_verses
+from wavetts.text.english_words import expand_abbreviations, expand_addresses, expand_letter, expand_symbols
 
 # What has the narrower pattern comes first: a date before a fraction, an amount before a bare number.
 _NUMBER_RULES = (
+    expand_verses,
     expand_signs,
     expand_times,
     expand_dates,
@@ -40,4 +42,4 @@ def expand_english(text: str, language: str) -> str:
     text = expand_symbols(text, language)
     if _HAS_DIGIT.search(text):
         text = expand_numbers(text, language)
-    return text
+    return expand_letter(text, language)

@@ -1,4 +1,4 @@
-"""English rules about words: addresses, abbreviations, initials, symbols.
+"""English rules about words: addresses, abbreviations, initials, symbols, the letter A.
 
 Every pattern is linear in the length of the text: a repetition is either bounded or begins at a word's edge.
 """
@@ -209,3 +209,44 @@ def expand_symbols(text: str, language: str) -> str:
     for pattern, words in _SYMBOL_RULES:
         text = pattern.sub(words, text)
     return text
+
+
+# --- the letter A --------------------------------------------------------------------------------------------------
+
+_LONE_A = re.compile(r"(?<![\w.'-])A(?= )")
+_JOINED_A = re.compile(r"(?<=[a-z]{2})-A(?![\w'-])")
+_WORD_BEFORE = re.compile(r"([A-Za-z-]+) $")
+_WORD_AFTER = re.compile(r" ([A-Za-z]+)(?![\w'-])")
+_ROW = re.compile(r" [B-HJ-Z] [B-HJ-Z](?![\w'-])")
+_LETTERED = (
+    "Answer Block Building Category Column Company Concourse Division Door Entrance Exit Figure Flat Gate Group Item "
+    "Letter Level Line List Lot Note Option Part Patient Person Phase Plan Platform Player Point Question Room Route "
+    "Row Section Sample Series Set Side Stage Stand Step String Student Table Team Terminal Type Unit Ward Wing Zone"
+)
+# The others may begin a title that has the article: "Plan A Trip".
+_ALWAYS_LETTERED = "An The Appendix Annex Class Exhibit Grade Hepatitis Influenza Model Schedule Vitamin"
+_NO_NOUN = "and or to in on at by for from with of than is was are were has had equals versus"
+_BEFORE_LETTER, _SURELY_BEFORE_LETTER = frozenset(_LETTERED.split()), frozenset(_ALWAYS_LETTERED.split())
+_NEVER_AFTER_ARTICLE = frozenset(_NO_NOUN.split())
+
+
+def expand_letter(text: str, language: str) -> str:
+    """The letter A where it is not the article: `Vitamin A is` -> `Vitamin A- is`, `A and B` -> `A- and B`.
+
+    espeak reads a lone A as the article unless a mark or the end follows; with a hyphen it reads the letter.
+    """
+    return _LONE_A.sub(lambda m: "A-" if _is_letter(m) else "A", _JOINED_A.sub(" A", text))
+
+
+def _is_letter(match: re.Match[str]) -> bool:
+    text, start, end = match.string, match.start(), match.end()
+    before, after = _WORD_BEFORE.search(text, max(0, start - 20), start), _WORD_AFTER.match(text, end)
+    word = before[1] if before else ""
+    if (
+        word.capitalize() in _SURELY_BEFORE_LETTER
+        or (after and after[1] in _NEVER_AFTER_ARTICLE)
+        or _ROW.match(text, end)
+    ):
+        return True
+    # A capital within a sentence.
+    return text[end + 1 : end + 2].islower() and (word in _BEFORE_LETTER or word[:1].islower())
