@@ -9,8 +9,9 @@ usage="Usage: egs/piper/run.sh [options] [-- section.field=value ...]
   stage 2  train recipes/train/compact_16k.yaml, one process a core; run it again to go on
   stage 3  synthesise the held-out sentences, with plots
   stage 4  score: likelihood, distances, a recogniser; a page to listen to (pip install '.[evaluate]')
+  stage 5  count slips in 500 further texts of all kinds and lengths
 
-  --stage N, --stop-stage N  first and last stage (default: 0 and 4)
+  --stage N, --stop-stage N  first and last stage (default: 0 and 5)
   --texts FILE     any list of texts (default: LJSpeech's, where egs/ljspeech/run.sh --stop-stage 0 puts them)
   --hours N        speech to make (default: 10)
   --minutes N      wall time of stage 2 (default: 600)
@@ -45,4 +46,7 @@ if at_stage 3 "synthesise"; then
 fi
 if at_stage 4 "score"; then
   wavetts evaluate "$exp" "$data/16k/test.jsonl" --synthesize 200 --output "$exp/test.json" --html "$exp/page" --jobs "$jobs"
+fi
+if at_stage 5 "count slips"; then
+  wavetts evaluate "$exp" "$root/recipes/synthesize/heldout.txt" --synthesize 500 --jobs "$jobs" --output "$exp/heldout.json"
 fi
