@@ -1,6 +1,14 @@
-"""Small models of every kind. Imports of torch stay inside, as not every test needs it."""
+"""The command line, a small disk, and small models of every kind.
+
+Imports of torch stay inside, as not every test needs it.
+"""
 
 from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -21,6 +29,39 @@ DENSITIES = {
     "compact": {"num_couplings": 4, "hidden_dim": 8, "num_layers": 1},
     "gaussian": {},
 }
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """`run(*arguments, stdin=None)`: the command line in an empty folder -> exit code, output, standard error."""
+    from wavetts import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str, stdin: bytes | None = None) -> tuple[int, str, str]:
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            cli.main([*arguments])
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs is not permitted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture

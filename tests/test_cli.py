@@ -13,7 +13,7 @@ import soundfile
 from toy_voice import save_voice
 
 import wavetts
-from wavetts import cli, commands
+from wavetts import commands
 
 COMMANDS = [
     "preprocess",
@@ -35,25 +35,6 @@ FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", 
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory) -> str:
     return str(save_voice(tmp_path_factory.mktemp("voice"), stop="never"))
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """`run(*arguments, stdin=None)` in an empty folder -> exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str, stdin: bytes | None = None) -> tuple[int, str, str]:
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        try:
-            cli.main([*arguments])
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        output = capsys.readouterr()
-        return code, output.out, output.err
-
-    return call
 
 
 def wavetts_process(*arguments: str, **options) -> subprocess.CompletedProcess:

@@ -34,7 +34,7 @@ def start(data: Path, run: Path, section: dict) -> list[subprocess.Popen]:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    command = [sys.executable, toy.__file__, "train_without_noise", str(data), str(run), json.dumps(section)]
+    command = [sys.executable, toy.__file__, str(data), str(run), json.dumps(section)]
     return [
         subprocess.Popen(
             command,

@@ -319,18 +319,6 @@ def test_killed_or_interrupted_it_goes_on_and_jobs_do_not_matter(tmp_path, large
     assert contents(tmp_path / "out") == contents(tmp_path / "at-once")
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 256 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small tmpfs is not permitted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, small_disk, prepared, jobs):
     with pytest.raises(UserError, match=r"cannot write .*\.flac: No space left on device; mend that") as error:

@@ -13,7 +13,7 @@ import pytest
 from command_lines import ROOT, check_wavetts
 from toy_voice import save_voice
 
-from wavetts import catalog, cli, serving
+from wavetts import catalog, serving
 
 
 @pytest.fixture
@@ -24,20 +24,6 @@ def voices(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "BUNDLED", tmp_path / "voices")
     monkeypatch.setenv("WAVETTS_VOICES", str(tmp_path / "none"))
     return tmp_path / "voices"
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """`run(*arguments)` of a `wavetts serve` that ends by itself -> exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            cli.main(["serve", *arguments])
-        output = capsys.readouterr()
-        return end.value.code, output.out, output.err
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -60,7 +46,7 @@ def run(capsys, monkeypatch, tmp_path):
 )
 def test_mistakes(run, voices, tmp_path, arguments, message):
     (tmp_path / "empty").write_text("\n")
-    code, out, err = run(*arguments)
+    code, out, err = run("serve", *arguments)
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
@@ -69,14 +55,14 @@ def test_mistakes(run, voices, tmp_path, arguments, message):
 def test_port_that_is_taken(run, voices):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        code, _, err = run("--port", str(port))
+        code, _, err = run("serve", "--port", str(port))
     assert code == 2
     assert err == f"wavetts: error: --host 127.0.0.1 --port {port}: cannot listen there: Address already in use\n"
 
 
 def test_missing_package(run, voices, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    code, _, err = run("--port", "0")
+    code, _, err = run("serve", "--port", "0")
     assert (code, err) == (2, "wavetts: error: the speech server needs uvicorn: pip install 'wavetts[serve]'\n")
 
 

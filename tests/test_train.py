@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from toy import metrics, toy_config, write_corpus
 
 import wavetts.train
 from wavetts import checkpoint
+from wavetts.config_file import dump_config
 from wavetts.data import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError
@@ -140,9 +140,10 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(
 def test_a_killed_run_resumes_bit_for_bit(data: Path, tmp_path: Path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     section = {"max_steps": 60, "save_every": 7, "eval_every": 20, "num_samples": 0}
-    command = [sys.executable, toy.__file__, "train", str(data), str(killed), json.dumps(section)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(toy.__file__).parents[1])}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    config = tmp_path / "config.yaml"
+    config.write_text(dump_config(toy_config(**section)))
+    words = ["train", config, "--data", data, "--run", killed, "--device", "cpu", "--threads", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "wavetts", *map(str, words)], stderr=subprocess.DEVNULL)
     for _ in range(6000):
         if checkpoint.state_path(killed, 21).is_file() or process.poll() is not None:
             break

@@ -108,11 +108,5 @@ def metrics(run: Path, kind: str) -> list[dict]:
 
 
 if __name__ == "__main__":
-    # python toy.py train|train_without_noise DATA RUN TRAIN_SECTION: a run in a process of its own.
-    function, data, run, section = sys.argv[1:]
-    if function == "train":
-        from wavetts.train import train
-
-        train(toy_config(**json.loads(section)), Path(data), Path(run), device="cpu", threads=1)
-    else:
-        train_without_noise(toy_config(**json.loads(section)), Path(data), Path(run))
+    # python toy.py DATA RUN TRAIN_SECTION: a run without noise in a process of its own.
+    train_without_noise(toy_config(**json.loads(sys.argv[3])), Path(sys.argv[1]), Path(sys.argv[2]))
