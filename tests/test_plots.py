@@ -7,7 +7,14 @@ import pytest
 
 from wavetts.errors import UserError
 from wavetts.manifest import write_json_lines
-from wavetts.plots import alignment_figure, curve_figure, save_figure, spectrogram_figure
+from wavetts.plots import (
+    alignment_figure,
+    alignment_image,
+    curve_figure,
+    save_figure,
+    spectrogram_figure,
+    spectrogram_image,
+)
 
 
 @pytest.fixture
@@ -60,3 +67,30 @@ def test_a_spectrogram_shows_a_tone_where_it_is(seconds: float):
     assert image.get_extent()[2:] == [0, rate / 2000]
     bins = image.get_array().shape[0]
     assert np.argmax(image.get_array()[:, 0]) == pytest.approx(1000 / (rate / 2) * (bins - 1), abs=4)
+
+
+def brightness(png: bytes) -> np.ndarray:
+    """(rows from the top, columns)"""
+    import io
+
+    from matplotlib.image import imread
+
+    return imread(io.BytesIO(png))[..., :3].sum(-1)
+
+
+def test_spectrogram_image_shows_a_tone_at_its_height():
+    """Of the picture's 8 kHz, whatever the rate; above half of the rate it is dark."""
+    for rate in (8000, 16000, 22050):
+        tone = 0.5 * np.sin(2 * np.pi * 2000 * np.arange(rate) / rate)
+        rows = brightness(spectrogram_image(tone, rate)).mean(1)
+        assert len(rows) == pytest.approx(400, abs=1)
+        # Row 0 is the top, 8 kHz.
+        assert rows.argmax() == pytest.approx(0.75 * len(rows), abs=2)
+    low = brightness(spectrogram_image(np.random.default_rng(0).standard_normal(8000), 8000))
+    assert low[:190].max() < low[210:].mean()
+
+
+def test_alignment_image_goes_up_and_to_the_right():
+    picture = brightness(alignment_image(np.eye(6, 4)[:4]))
+    assert picture.shape == (4, 4)
+    assert [column.argmax() for column in picture.T] == [3, 2, 1, 0]

@@ -79,8 +79,11 @@ def spectrogram_image(waveform: np.ndarray, rate: int, top_hz: float = 8000.0) -
 
 
 def alignment_image(alignment: np.ndarray) -> bytes:
-    """Attention weights (T, I) as a bare PNG: a pixel a frame to the right, a pixel a token upwards."""
-    return _image(np.asarray(alignment), 0.0, 1.0)
+    """Attention weights (T, I) as a bare PNG: a pixel a frame to the right, a pixel a token upwards.
+
+    Brightness is the weight's root: attention that is shared by a few tokens is seen, too.
+    """
+    return _image(np.sqrt(np.maximum(alignment, 0)), 0.0, 1.0)
 
 
 def _image(values: np.ndarray, low: float, high: float) -> bytes:
