@@ -59,6 +59,8 @@ class Untrained(VoiceSpeaker):
         with torch.no_grad():
             for parameter in model.density.parameters():
                 parameter.add_(0.01 * torch.randn_like(parameter))
+            # Quiet: what is beyond full scale ends an utterance.
+            model.scale.fill_(1000.0)
             model.decoder.stop.weight.zero_()
             model.decoder.stop.bias.fill_(-20.0)
         if precision != "float32":
