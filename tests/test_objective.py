@@ -177,6 +177,20 @@ def test_history_noise_is_relative_to_each_frame(small_model, calls):
     close(sums.frame_nll, model.density.loss(frames[mask], sums.output.cond[mask]).sum())
 
 
+def test_history_gain_scales_whole_frames(small_model, small_batch, calls):
+    model, batch = small_model(), small_batch(frame_lengths=(400, 300, 6))
+    seen = calls(model)
+    torch.manual_seed(0)
+    sums = loss_sums(model, batch, TrainConfig(history_gain=0.3), noise=False)
+    frames, history, _ = seen[0]
+    mask = length_mask(batch.frame_lengths, 400)
+    gain = (history / frames)[mask]
+    close(gain, gain[:, :1].expand_as(gain))
+    assert gain[:, 0].log().std().item() == pytest.approx(0.3, rel=0.1)
+    assert abs(gain[:, 0].log().mean().item()) < 0.05
+    close(sums.frame_nll, model.density.loss(frames[mask], sums.output.cond[mask]).sum())
+
+
 def test_prior_is_switched_off_after_its_steps(small_model, small_batch, calls):
     model, batch, train = small_model(), small_batch(), TrainConfig(prior_steps=3)
     seen = calls(model)

@@ -176,6 +176,9 @@ class TrainConfig:
         1.0, "weight of a frame's stop loss beside its negative log-likelihood; the paper sums equally"
     )
     history_noise: float = opt(0.0, "std of noise on the fed-back frames, relative to each frame's own")
+    history_gain: float = opt(
+        0.0, "std of the log of a random gain of each fed-back frame; in synthesis frames may be too loud or too soft"
+    )
     prior_steps: int = opt(0, "steps during which the alignment is held to a beta-binomial diagonal prior")
     random_phase: bool = opt(
         True, "shift where an utterance's first frame starts, by up to one frame, anew in each epoch"

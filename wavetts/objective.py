@@ -71,9 +71,13 @@ def loss_sums(
     mask = length_mask(batch.frame_lengths, frames.shape[1])
     frames = frames * mask[..., None]
     history = prior = None
-    if train is not None and train.history_noise:
-        spread = train.history_noise * frames.std(dim=-1, keepdim=True)
-        history = frames + spread * torch.randn_like(frames)
+    if train is not None and (train.history_noise or train.history_gain):
+        history = frames
+        if train.history_noise:
+            spread = train.history_noise * frames.std(dim=-1, keepdim=True)
+            history = history + spread * torch.randn_like(frames)
+        if train.history_gain:
+            history = history * torch.exp(train.history_gain * torch.randn_like(frames[..., :1]))
     if train is not None and step < train.prior_steps:
         prior = diagonal_prior(batch.token_lengths, batch.frame_lengths)
     bf16 = train is not None and train.precision == "bf16" and frames.is_cuda
