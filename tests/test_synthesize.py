@@ -194,6 +194,26 @@ def test_unknown_device_or_folder_without_a_model(tmp_path):
         load_voice(save_voice(tmp_path / "joe"), "abacus")
 
 
+@pytest.mark.parametrize(
+    ("token", "share", "reached"),
+    [(-1, 1.0, True), (-5, 1.0, True), (-6, 1.0, False), (0, 1.0, False), (-6, 0.5, True), (-6, 0.7, False)],
+)
+def test_end_is_reached_with_the_last_tokens_or_beyond(voice, token, share, reached):
+    """A mixture's mass that is at no token is beyond the text."""
+    (piece,) = voice.prepare("a few words", 0)
+    utterance = voice.utterance(piece, SynthesisSettings())
+    for position in (0, token):
+        weights = np.zeros(len(piece.tokens), dtype=np.float32)
+        weights[position] = share if position == token else 1.0
+        utterance.weights.append(weights)
+        utterance.samples.append(np.zeros(voice.model.frame_length, dtype=np.float32))
+    utterance.stopped = True
+    take = voice.take(piece, utterance)
+    assert take.reached_end == take.complete == reached
+    utterance.diverged = True
+    assert not voice.take(piece, utterance).reached_end
+
+
 def test_precision_is_int8_on_a_cpu_unless_asked_otherwise(tmp_path):
     def small(**precision) -> bool:
         model = load_voice("allison", "cpu", 1, **precision).model

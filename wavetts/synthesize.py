@@ -32,8 +32,9 @@ from wavetts.text.segment import split_text
 BASE_SECONDS, TOKEN_SECONDS = 1.0, 0.2
 # Longer sentences are split: that is 13 s at a usual pace, near the longest that corpora of read speech have.
 MAX_CHARS = 200
-# A sentence was read to its end if its last tokens (punctuation and end mark among them) held half of the attention.
-END_TOKENS, END_WEIGHT = 3, 0.5
+# A sentence was read to its end if so much of its last frame's attention was at its last tokens (punctuation and end
+# mark among them) or beyond: teacher forced, 98 of 100 recordings meet it.
+END_TOKENS, END_WEIGHT = 5, 0.4
 
 
 class Voice:
@@ -199,8 +200,8 @@ class Voice:
         alignment = torch.from_numpy(spoken.alignment)
         scores = alignment_scores(alignment[None], torch.tensor([len(piece.tokens)]), torch.tensor([len(alignment)]))
         last = min(END_TOKENS, len(piece.tokens) - 1)
-        # Relative to each frame's own sum: a mixture's mass may lie beyond the text's end.
-        at_end = float((alignment[:, -last:].sum(1) / alignment.sum(1).clamp_min(0.1)).max())
+        # What is missing of a mixture's mass lies beyond the text.
+        at_end = 1 - float(alignment[-1, :-last].sum())
         return Take(
             piece,
             audio=spoken.waveform,
