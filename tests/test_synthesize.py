@@ -192,6 +192,8 @@ def test_unknown_device_or_folder_without_a_model(tmp_path):
         load_voice(tmp_path)
     with pytest.raises(UserError, match="device 'abacus'"):
         load_voice(save_voice(tmp_path / "joe"), "abacus")
+    with pytest.raises(UserError, match="device 'mps': only cpu and cuda are supported; use cpu"):
+        load_voice(tmp_path / "joe", "mps")
 
 
 @pytest.mark.parametrize(

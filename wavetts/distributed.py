@@ -90,6 +90,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UserError(f"device {name!r}: unknown; use auto, cpu, cuda or cuda:N") from None
+    # Apple's and Intel's have no float64, which de-emphasis and the held-out sums are in.
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device {name!r}: only cpu and cuda are supported; use cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name!r}: torch sees no GPU; use cpu, or install torch for your GPU and driver")
     return device

@@ -99,7 +99,7 @@ def add_train(command: Callable) -> None:
 def add_device(sub: argparse.ArgumentParser) -> None:
     """Where it computes."""
     sub.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: a GPU if there is one)"
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 (default: a GPU if there is one)"
     )
     sub.add_argument("--threads", type=positive, default=0, metavar="N", help="CPU threads (default: torch's choice)")
 

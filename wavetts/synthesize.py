@@ -272,7 +272,7 @@ def load_voice(
     Args:
         voice: the name of a voice (`list_voices`), a model file, or the folder of a training run; None takes the
             default voice.
-        device: "cpu", "cuda", "cuda:1", "mps"; "auto" takes a GPU if there is one.
+        device: "cpu", "cuda" or "cuda:1"; "auto" takes a GPU if there is one.
         threads: of the CPU; 0 leaves the choice to torch.
         precision: of the large matrices: "int8" (`quantize.quantize_weights`) speaks at twice the speed on CPUs and
             cannot be trained or scored; "auto" takes it there.
