@@ -57,16 +57,15 @@ def test_sums_are_loops_over_valid_frames(density, small_model, small_batch):
     model, batch = small_model(density=density), small_batch()
     sums = loss_sums(model, batch, noise=False)
     frames = model.to_frames(batch.waveform, noise=False)
-    nll = bce = correct = 0.0
+    nll = bce = 0.0
     for b, length in enumerate(batch.frame_lengths.tolist()):
         for t in range(length):
             nll -= model.density.log_prob(frames[b, t], sums.output.cond[b, t]).item()
             p, last = torch.sigmoid(sums.output.stop_logits[b, t]).item(), t == length - 1
             bce -= math.log(p if last else 1 - p)
-            correct += (p > 0.5) == last
     assert sums.frame_nll.item() == pytest.approx(nll, rel=1e-6)
     assert sums.stop_bce.item() == pytest.approx(bce, rel=1e-6)
-    assert (sums.num_frames, sums.num_samples, sums.stop_correct) == (13, 13 * 16, correct)
+    assert (sums.num_frames, sums.num_samples) == (13, 13 * 16)
     assert sums.frame_nll.shape == sums.stop_bce.shape == ()
 
 
@@ -83,7 +82,6 @@ def test_stop_target_is_the_last_frame(small_model, small_batch, monkeypatch):
         sure = output._replace(stop_logits=sign * 50.0 * (2 * target - 1))
         monkeypatch.setattr(model, "forward", lambda *args, sure=sure: sure)
         sums = loss_sums(model, batch, noise=False)
-        assert sums.stop_correct == (13 if good else 0)
         assert sums.stop_bce.item() == pytest.approx(0 if good else 13 * 50, abs=1e-6)
 
 
@@ -120,7 +118,7 @@ def test_padding_changes_nothing(training, encoder, attention, small_model, smal
         batch, tokens=F.pad(batch.tokens, (0, 4)), waveform=F.pad(batch.waveform, (0, 5 * 16), value=0.5)
     )
     results = [loss_sums(small_model(encoder, attention).train(training), x, noise=False) for x in (batch, wide)]
-    for field in ("frame_nll", "stop_bce", "num_frames", "num_samples", "stop_correct"):
+    for field in ("frame_nll", "stop_bce", "num_frames", "num_samples"):
         close(getattr(results[1], field), getattr(results[0], field))
     mask = length_mask(batch.frame_lengths, 6)
     close(results[1].output.cond[:, :6][mask], results[0].output.cond[mask])

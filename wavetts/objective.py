@@ -40,7 +40,6 @@ class LossSums:
     stop_bce: Tensor  # () nats
     num_frames: int
     num_samples: int
-    stop_correct: int
     output: Output
 
     def loss(self, num_samples: int, stop_weight: float) -> Tensor:
@@ -85,8 +84,8 @@ def loss_sums(
         output = model(batch.tokens, batch.token_lengths, frames, history, prior)
     packed_nll = model.density.loss(frames[mask], output.cond[mask].float())
     is_last = torch.arange(frames.shape[1], device=frames.device) == batch.frame_lengths[:, None] - 1
-    logits, target = output.stop_logits[mask].float(), is_last[mask]
-    stop_bce = F.binary_cross_entropy_with_logits(logits, target.float(), reduction="sum")
+    logits, target = output.stop_logits[mask].float(), is_last[mask].float()
+    stop_bce = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
     num_frames = int(mask.sum())
     return LossSums(
         packed_nll.sum(),
@@ -94,7 +93,6 @@ def loss_sums(
         stop_bce,
         num_frames,
         num_frames * model.frame_length,
-        int(((logits > 0) == target).sum()),
         output,
     )
 
