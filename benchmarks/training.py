@@ -29,6 +29,7 @@ from wavetts.errors import Parser, UserError, run
 from wavetts.files import write_atomic
 from wavetts.model import WaveTacotron
 from wavetts.objective import Batch, loss_sums
+from wavetts.optim import build_optimizer
 
 ROOT = Path(__file__).parents[1]
 CHARACTERS_PER_SECOND = 14  # of LJSpeech
@@ -64,7 +65,7 @@ class Timer:
         self.config, self.parts = config, {}
         torch.manual_seed(config.train.seed)
         self.model = WaveTacotron(config, num_symbols=80)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, foreach=True)
+        self.optimizer = build_optimizer(self.model, dataclasses.replace(config.train, learning_rate=1e-5))
         self._watch("encoder", self.model.encoder, "forward")
         self._watch("loop", self.model.decoder, "_attend")
         self._watch("decoder", self.model.decoder, "forward")

@@ -13,7 +13,11 @@ from wavetts.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, ru
 
 
 class CBHG(nn.Module):
-    """Tacotron's encoder: pre-net, conv bank, projections, highway, GRU (Wang et al. 2017, sections 3.1-3.2)."""
+    """Tacotron's encoder: pre-net, conv bank, projections, highway, GRU (Wang et al. 2017, sections 3.1-3.2).
+
+    Its batch normalisation is over one process' micro-batch, as published systems have it: unlike everything else, a
+    step depends a little on `train.accumulate` and on the number of processes. Evaluation uses running statistics.
+    """
 
     def __init__(self, config: CBHGConfig, num_symbols: int) -> None:
         """Creates the encoder for `num_symbols` symbols, of which 0 is padding."""
