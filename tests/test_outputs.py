@@ -185,3 +185,19 @@ def test_killed_list_goes_on_where_it_stopped(voice, tmp_path):
     assert len(list(out.glob("*.wav"))) == len(read_report(out / "report.jsonl")) == 20
     assert not list(out.glob(".*"))
     assert outputs.speak_to_folder(voice, [], out, FAST, lambda _: None) == []
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_same_files(voice, tmp_path):
+    save_voice(tmp_path / "voice", stop="never")
+    lines = [{"id": text.id, "text": text.text} for text in TEXTS]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "wavetts"]
+    words = ["synthesize", tmp_path / "voice", "--input", tmp_path / "list.jsonl", "--output-dir", tmp_path / "two"]
+    flags = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
+    subprocess.run([sys.executable, *map(str, [*launcher, *words, *flags])], check=True, capture_output=True)
+    speak(voice, tmp_path / "one")
+    assert names(tmp_path / "two")[:2] == ["report-0of2.jsonl", "report-1of2.jsonl"]
+    for text in TEXTS:
+        one, two = (read_audio(tmp_path / folder / f"{text.id}.wav")[0] for folder in ("one", "two"))
+        np.testing.assert_allclose(one, two, atol=1e-4)

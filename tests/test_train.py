@@ -204,6 +204,19 @@ def test_two_micro_batches_are_one_batch(data: Path, tmp_path: Path):
     assert dev[1:] == pytest.approx([dev[0], dev[0]], abs=1e-4)
 
 
+@pytest.mark.parametrize("option", [{"history_noise": 0.2}, {"history_gain": 0.3}, {"prior_steps": 3}], ids=str)
+def test_an_option_counts_and_resumes_bit_for_bit(data: Path, finished: Path, tmp_path: Path, option: dict):
+    section = {"max_steps": 4, "num_samples": 0, "eval_every": 4, **option}
+    run(data, tmp_path / "whole", **section)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wavetts.train.Trainer, "_train_step", stop_after(2, signal.SIGTERM))
+        with pytest.raises(SystemExit):
+            run(data, tmp_path / "parts", **section)
+    run(data, tmp_path / "parts", resume=True, **section)
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+    assert metrics(tmp_path / "whole", "train")[0]["nll"] != metrics(finished, "train")[0]["nll"]
+
+
 def spoil(monkeypatch: pytest.MonkeyPatch, bad: range):
     """Makes the loss of some steps NaN."""
 
