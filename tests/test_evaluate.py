@@ -226,6 +226,7 @@ def test_scoring_in_several_processes_is_the_same(data, tmp_path, voice, monkeyp
         (["VOICE"], "texts.txt", {}, r"no manifest of `wavetts preprocess`; give --synthesize N"),
         (["VOICE", "VOICE"], "dev.jsonl", {}, "named twice"),
         (["no-such-voice"], "dev.jsonl", {}, "no-such-voice"),
+        (["VOICE", "no-such-voice"], "dev.jsonl", {}, "no-such-voice"),
         (["audio"], "texts.txt", {}, r"none of the 1 sentences is in it; name files by id, ID\.wav"),
         (["VOICE"], "dev.jsonl", {"whisper_model": Path("tiny")}, "goes with --recogniser faster-whisper"),
     ],
@@ -235,6 +236,13 @@ def test_mistakes(data, voice, monkeypatch, paths, source, options, reason):
     monkeypatch.chdir(data)
     with pytest.raises(UserError, match=reason):
         measure([str(voice) if path == "VOICE" else path for path in paths], Path(source), **options)
+
+
+def test_last_system_s_mistake_comes_before_the_first_one_s_speech(data, voice, monkeypatch):
+    monkeypatch.setattr("wavetts.evaluate.speak_sentences", lambda *_: pytest.fail("it spoke"))
+    for other in ("no-such-voice", str(data / "nothing")):
+        with pytest.raises(UserError, match=other):
+            measure([voice, other], data / "dev.jsonl")
 
 
 def test_data_that_does_not_go_with_the_model(data, voice, tmp_path, ears):

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 import wavetts
 from wavetts import intervals
+from wavetts.catalog import find_voice
 from wavetts.config import Config
 from wavetts.data import Corpus, load_info, load_manifest
 from wavetts.distributed import Processes
@@ -102,34 +103,30 @@ def evaluate(
     options, settings = options or Options(), settings or SynthesisSettings()
     sentences, language, is_manifest = read_sentences(source)
     systems = find_systems([str(path) for path in paths])
-    count = options.synthesize
-    if count is None:
-        count = len(sentences) if options.page or len(systems) > 1 or systems[0].kind == "folder" else 0
-    if count < 0:
-        raise UserError(f"--synthesize {count}: must not be negative")
-    if options.page and not count:
-        raise UserError("--html: there is nothing to listen to with --synthesize 0")
+    first, spoken = systems[0], sentences[: _count(options, systems, sentences)]
     if not sentences:
         raise UserError(f"{source}: no utterance in it")
-    if not (count or is_manifest or options.speed):
+    if not (spoken or is_manifest or options.speed):
         raise UserError(f"{source}: no manifest of `wavetts preprocess`; give --synthesize N to measure speech")
-    spoken = sentences[:count]
     # Before minutes of synthesis: what is missing, and mistakes in the options.
     missing_words = missing_recogniser(options.recogniser, options.whisper_model, language)
     missing = {"recogniser": missing_words, "dnsmos": missing_quality()}
     if not any(sentence.recording for sentence in spoken):
         missing["recordings"] = "no recordings: the sentences are a list of texts"
+    for system in systems:
+        if system.kind == "folder":
+            read_folder(system, spoken)
+        else:
+            find_voice(system.path)
     rows: Rows = {system.name: {sentence.id: {} for sentence in sentences} for system in systems}
-    first, described, frame_seconds = systems[0], [], None
+    described, frame_seconds = [], None
     for system in systems:
         entry: dict[str, Any] = {"name": system.name, "kind": system.kind, "path": system.path}
         described.append(entry)
         if system.kind == "folder":
-            read_folder(system, spoken)
             continue
         voice = load_voice(system.path, device, threads, precision)
-        entry["training"] = voice.info
-        audio = voice.config.audio
+        entry["training"], audio = voice.info, voice.config.audio
         frame_seconds = frame_seconds or audio.frame_length / audio.sample_rate
         if is_manifest:
             try:
@@ -175,6 +172,18 @@ def evaluate(
         ],
     }
     return Evaluation(results, spoken, systems, rows)
+
+
+def _count(options: Options, systems: list[System], sentences: list[Sentence]) -> int:
+    """How many of the sentences are spoken."""
+    if options.synthesize is None:
+        wanted = options.page or len(systems) > 1 or systems[0].kind == "folder"
+        return len(sentences) if wanted else 0
+    if options.synthesize < 0:
+        raise UserError(f"--synthesize {options.synthesize}: must not be negative")
+    if options.page and not options.synthesize:
+        raise UserError("--html: there is nothing to listen to with --synthesize 0")
+    return options.synthesize
 
 
 def _teacher_forced(voice: Voice, manifest: Path, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
