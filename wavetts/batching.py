@@ -96,8 +96,8 @@ class Batcher:
 
     A place that becomes free goes to the job that has the fewest, the oldest of these first: a long text does not hold
     up short ones. What comes of a job does not depend on the others (`RunningBatch`); it is what `Voice.say` or
-    `Voice.stream` gives of its text, seed and temperature, but for rounding: some 1e-6 of full scale in float32, some
-    1e-3 with 8-bit weights (measured with a real voice, eight sentences that joined one after the other).
+    `Voice.stream` gives of its text, seed and temperature, but for rounding: some 1e-6 of full scale in float32, up
+    to 7e-3 with 8-bit weights (measured with a real voice, eight sentences that joined one after the other).
     """
 
     def __init__(
