@@ -23,6 +23,7 @@ ATTENTIONS = {
     "location": {"hidden_dim": 8, "num_filters": 3, "kernel_size": 5},
     "dynamic": {"hidden_dim": 8, "num_filters": 2, "kernel_size": 5, "prior_length": 4},
     "gmm": {"hidden_dim": 8, "num_components": 2},
+    "forward": {"hidden_dim": 8, "key_dim": 4, "max_move": 2},
 }
 DENSITIES = {
     "flow": {"squeeze": 4, "num_stages": 2, "num_steps": 2, "hidden_dim": 8, "position_dim": 4},

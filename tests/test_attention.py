@@ -5,9 +5,9 @@ import torch
 from scipy.stats import betabinom
 
 from wavetts.attention import AttentionState, build_attention, diagonal_prior
-from wavetts.config import DynamicAttentionConfig, GMMAttentionConfig, LocationAttentionConfig
+from wavetts.config import DynamicAttentionConfig, ForwardAttentionConfig, GMMAttentionConfig, LocationAttentionConfig
 
-KINDS = ["location", "dynamic", "gmm"]
+KINDS = ["location", "dynamic", "gmm", "forward"]
 QUERY_DIM, MEMORY_DIM = 7, 8
 LENGTHS = torch.tensor([5, 9, 2])
 
@@ -117,7 +117,7 @@ def test_only_content_attention_reads_the_memory(kind, attention, memory, querie
     _, states = run(attention, memory, LENGTHS, queries)
     _, others = run(attention, 2 * memory, LENGTHS, queries)
     difference = (states[0].weights - others[0].weights).abs().max()
-    assert difference > 1e-4 if kind == "location" else difference == 0
+    assert difference > 1e-4 if kind in ("location", "forward") else difference == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -295,6 +295,45 @@ def test_gmm_behind_the_text_reads_nothing(attention, memory):
     state = attention.init_state(keys)
     context, state = attention(torch.zeros(3, QUERY_DIM).double(), keys, state._replace(position=state.position + 1e4))
     assert (context.abs() < 1e-12).all() and (state.weights < 1e-12).all()
+
+
+# Forward
+
+
+def test_forward_moves_the_alignment_on_and_weighs_it_by_content(attention, memory, queries):
+    attention = attention("forward")
+    _, states = run(attention, memory, LENGTHS, queries[:2])
+    keys, weights = memory[1], torch.zeros(9, dtype=torch.float64)
+    weights[0] = 1.0
+    for query, state in zip(queries[:2, 1], states, strict=True):
+        energy = attention.memory(keys) @ attention.query(query) / 2  # sqrt of key_dim
+        agent = attention.move(torch.tanh(attention.hidden(query))) + attention.token_move(keys)
+        moved = torch.zeros(9, dtype=torch.float64)
+        for token in range(9):
+            for move, share in enumerate(torch.softmax(agent[token], 0)):
+                if token + move < 9:
+                    moved[token + move] += weights[token] * share
+        weights = (moved + 1e-7) * energy.exp()
+        weights = weights / weights.sum()
+        close(state.weights[1], weights)
+
+
+def test_forward_moves_no_further_than_it_may(attention, memory, queries):
+    attention = attention("forward")
+    _, states = run(attention, memory, LENGTHS, queries[:1])
+    beyond = states[0].weights[1, 3:]  # max_move is 2
+    assert beyond.sum() < 1e-4
+
+
+def test_forward_starts_with_its_configured_step():
+    attention = build_attention(ForwardAttentionConfig(max_move=6, step_bias=0.7), 3, 3)
+    with torch.no_grad():
+        attention.move.weight.zero_()
+    keys = attention.prepare(torch.zeros(1, 40, 3), torch.tensor([40]))
+    state = attention.init_state(keys)
+    for _ in range(20):
+        _, state = attention(torch.randn(1, 3), keys, state)
+    assert (state.weights[0] * torch.arange(40.0)).sum().item() == pytest.approx(14.0, abs=0.1)
 
 
 # The diagonal prior

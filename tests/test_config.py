@@ -27,7 +27,7 @@ SECTIONS = [
 # Of every kind of every section, the section's name.
 NAMES = {"Text": "text", "Audio": "audio", "Decoder": "decoder", "Train": "train", "CBHG": "encoder"}
 NAMES |= {"ConvLSTM": "encoder", "LocationAttention": "attention", "DynamicAttention": "attention"}
-NAMES |= {"GMMAttention": "attention", "Flow": "density", "CompactFlow": "density", "Gaussian": "density"}
+NAMES |= {"GMMAttention": "attention", "ForwardAttention": "attention", "Flow": "density", "CompactFlow": "density", "Gaussian": "density"}
 
 
 def name_of(section: type) -> str:
@@ -154,7 +154,7 @@ def test_left_out_kind_is_the_default_one():
         ({"text": {"kind": "x"}}, "c: text.kind: no such field; known: input, language"),
         ({"encoder": {"kind": "conv_lstm", "bank_size": 4}}, "c: encoder.bank_size: no such field"),
         ({"encoder": {"kind": "cbgh"}}, "c: encoder.kind: 'cbgh' is not one of cbhg, conv_lstm"),
-        ({"attention": {"kind": None}}, "c: attention.kind: None is not one of location, dynamic, gmm"),
+        ({"attention": {"kind": None}}, "c: attention.kind: None is not one of location, dynamic, gmm, forward"),
         ({"density": {"kind": ["flow"]}}, "c: density.kind: ['flow'] is not one of flow, compact, gaussian"),
         # Wrong types
         ([1], "c: expected the sections of a config, got [1]"),

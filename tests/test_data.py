@@ -14,6 +14,7 @@ from wavetts.data import (
     LENGTH_JITTER,
     Corpus,
     build_tokenizer,
+    epoch_seconds,
     load_info,
     load_manifest,
     split_clips,
@@ -48,6 +49,24 @@ def test_an_epoch_has_every_utterance_once_in_batches_within_bounds(corpus: Corp
         assert len(batch) == 1 or longest * len(batch) * FRAME / RATE <= seconds
         if seconds < 100:
             assert min(clip.num_frames for clip in batch) >= 0.6 * longest
+
+
+def test_the_first_epochs_may_be_of_short_utterances(corpus: Corpus):
+    limit = sorted(utterance.samples for utterance in corpus.utterances)[20] / RATE
+    config = toy_config()
+    config.train.batch_seconds, config.train.short_epochs, config.train.short_seconds = 3.0, 2, limit
+    for epoch, expected in enumerate([21, 21, 60]):
+        plan = corpus.plan(3.0, 0, epoch, True, epoch_seconds(config.train, epoch))
+        indices = [clip.index for batch in plan for clip in batch]
+        assert len(indices) == len(set(indices)) == expected
+        assert expected == 60 or all(corpus.utterances[index].samples <= limit * RATE for index in indices)
+    steps = islice(training_steps(corpus, config, epoch=1), len(plan))
+    assert {step.epoch for step in steps if max(step.batches[0].frame_lengths) > limit * RATE / FRAME} == {2}
+
+
+def test_no_utterance_is_short(corpus: Corpus):
+    with pytest.raises(UserError, match=r"^train.short_seconds: 0.01: no training utterance is that short; set train.s"):
+        corpus.plan(3.0, 0, 0, True, 0.01)
 
 
 def test_little_padding(corpus: Corpus):

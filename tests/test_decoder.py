@@ -6,7 +6,7 @@ import torch
 from wavetts.config import Config, DecoderConfig, GMMAttentionConfig
 from wavetts.decoder import AttentionDecoder
 
-KINDS = ["location", "dynamic", "gmm"]
+KINDS = ["location", "dynamic", "gmm", "forward"]
 LENGTHS = torch.tensor([5, 9, 2])
 MEMORY_DIM, FRAME = 8, 16
 
@@ -71,6 +71,28 @@ def test_forward_is_step_at_other_depths(num_layers, prenet_dims, decoder, memor
     keys = decoder.attention.prepare(memory, LENGTHS)
     for ours, theirs in zip(decoder(frames, keys), step_through(decoder, frames, keys), strict=True):
         close(ours, theirs)
+
+
+@every_kind
+@every_head
+def test_forward_is_step_with_the_spectrum(kind, cond_dim, decoder, memory, frames):
+    decoder = decoder(kind, spectrum=True, cond_dim=cond_dim)
+    keys = decoder.attention.prepare(memory, LENGTHS)
+    for ours, theirs in zip(decoder(frames, keys), step_through(decoder, frames, keys), strict=True):
+        close(ours, theirs)
+
+
+def test_spectrum_is_beside_the_samples(decoder, frames):
+    decoder = decoder(spectrum=True)
+    history = decoder._history(frames)
+    assert history.shape == (3, 6, 24)
+    close(history[..., :16], frames)
+    time = torch.arange(16, dtype=torch.float64)
+    window = 0.5 - 0.5 * torch.cos(2 * torch.pi * time / 16)
+    for k in range(1, 9):
+        turns = torch.exp(-2j * torch.pi * k * time / 16)
+        magnitude = ((frames * window).to(turns.dtype) @ turns).abs()
+        torch.testing.assert_close(history[..., 15 + k], 0.5 * (magnitude + 0.1).log() - 0.5, rtol=1e-6, atol=1e-6)
 
 
 @every_kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavetts.config import AttentionConfig, DynamicAttentionConfig, GMMAttentionConfig, LocationAttentionConfig
+from wavetts.config import (
+    AttentionConfig,
+    DynamicAttentionConfig,
+    ForwardAttentionConfig,
+    GMMAttentionConfig,
+    LocationAttentionConfig,
+)
 from wavetts.layers import length_mask
 
 
@@ -172,6 +179,46 @@ class GMMAttention(Attention):
         return (mass[:, 1:] - mass[:, :-1]) * keys.mask, position
 
 
+class ForwardAttention(Attention):
+    """Forward attention (Zhang et al. 2018, section 3): the last alignment moves on, then content weighs it.
+
+    It is the filter of a hidden Markov model. The transition agent (section 3.2) is richer than the paper's: the moves
+    of 0 to M - 1 tokens have probabilities that depend on the query and on the token that is left, so that long sounds
+    and pauses hold the pointer from the start. Content is a scaled dot product: a matrix product per frame.
+    """
+
+    def __init__(self, config: ForwardAttentionConfig, query_dim: int, memory_dim: int) -> None:
+        """Creates the projections; the biases make the moves Poisson distributed."""
+        super().__init__()
+        self.key_dim, num_moves = config.key_dim, config.max_move + 1
+        self.query = nn.Linear(query_dim, config.key_dim)
+        self.memory = nn.Linear(memory_dim, config.key_dim, bias=False)
+        self.hidden = nn.Linear(query_dim, config.hidden_dim)
+        self.move = nn.Linear(config.hidden_dim, num_moves)
+        self.token_move = nn.Linear(memory_dim, num_moves, bias=False)
+        with torch.no_grad():
+            self.move.weight.mul_(0.1)
+            moves = torch.arange(num_moves, dtype=torch.float32)
+            self.move.bias.copy_(moves * math.log(config.step_bias) - torch.lgamma(moves + 1))
+
+    def project(self, memory: Tensor) -> Tensor:
+        """(B, I, key_dim + M): keys, then each token's part in the logits of the moves away from it."""
+        return torch.cat([self.memory(memory) / math.sqrt(self.key_dim), self.token_move(memory)], dim=-1)
+
+    def step(self, query: Tensor, keys: Keys, state: AttentionState) -> tuple[Tensor, Tensor]:
+        """See `Attention.step`."""
+        logits = self.move(torch.tanh(self.hidden(query)))[:, None] + keys.projected[..., self.key_dim :]
+        moved = (state.weights[..., None] * torch.softmax(logits, dim=-1)).unbind(-1)
+        predicted = moved[0]
+        for move, mass in enumerate(moved[1:], start=1):
+            # What would leave the text is lost; the softmax below makes up for it.
+            predicted = predicted + F.pad(mass, (move, -move))
+        energy = torch.bmm(keys.projected[..., : self.key_dim], self.query(query)[..., None])[..., 0]
+        # The floor lets content find a pointer that was lost.
+        energy = energy + (predicted + 1e-7).log()
+        return torch.softmax(energy.masked_fill(~keys.mask, -torch.inf), dim=-1), state.position
+
+
 def _beta_binomial(n: int, alpha: Tensor | float, beta: Tensor | float) -> Tensor:
     """Probabilities (..., n + 1) of the beta-binomial distribution over 0..n; alpha and beta broadcast as (..., 1)."""
     k = torch.arange(n + 1, dtype=torch.float64)
@@ -205,5 +252,5 @@ def diagonal_prior(token_lengths: Tensor, frame_lengths: Tensor, floor: float = 
 
 def build_attention(config: AttentionConfig, query_dim: int, memory_dim: int) -> Attention:
     """The attention of `config.kind`."""
-    kinds = {"location": LocationAttention, "dynamic": DynamicAttention, "gmm": GMMAttention}
+    kinds = {"location": LocationAttention, "dynamic": DynamicAttention, "gmm": GMMAttention, "forward": ForwardAttention}
     return kinds[config.kind](config, query_dim, memory_dim)

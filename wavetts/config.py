@@ -62,6 +62,7 @@ class ConvLSTMConfig:
     num_layers: int = opt(3, "convolution layers")
     kernel_size: int = opt(5, "convolution kernel, odd")
     dropout: float = opt(0.1, "dropout after each convolution in training")
+    memory_norm: bool = opt(False, "layer norm of the memory, which is else ten times smaller than the samples beside it")
 
 
 @dataclass
@@ -103,6 +104,17 @@ class GMMAttentionConfig:
 
 
 @dataclass
+class ForwardAttentionConfig:
+    """Forward attention (Zhang et al. 2018) with a transition agent that knows query and token."""
+
+    kind: Literal["forward"] = opt("forward", "the last alignment moved forward, then weighed by content")
+    hidden_dim: int = opt(128, "hidden layer that predicts the moves")
+    key_dim: int = opt(64, "dimension of the content's dot product")
+    max_move: int = opt(4, "the most tokens that one frame can move")
+    step_bias: float = opt(0.8, "tokens per frame that the alignment moves on average at the start of training")
+
+
+@dataclass
 class DecoderConfig:
     """The autoregressive decoder: previous frame to `cond` of this frame."""
 
@@ -111,6 +123,9 @@ class DecoderConfig:
     hidden_dim: int = opt(512, "units of each residual LSTM")
     num_layers: int = opt(4, "residual LSTM layers")
     skip: bool = opt(True, "feed the previous frame's raw samples past the pre-net (the paper's skip connection)")
+    spectrum: bool = opt(
+        False, "feed the log-magnitude spectrum of the previous frame beside its samples, of which it is a function"
+    )
     cond_dim: int = opt(
         0,
         "width of a two-layer SiLU head over LSTM output, context and previous frame; 0: cond is the LSTM output",
@@ -138,6 +153,7 @@ class CompactFlowConfig:
     num_couplings: int = opt(8, "coupling layers, even")
     hidden_dim: int = opt(384, "width of the coupling networks")
     num_layers: int = opt(1, "residual layers in each coupling network")
+    num_cepstra: int = opt(0, "smooth functions of frequency in the affine layer's log-scales, learnt sooner than these")
     affine_bound: float = opt(6.0, "bound of the conditional affine layer's log-scale")
     scale_bound: float = opt(2.0, "bound of a coupling's log-scale")
     precision: Literal["float32", "bf16"] = opt(
@@ -180,6 +196,8 @@ class TrainConfig:
         0.0, "std of the log of a random gain of each fed-back frame; in synthesis frames may be too loud or too soft"
     )
     prior_steps: int = opt(0, "steps during which the alignment is held to a beta-binomial diagonal prior")
+    short_epochs: int = opt(0, "so many epochs at the start have only utterances of up to `short_seconds`")
+    short_seconds: float = opt(2.0, "reading is learnt from short texts first, where an even pace is nearly right")
     random_phase: bool = opt(
         True, "shift where an utterance's first frame starts, by up to one frame, anew in each epoch"
     )
@@ -195,7 +213,7 @@ class TrainConfig:
 
 
 EncoderConfig = CBHGConfig | ConvLSTMConfig
-AttentionConfig = LocationAttentionConfig | DynamicAttentionConfig | GMMAttentionConfig
+AttentionConfig = LocationAttentionConfig | DynamicAttentionConfig | GMMAttentionConfig | ForwardAttentionConfig
 DensityConfig = FlowConfig | CompactFlowConfig | GaussianConfig
 
 

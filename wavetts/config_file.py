@@ -21,11 +21,11 @@ from wavetts.files import read_utf8
 _FRACTIONS = {"preemphasis", "dropout", "ema_decay", "betas"}
 _POSITIVE = {
     *("batch_seconds", "learning_rate", "clip_norm", "affine_bound", "scale_bound"),
-    *("prior_alpha", "prior_beta", "step_bias", "width_bias"),
+    *("prior_alpha", "prior_beta", "step_bias", "width_bias", "short_seconds"),
 }
 _MAY_BE_ZERO = {
-    *("num_layers", "num_highway", "position_dim", "cond_dim"),
-    *("seed", "warmup_steps", "prior_steps", "num_samples"),
+    *("num_layers", "num_highway", "position_dim", "cond_dim", "num_cepstra"),
+    *("seed", "warmup_steps", "prior_steps", "short_epochs", "num_samples"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from wavetts.audio import read_audio
-from wavetts.config import Config
+from wavetts.config import Config, TrainConfig
 from wavetts.errors import UserError
 from wavetts.manifest import read_json_lines
 from wavetts.objective import Batch
@@ -190,7 +191,9 @@ class Corpus:
         """Hours of audio."""
         return sum(utterance.samples for utterance in self.utterances) / self.sample_rate / 3600
 
-    def plan(self, batch_seconds: float, seed: int, epoch: int, random_phase: bool) -> list[list[Clip]]:
+    def plan(
+        self, batch_seconds: float, seed: int, epoch: int, random_phase: bool, most_seconds: float = math.inf
+    ) -> list[list[Clip]]:
         """The shuffled batches of a training epoch, of utterances of similar length.
 
         Args:
@@ -198,16 +201,26 @@ class Corpus:
             seed: the order and the phases are a pure function of it and
             epoch: the epoch.
             random_phase: start each clip up to one frame late.
+            most_seconds: longer utterances are left out.
+
+        Raises:
+            UserError: all are longer.
         """
         rng = np.random.default_rng((seed, epoch))
         clips = []
         for index, utterance in enumerate(self.utterances):
+            if utterance.samples > most_seconds * self.sample_rate:
+                continue
             phase = 0
             if random_phase:
                 phase = mix_seed(seed, epoch, utterance.id) % min(
                     self.frame_length, utterance.samples - self.frame_length + 1
                 )
             clips.append(Clip(index, phase, (utterance.samples - phase) // self.frame_length))
+        if not clips:
+            raise UserError(
+                f"train.short_seconds: {most_seconds:g}: no training utterance is that short; set train.short_epochs=0"
+            )
         jitter = np.exp(LENGTH_JITTER * (rng.random(len(clips)) - 0.5))
         order = np.argsort([clip.num_frames for clip in clips] * jitter, kind="stable")
         batches = self._cut([clips[i] for i in order], batch_seconds)
@@ -281,6 +294,11 @@ def mix_seed(*values: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), "big") >> 1
 
 
+def epoch_seconds(train: TrainConfig, epoch: int) -> float:
+    """The longest utterance that an epoch has: the first epochs may be of short ones."""
+    return train.short_seconds if epoch < train.short_epochs else math.inf
+
+
 def split_clips(clips: Sequence[Clip], parts: int) -> list[list[Clip]]:
     """Deals a batch out over processes and micro-batches, so that all parts get like lengths."""
     ordered = sorted(clips, key=lambda clip: (-clip.num_frames, clip.index))
@@ -300,7 +318,9 @@ def training_steps(
     def read() -> Iterator[Step]:
         first, current = index, epoch
         while True:
-            plan = corpus.plan(train.batch_seconds, train.seed, current, train.random_phase)
+            plan = corpus.plan(
+                train.batch_seconds, train.seed, current, train.random_phase, epoch_seconds(train, current)
+            )
             for number in range(first, len(plan)):
                 shards = split_clips(plan[number], train.accumulate * world_size)[rank::world_size]
                 yield Step(

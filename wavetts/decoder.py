@@ -35,14 +35,20 @@ class AttentionDecoder(nn.Module):
         super().__init__()
         decoder, self.frame_length = config.decoder, config.audio.frame_length
         self.skip = decoder.skip
-        dims = [self.frame_length, *decoder.prenet_dims]
+        # (K + K/2,) with the spectrum: a width that 8-bit products can take.
+        self.window: Tensor | None
+        self.register_buffer(
+            "window", torch.hann_window(self.frame_length) if decoder.spectrum else None, persistent=False
+        )
+        history_dim = self.frame_length + (self.frame_length // 2 if decoder.spectrum else 0)
+        dims = [history_dim, *decoder.prenet_dims]
         self.prenet = nn.Sequential()
         for a, b in pairwise(dims):
             self.prenet.append(nn.Linear(a, b)).append(nn.Tanh())
         # The LSTM's input weights in two parts: the pre-net's is applied to all frames at once in training.
         self.attention_lstm = nn.LSTMCell(dims[-1] + memory_dim, decoder.attention_dim)
         self.attention = build_attention(config.attention, decoder.attention_dim, memory_dim)
-        features = decoder.attention_dim + memory_dim + (self.frame_length if self.skip else 0)
+        features = decoder.attention_dim + memory_dim + (history_dim if self.skip else 0)
         self.input = nn.Linear(features, decoder.hidden_dim)
         self.lstms = nn.ModuleList(
             nn.LSTM(decoder.hidden_dim, decoder.hidden_dim, batch_first=True) for _ in range(decoder.num_layers)
@@ -50,7 +56,7 @@ class AttentionDecoder(nn.Module):
         self.cond_dim = decoder.cond_dim or decoder.hidden_dim
         self.head: nn.Module | None = None
         if decoder.cond_dim:
-            width = decoder.hidden_dim + memory_dim + (self.frame_length if self.skip else 0)
+            width = decoder.hidden_dim + memory_dim + (history_dim if self.skip else 0)
             self.head = nn.Sequential(
                 nn.Linear(width, decoder.cond_dim), nn.SiLU(), nn.Linear(decoder.cond_dim, decoder.cond_dim), nn.SiLU()
             )
@@ -75,16 +81,17 @@ class AttentionDecoder(nn.Module):
         Returns:
             cond (B, C), stop_logits (B,) and the new state, whose `attention.weights` are this frame's alignment.
         """
-        inputs = torch.cat([self.prenet(prev_frame), state.context], dim=-1)
+        history = self._history(prev_frame)
+        inputs = torch.cat([self.prenet(history), state.context], dim=-1)
         attention_lstm = self.attention_lstm(inputs, state.attention_lstm)
         context, attention = self.attention(attention_lstm[0], keys, state.attention)
-        x = self._features(attention_lstm[0], context, prev_frame)
+        x = self._features(attention_lstm[0], context, history)
         lstms = []
         for lstm, (h, c) in zip(self.lstms, state.lstms, strict=True):
             h, c = _step_lstm(lstm, x, (h, c))
             lstms.append((h, c))
             x = x + h
-        cond, stop_logits = self._condition(x, context, prev_frame)
+        cond, stop_logits = self._condition(x, context, history)
         return cond, stop_logits, DecoderState(attention_lstm, context, attention, lstms)
 
     def forward(self, frames: Tensor, keys: Keys, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,12 +105,12 @@ class AttentionDecoder(nn.Module):
         Returns:
             cond (B, T, C), stop_logits (B, T), alignment (B, T, I).
         """
-        prev_frames = F.pad(frames[:, :-1], (0, 0, 1, 0))
-        queries, contexts, alignment = self._attend(self.prenet(prev_frames), keys, prior)
-        x = self._features(queries, contexts, prev_frames)
+        history = self._history(F.pad(frames[:, :-1], (0, 0, 1, 0)))
+        queries, contexts, alignment = self._attend(self.prenet(history), keys, prior)
+        x = self._features(queries, contexts, history)
         for lstm in self.lstms:
             x = x + lstm(x)[0]
-        cond, stop_logits = self._condition(x, contexts, prev_frames)
+        cond, stop_logits = self._condition(x, contexts, history)
         return cond, stop_logits, alignment
 
     def _attend(self, inputs: Tensor, keys: Keys, prior: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,15 +134,26 @@ class AttentionDecoder(nn.Module):
             weights.append(attention.weights)
         return torch.stack(queries, 1), torch.stack(contexts, 1), torch.stack(weights, 1)
 
-    def _features(self, query: Tensor, context: Tensor, prev_frame: Tensor) -> Tensor:
+    def _history(self, prev_frame: Tensor) -> Tensor:
+        """What is seen of the frame before, (..., K): its samples, and with `decoder.spectrum` K/2 log-magnitudes.
+
+        From samples alone a small network is slow to learn what envelope and pitch they have: it takes phases apart
+        first. The magnitudes are those of the bins above 0 Hz, compressed and shifted to about unit variance.
+        """
+        if self.window is None:
+            return prev_frame
+        magnitude = torch.fft.rfft(prev_frame * self.window)[..., 1:].abs()
+        return torch.cat([prev_frame, 0.5 * (torch.log(magnitude + 0.1) - 1.0)], dim=-1)
+
+    def _features(self, query: Tensor, context: Tensor, history: Tensor) -> Tensor:
         """The residual LSTMs' input; the skip connection adds the previous frame's raw samples (paper, section 2.1)."""
-        parts = [query, context, prev_frame] if self.skip else [query, context]
+        parts = [query, context, history] if self.skip else [query, context]
         return self.input(torch.cat(parts, dim=-1))
 
-    def _condition(self, x: Tensor, context: Tensor, prev_frame: Tensor) -> tuple[Tensor, Tensor]:
+    def _condition(self, x: Tensor, context: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
         """cond (..., C) and stop_logits (...) from the last LSTM's output."""
         if self.head is not None:
-            parts = [x, context, prev_frame] if self.skip else [x, context]
+            parts = [x, context, history] if self.skip else [x, context]
             x = self.head(torch.cat(parts, dim=-1))
         return x, self.stop(x)[..., 0]
 

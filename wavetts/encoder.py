@@ -66,6 +66,7 @@ class ConvLSTM(nn.Module):
         self.convs = nn.ModuleList(MaskedConv(dim, dim, config.kernel_size) for _ in range(config.num_layers))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.num_layers))
         self.lstm = nn.LSTM(dim, dim // 2, batch_first=True, bidirectional=True)
+        self.memory_norm = nn.LayerNorm(dim) if config.memory_norm else None
 
     def forward(self, tokens: Tensor, token_lengths: Tensor) -> Tensor:
         """Maps tokens (B, I) of lengths (B,) to memory (B, I, E), zero at padding."""
@@ -73,7 +74,8 @@ class ConvLSTM(nn.Module):
         x = self.embedding(tokens)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = x + F.dropout(F.relu(norm(conv(x, mask))), self.dropout, self.training)
-        return run_packed(self.lstm, x, token_lengths)
+        memory = run_packed(self.lstm, x, token_lengths)
+        return memory if self.memory_norm is None else self.memory_norm(memory) * mask[..., None]
 
 
 def build_encoder(config: EncoderConfig, num_symbols: int) -> CBHG | ConvLSTM:

@@ -30,7 +30,7 @@ def make(kind: str, std: float = 0.2) -> FrameDensity:
     config.audio.frame_length = K
     config.density = {
         "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
-        "compact": CompactFlowConfig(num_couplings=4, hidden_dim=8),
+        "compact": CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3),
         "gaussian": GaussianConfig(),
     }[kind]
     return perturb(build_density(config, C), std)

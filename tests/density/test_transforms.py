@@ -61,9 +61,21 @@ def test_layer_over_frames(make):
     check(lambda x, _: layer(x), lambda z, _: layer.inverse(z), torch.randn(N, length))
 
 
-def test_conditional_affine():
-    layer, cond = perturb(ConditionalAffine(6, C, 2.0)), torch.randn(N, C)
+@pytest.mark.parametrize("num_cepstra", [0, 1, 4])
+def test_conditional_affine(num_cepstra):
+    layer, cond = perturb(ConditionalAffine(6, C, 2.0, num_cepstra)), torch.randn(N, C)
     check(lambda x, n: layer(x, cond[n]), lambda z, n: layer.inverse(z, cond[n]), torch.randn(N, 6))
+
+
+def test_cepstra_are_smooth_parts_of_the_log_scales():
+    layer, cond = ConditionalAffine(640, C, 6.0, 3), torch.randn(N, C)
+    with torch.no_grad():
+        layer.envelope.weight[0], layer.envelope.weight[1] = 0.1, 0.2
+    _, log_scale = layer._mean_log_scale(cond)
+    level, tilt = 0.1 * cond.sum(-1), 0.2 * cond.sum(-1)
+    # The first cosine is the level, the second falls from the lowest frequency to the highest.
+    for value, sign in ((log_scale[:, 0], 1), (log_scale[:, -1], -1)):
+        torch.testing.assert_close(value, 6 * torch.tanh((level + sign * tilt) / 6), atol=0.01, rtol=0.01)
 
 
 def test_conv_coupling():
@@ -129,7 +141,7 @@ def test_couplings_start_as_the_identity():
 
 def test_log_scales_are_bounded():
     for size in (1e3, 1e30):
-        affine, cond = perturb(ConditionalAffine(6, C, 6.0)), size * torch.randn(N, C)
+        affine, cond = perturb(ConditionalAffine(6, C, 6.0, 2)), size * torch.randn(N, C)
         assert affine(torch.randn(N, 6), cond)[1].abs().max() <= 6 * 6
         conv, zero = perturb(ConvCoupling(3, HIDDEN, 2.0)), torch.zeros(N, J, 3)
         extreme = (size * torch.randn(N, HIDDEN), torch.randn(J, HIDDEN))

@@ -26,7 +26,7 @@ class CompactFlow(NormalizingFlow):
         super().__init__(frame_length, cond_dim)
         half, hidden_dim = frame_length // 2, config.hidden_dim
         self.dct = DCT(frame_length)
-        self.affine = ConditionalAffine(frame_length, cond_dim, config.affine_bound)
+        self.affine = ConditionalAffine(frame_length, cond_dim, config.affine_bound, config.num_cepstra)
         # The couplings' first biases, all of them in one product.
         self.cond_linear = nn.Linear(cond_dim, config.num_couplings * hidden_dim)
         self.couplings = nn.ModuleList(

@@ -18,6 +18,13 @@ def bounded(values: Tensor, bound: float) -> Tensor:
     return bound * torch.tanh(values / bound)
 
 
+def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 class Squeeze(nn.Module):
     """Joins neighbouring positions: (N, J * factor, channels) -> (N, J, factor * channels).
 
@@ -123,17 +130,27 @@ class Permutation(nn.Module):
 
 
 class ConditionalAffine(nn.Module):
-    """Mean and bounded log-scale of every value of (N, K), linear in cond (N, C); the identity at the start."""
+    """Mean and bounded log-scale of every value of (N, K), linear in cond (N, C); the identity at the start.
 
-    def __init__(self, length: int, cond_dim: int, bound: float):
+    With `num_cepstra` the log-scales also get a smooth part: that many cosines over the values' index, which is warped
+    as the mel scale warps frequency. It adds no freedom, but gradients that hundreds of log-scales have in common come
+    together in one coefficient, and a spectral envelope is learnt from few steps.
+    """
+
+    def __init__(self, length: int, cond_dim: int, bound: float, num_cepstra: int = 0):
         super().__init__()
         self.bound = bound
-        self.linear = nn.Linear(cond_dim, 2 * length)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        self.linear = _zero_linear(cond_dim, 2 * length)
+        self.envelope = _zero_linear(cond_dim, num_cepstra) if num_cepstra else None
+        # For 8 kHz, whatever the rate: how the axis bends is not critical.
+        mel = torch.log1p((torch.arange(length) + 0.5) / length * 8000 / 700) / math.log1p(8000 / 700)
+        cosines = torch.cos(math.pi * torch.arange(num_cepstra)[:, None] * mel)
+        self.register_buffer("cosines", cosines, persistent=False)
 
     def _mean_log_scale(self, cond: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_scale = self.linear(cond).chunk(2, -1)
+        if self.envelope is not None:
+            log_scale = log_scale + self.envelope(cond) @ self.cosines
         return mean, bounded(log_scale, self.bound)
 
     def forward(self, x: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
