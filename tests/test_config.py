@@ -27,7 +27,13 @@ SECTIONS = [
 # Of every kind of every section, the section's name.
 NAMES = {"Text": "text", "Audio": "audio", "Decoder": "decoder", "Train": "train", "CBHG": "encoder"}
 NAMES |= {"ConvLSTM": "encoder", "LocationAttention": "attention", "DynamicAttention": "attention"}
-NAMES |= {"GMMAttention": "attention", "ForwardAttention": "attention", "Flow": "density", "CompactFlow": "density", "Gaussian": "density"}
+NAMES |= {
+    "GMMAttention": "attention",
+    "ForwardAttention": "attention",
+    "Flow": "density",
+    "CompactFlow": "density",
+    "Gaussian": "density",
+}
 
 
 def name_of(section: type) -> str:

@@ -65,7 +65,9 @@ def test_the_first_epochs_may_be_of_short_utterances(corpus: Corpus):
 
 
 def test_no_utterance_is_short(corpus: Corpus):
-    with pytest.raises(UserError, match=r"^train.short_seconds: 0.01: no training utterance is that short; set train.s"):
+    with pytest.raises(
+        UserError, match=r"^train.short_seconds: 0.01: no training utterance is that short; set train.s"
+    ):
         corpus.plan(3.0, 0, 0, True, 0.01)
 
 

@@ -10,7 +10,11 @@ from wavetts.layers import length_mask
 from wavetts.model import QUANTISATION_STEP, WaveTacotron, deemphasise
 from wavetts.objective import Batch, loss_sums
 
-ENCODERS, ATTENTIONS, DENSITIES = ["cbhg", "conv_lstm"], ["location", "dynamic", "gmm", "forward"], ["flow", "compact", "gaussian"]
+ENCODERS, ATTENTIONS, DENSITIES = (
+    ["cbhg", "conv_lstm"],
+    ["location", "dynamic", "gmm", "forward"],
+    ["flow", "compact", "gaussian"],
+)
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 
 

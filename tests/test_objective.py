@@ -12,7 +12,11 @@ from wavetts.config import TrainConfig
 from wavetts.layers import length_mask
 from wavetts.objective import Batch, alignment_scores, bits_per_sample, loss_sums
 
-ENCODERS, ATTENTIONS, DENSITIES = ["cbhg", "conv_lstm"], ["location", "dynamic", "gmm", "forward"], ["flow", "compact", "gaussian"]
+ENCODERS, ATTENTIONS, DENSITIES = (
+    ["cbhg", "conv_lstm"],
+    ["location", "dynamic", "gmm", "forward"],
+    ["flow", "compact", "gaussian"],
+)
 
 
 def close(actual, expected):

@@ -252,5 +252,10 @@ def diagonal_prior(token_lengths: Tensor, frame_lengths: Tensor, floor: float = 
 
 def build_attention(config: AttentionConfig, query_dim: int, memory_dim: int) -> Attention:
     """The attention of `config.kind`."""
-    kinds = {"location": LocationAttention, "dynamic": DynamicAttention, "gmm": GMMAttention, "forward": ForwardAttention}
+    kinds = {
+        "location": LocationAttention,
+        "dynamic": DynamicAttention,
+        "gmm": GMMAttention,
+        "forward": ForwardAttention,
+    }
     return kinds[config.kind](config, query_dim, memory_dim)

@@ -62,7 +62,9 @@ class ConvLSTMConfig:
     num_layers: int = opt(3, "convolution layers")
     kernel_size: int = opt(5, "convolution kernel, odd")
     dropout: float = opt(0.1, "dropout after each convolution in training")
-    memory_norm: bool = opt(False, "layer norm of the memory, which is else ten times smaller than the samples beside it")
+    memory_norm: bool = opt(
+        False, "layer norm of the memory, which is else ten times smaller than the samples beside it"
+    )
 
 
 @dataclass
@@ -153,7 +155,9 @@ class CompactFlowConfig:
     num_couplings: int = opt(8, "coupling layers, even")
     hidden_dim: int = opt(384, "width of the coupling networks")
     num_layers: int = opt(1, "residual layers in each coupling network")
-    num_cepstra: int = opt(0, "smooth functions of frequency in the affine layer's log-scales, learnt sooner than these")
+    num_cepstra: int = opt(
+        0, "smooth functions of frequency in the affine layer's log-scales, learnt sooner than these"
+    )
     affine_bound: float = opt(6.0, "bound of the conditional affine layer's log-scale")
     scale_bound: float = opt(2.0, "bound of a coupling's log-scale")
     precision: Literal["float32", "bf16"] = opt(
