@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from wavetts.data import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.evaluate import Options, evaluate
+from wavetts.heldout import _shuffled
 from wavetts.heldout import evaluate as evaluate_teacher_forced
 from wavetts.inputs import SynthesisSettings
 from wavetts.model import QUANTISATION_STEP
@@ -87,6 +89,30 @@ def test_figures_are_those_of_training(data, voice):
     bits = found["figures"]["forced_bits_per_sample"]
     assert f"{expected['bits_per_sample']:.4f} [{bits['low']:.4f}, {bits['high']:.4f}]" in table
     assert "exact" in table and "CER" not in table
+
+
+def test_text_gain_is_what_the_order_of_the_text_is_worth(data, voice):
+    loaded = load_model(voice)
+    model, processes = loaded.model, Processes(0, 1, torch.device("cpu"))
+    corpus = Corpus(load_manifest(data / "dev.jsonl"), loaded.tokenizer, loaded.config)
+    with torch.no_grad():
+        for parameter in model.parameters():  # a fresh density does not listen to its condition
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    assert abs(evaluate_teacher_forced(model, corpus, toy_config(), processes)["text_gain"]) > 1e-3
+    with torch.no_grad():
+        model.encoder.embedding.weight.fill_(0.5)  # all letters look alike
+    assert evaluate_teacher_forced(model, corpus, toy_config(), processes)["text_gain"] == 0
+
+
+def test_shuffled_texts_keep_their_letters_and_their_end(small_batch):
+    batch = small_batch(token_lengths=[9, 5, 1], frame_lengths=[6, 4, 2])
+    tokens = _shuffled(batch).tokens
+    assert not torch.equal(tokens, batch.tokens)
+    for row, length in enumerate(batch.token_lengths.tolist()):
+        assert sorted(tokens[row].tolist()) == sorted(batch.tokens[row].tolist())
+        assert torch.equal(tokens[row, length - 1 :], batch.tokens[row, length - 1 :])
+    one = replace(batch, ids=batch.ids[1:2], tokens=batch.tokens[1:2], token_lengths=batch.token_lengths[1:2])
+    assert torch.equal(_shuffled(one).tokens, tokens[1:2])
 
 
 def test_bits_of_a_gaussian_source_are_its_entropy(tmp_path):

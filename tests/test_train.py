@@ -74,7 +74,9 @@ def test_a_run_leaves_its_files_and_figures(finished: Path):
     assert {"loss", "nll", "bits_per_sample", "stop_loss", "learning_rate", "grad_norm"} <= set(lines[0])
     dev = metrics(finished, "dev")
     assert [line["step"] for line in dev] == [10, 20]
-    assert {"bits_per_sample", "nll", "stop_accuracy", "stop_recall", "coverage", "diagonality"} <= set(dev[0])
+    assert {"bits_per_sample", "nll", "stop_accuracy", "stop_recall", "coverage", "diagonality", "text_gain"} <= set(
+        dev[0]
+    )
     best = checkpoint.load_model(finished / "best.safetensors")
     assert best.info["bits_per_sample"] == min(line["bits_per_sample"] for line in dev)
     assert best.info["likelihood"] == "exact"

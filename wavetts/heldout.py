@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,12 +16,12 @@ from wavetts.generate import Utterance, generate
 from wavetts.layers import length_mask
 from wavetts.logs import RunLog
 from wavetts.model import WaveTacotron
-from wavetts.objective import Batch, alignment_scores, bits_per_sample, loss_sums
+from wavetts.objective import Batch, LossSums, alignment_scores, bits_per_sample, loss_sums
 from wavetts.plots import alignment_figure, spectrogram_figure
 from wavetts.text.tokenizer import Tokenizer
 
 # Columns of what `utterance_figures` yields.
-NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, COUNT = range(7)
+NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, COUNT = range(8)
 
 
 def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Pro
         As `summarise`.
     """
     # float64 sums: the figures are compared between runs.
-    sums = torch.zeros(7, dtype=torch.float64, device=processes.device)
+    sums = torch.zeros(COUNT + 1, dtype=torch.float64, device=processes.device)
     for _, figures, _ in utterance_figures(model, corpus, config, processes):
         sums += figures.sum(0)
     return summarise(processes.sum(sums), model)
@@ -46,13 +47,15 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
     """The figures of utterances whose rows were added up.
 
     Args:
-        sums: (7,), of the rows that `utterance_figures` yields.
+        sums: (8,), of the rows that `utterance_figures` yields.
         model: that they are of.
 
     Returns:
         "bits_per_sample"; "nll" (nats per sample of the scaled signal); "stop_accuracy" (over frames); "stop_recall"
         (utterances whose last frame's stop probability is above 1/2); "coverage" and "diagonality" of the alignments,
-        means over utterances.
+        means over utterances; "text_gain" (nats per frame that the likelihood loses when the text's tokens are
+        shuffled). The text is worth a few nats a frame of hundreds, so that bits/sample hardly tell whether a model
+        reads; this does.
     """
     values = sums.tolist()
     samples, utterances = round(values[FRAMES]) * model.frame_length, values[COUNT]
@@ -63,6 +66,7 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
         "stop_recall": values[RECALLED] / utterances,
         "coverage": values[COVERAGE] / utterances,
         "diagonality": values[DIAGONALITY] / utterances,
+        "text_gain": (values[SHUFFLED_NLL] - values[NLL]) / values[FRAMES],
     }
 
 
@@ -75,31 +79,54 @@ def utterance_figures(
     Arguments as for `evaluate`.
 
     Yields:
-        A batch; (B, 7) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
-        last frame recognised, coverage, diagonality, 1; and the alignments (B, T, I).
+        A batch; (B, 8) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
+        last frame recognised, coverage, diagonality, nats with the text shuffled, 1; and the alignments (B, T, I).
     """
     train = config.train
     plan = corpus.plan_in_order(train.batch_seconds / (train.accumulate * processes.world_size))
     for number in range(processes.rank, len(plan), processes.world_size):
         batch = corpus.collate(plan[number]).to(processes.device)
-        torch.manual_seed(mix_seed(train.seed, "evaluate", number))
-        result = loss_sums(model, batch)
+        result, shuffled = (
+            _forced(model, variant, mix_seed(train.seed, "evaluate", number)) for variant in (batch, _shuffled(batch))
+        )
         logits = result.output.stop_logits
         last = torch.arange(logits.shape[1], device=logits.device) == batch.frame_lengths[:, None] - 1
         valid = length_mask(batch.frame_lengths, logits.shape[1])
-        nll = torch.zeros(valid.shape, dtype=torch.float64, device=logits.device)
-        nll[valid] = result.packed_nll.double()
         scores = alignment_scores(result.output.alignment, batch.token_lengths, batch.frame_lengths)
         columns = [
-            nll.sum(1),
+            _utterance_nll(result, valid),
             batch.frame_lengths,
             (((logits > 0) == last) & valid).sum(1),
             ((logits > 0) & last).sum(1),
             scores["coverage"],
             scores["diagonality"],
+            _utterance_nll(shuffled, valid),
             torch.ones(len(batch.ids), device=logits.device),
         ]
         yield batch, torch.stack([column.double() for column in columns], 1), result.output.alignment
+
+
+def _forced(model: WaveTacotron, batch: Batch, seed: int) -> LossSums:
+    """A batch with the same dequantisation and dither each time."""
+    torch.manual_seed(seed)
+    return loss_sums(model, batch)
+
+
+def _utterance_nll(result: LossSums, valid: Tensor) -> Tensor:
+    """(B,) float64: nats of each utterance, from those of its packed frames; valid is (B, T)."""
+    nll = torch.zeros(valid.shape, dtype=torch.float64, device=valid.device)
+    nll[valid] = result.packed_nll.double()
+    return nll.sum(1)
+
+
+def _shuffled(batch: Batch) -> Batch:
+    """The batch with the tokens of every text in another order, but for the last: that a text ends there stays true."""
+    tokens = batch.tokens.clone()
+    for row, (name, length) in enumerate(zip(batch.ids, batch.token_lengths.tolist(), strict=True)):
+        generator = torch.Generator().manual_seed(mix_seed("shuffled", name))
+        order = torch.randperm(length - 1, generator=generator).to(tokens.device)
+        tokens[row, : length - 1] = batch.tokens[row, order]
+    return replace(batch, tokens=tokens)
 
 
 def choose_samples(corpus: Corpus, count: int) -> list[Clip]:

@@ -44,6 +44,7 @@ MEASURES = (
     Measure("forced_stop_recall", "stop token right, of ends", FORCED, None, 1, True, "higher"),
     Measure("forced_coverage", "coverage of the tokens", FORCED, None, 3, better="higher"),
     Measure("forced_diagonality", "diagonality", FORCED, None, 3, better="higher"),
+    Measure("forced_text_gain", "nats/frame lost if the text is shuffled", FORCED, "forced_frames", better="higher"),
     Measure("forced_skipped", "tokens skipped", FORCED, "forced_tokens", 2, True),
     Measure("forced_repeated", "tokens repeated", FORCED, "forced_tokens", 2, True),
     Measure("mcd", "MCD", SPEECH),
