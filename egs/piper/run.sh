@@ -39,7 +39,7 @@ if at_stage 1 "preprocess"; then
 fi
 if at_stage 2 "train for $minutes minutes"; then
   train_in_processes "$jobs"
-  train "$root/recipes/train/compact_16k.yaml" "$data/16k" "$exp" train.batch_seconds=64 train.max_minutes="$minutes"
+  train "$root/recipes/train/compact_16k.yaml" "$data/16k" "$exp" train.max_minutes="$minutes"
 fi
 if at_stage 3 "synthesise"; then
   wavetts synthesize "$exp" --input "$data/16k/test.jsonl" --output-dir "$exp/test" --plots
