@@ -56,6 +56,16 @@ def test_log_det_and_inverse(kind, float64):
     torch.testing.assert_close(density.log_prob(x, cond), normal.log_prob(z).sum(-1) + log_det)
 
 
+def test_flow_whose_last_stage_has_an_odd_number_of_positions(float64):
+    config = Config()
+    config.audio.frame_length = 24
+    config.density = FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4)
+    density = perturb(build_density(config, C), 0.2)
+    assert [len(stage.positions) for stage in density.stages] == [6, 3]
+    x, cond = torch.randn(4, 24), torch.randn(4, C)
+    torch.testing.assert_close(density.inverse(density(x, cond)[0], cond), x)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_starts_as_the_standard_normal(kind):
     density = make(kind, std=0.0)

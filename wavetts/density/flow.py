@@ -85,9 +85,10 @@ class MultiStageFlow(NormalizingFlow):
         self.squeezes = nn.ModuleList(Squeeze(2 if i else config.squeeze) for i in range(config.num_stages))
         self.stages = nn.ModuleList()
         channels, positions = config.squeeze, position_features(frame_length // config.squeeze, config.position_dim)
-        for _ in range(config.num_stages):
+        for number in range(config.num_stages):
+            if number:
+                channels, positions = 2 * channels, positions.unflatten(0, (-1, 2)).mean(1)
             self.stages.append(FlowStage(channels, positions, config))
-            channels, positions = 2 * channels, positions.unflatten(0, (-1, 2)).mean(1)
         # All couplings' first biases in one product; cond repeated at every position would be the same, slower.
         self.cond_linear = nn.Linear(cond_dim, config.num_stages * config.num_steps * config.hidden_dim)
         self._inverse_maps: list[tuple[Tensor, Tensor]] = []
