@@ -14,7 +14,7 @@ from wavetts.data import (
     LENGTH_JITTER,
     Corpus,
     build_tokenizer,
-    epoch_seconds,
+    epoch_plan,
     load_info,
     load_manifest,
     split_clips,
@@ -56,7 +56,7 @@ def test_the_first_epochs_may_be_of_short_utterances(corpus: Corpus):
     config = toy_config()
     config.train.batch_seconds, config.train.short_epochs, config.train.short_seconds = 3.0, 2, limit
     for epoch, expected in enumerate([21, 21, 60]):
-        plan = corpus.plan(3.0, 0, epoch, True, epoch_seconds(config.train, epoch))
+        plan = epoch_plan(corpus, config.train, epoch)
         indices = [clip.index for batch in plan for clip in batch]
         assert len(indices) == len(set(indices)) == expected
         assert expected == 60 or all(corpus.utterances[index].samples <= limit * RATE for index in indices)

@@ -62,9 +62,7 @@ class ConvLSTMConfig:
     num_layers: int = opt(3, "convolution layers")
     kernel_size: int = opt(5, "convolution kernel, odd")
     dropout: float = opt(0.1, "dropout after each convolution in training")
-    memory_norm: bool = opt(
-        False, "layer norm of the memory, which is else ten times smaller than the samples beside it"
-    )
+    memory_norm: bool = opt(False, "layer norm of the memory, so that it is as large as the samples beside it")
 
 
 @dataclass

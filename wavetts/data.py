@@ -294,9 +294,10 @@ def mix_seed(*values: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), "big") >> 1
 
 
-def epoch_seconds(train: TrainConfig, epoch: int) -> float:
-    """The longest utterance that an epoch has: the first epochs may be of short ones."""
-    return train.short_seconds if epoch < train.short_epochs else math.inf
+def epoch_plan(corpus: Corpus, train: TrainConfig, epoch: int) -> list[list[Clip]]:
+    """The batches of one of a run's epochs; the first ones may be of short utterances (`train.short_epochs`)."""
+    most_seconds = train.short_seconds if epoch < train.short_epochs else math.inf
+    return corpus.plan(train.batch_seconds, train.seed, epoch, train.random_phase, most_seconds)
 
 
 def split_clips(clips: Sequence[Clip], parts: int) -> list[list[Clip]]:
@@ -318,9 +319,7 @@ def training_steps(
     def read() -> Iterator[Step]:
         first, current = index, epoch
         while True:
-            plan = corpus.plan(
-                train.batch_seconds, train.seed, current, train.random_phase, epoch_seconds(train, current)
-            )
+            plan = epoch_plan(corpus, train, current)
             for number in range(first, len(plan)):
                 shards = split_clips(plan[number], train.accumulate * world_size)[rank::world_size]
                 yield Step(

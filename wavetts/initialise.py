@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wavetts.config import Config
-from wavetts.data import Corpus, epoch_seconds, mix_seed, split_clips
+from wavetts.data import Corpus, epoch_plan, mix_seed, split_clips
 from wavetts.errors import UserError
 from wavetts.layers import length_mask
 from wavetts.model import WaveTacotron
@@ -46,7 +46,7 @@ def initialize_density(model: WaveTacotron, corpus: Corpus, config: Config, worl
         world_size: how many processes share a batch; memory is used as in one of them.
     """
     train = config.train
-    first = corpus.plan(train.batch_seconds, train.seed, 0, train.random_phase, epoch_seconds(train, 0))[0]
+    first = epoch_plan(corpus, train, 0)[0]
     packed = []
     torch.manual_seed(mix_seed(train.seed, "initialize"))
     for clips in split_clips(first, train.accumulate * world_size):

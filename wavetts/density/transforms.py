@@ -236,9 +236,7 @@ class MLPCoupling(AffineCoupling):
         self.bf16 = bf16
         self.input = nn.Linear(length, hidden_dim, bias=False)
         self.layers = nn.ModuleList(nn.Linear(hidden_dim, hidden_dim) for _ in range(num_layers))
-        self.output = nn.Linear(hidden_dim, 2 * length)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        self.output = _zero_linear(hidden_dim, 2 * length)
 
     def network_precision(self, values: Tensor) -> torch.autocast:
         """The context in which the network, and what is projected for it, is computed."""
