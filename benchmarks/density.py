@@ -28,7 +28,8 @@ from wavetts.plots import curve_figure, read_metrics, save_figure
 CONFIG = Path(__file__).parents[1] / "recipes" / "train" / "compact_16k.yaml"
 DENSITIES = {
     "gaussian": ["density.kind=gaussian"],
-    "compact": ["density.kind=compact"],
+    "compact": ["density.kind=compact", "density.num_cepstra=32"],
+    "subframe": ["density.kind=subframe"],
     # The paper's, scaled down to what a core can train.
     "flow": ["density.kind=flow", "density.num_stages=5", "density.num_steps=4", "density.hidden_dim=64"],
 }

@@ -28,6 +28,7 @@ ATTENTIONS = {
 DENSITIES = {
     "flow": {"squeeze": 4, "num_stages": 2, "num_steps": 2, "hidden_dim": 8, "position_dim": 4},
     "compact": {"num_couplings": 4, "hidden_dim": 8, "num_layers": 1},
+    "subframe": {"subframe_length": 8, "context_dim": 6, "num_couplings": 2, "hidden_dim": 8},
     "gaussian": {},
 }
 

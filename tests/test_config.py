@@ -32,6 +32,7 @@ NAMES |= {
     "ForwardAttention": "attention",
     "Flow": "density",
     "CompactFlow": "density",
+    "SubframeFlow": "density",
     "Gaussian": "density",
 }
 
@@ -161,7 +162,7 @@ def test_left_out_kind_is_the_default_one():
         ({"encoder": {"kind": "conv_lstm", "bank_size": 4}}, "c: encoder.bank_size: no such field"),
         ({"encoder": {"kind": "cbgh"}}, "c: encoder.kind: 'cbgh' is not one of cbhg, conv_lstm"),
         ({"attention": {"kind": None}}, "c: attention.kind: None is not one of location, dynamic, gmm, forward"),
-        ({"density": {"kind": ["flow"]}}, "c: density.kind: ['flow'] is not one of flow, compact, gaussian"),
+        ({"density": {"kind": ["flow"]}}, "c: density.kind: ['flow'] is not one of flow, compact, subframe, gaussian"),
         # Wrong types
         ([1], "c: expected the sections of a config, got [1]"),
         ("text", "c: expected the sections of a config, got 'text'"),
@@ -202,6 +203,15 @@ def test_left_out_kind_is_the_default_one():
             {"density": {"kind": "compact", "num_couplings": 3}},
             "c: density.num_couplings: 3 is odd; couplings come in pairs",
         ),
+        (
+            {"density": {"kind": "subframe", "subframe_length": 100}},
+            "c: audio.frame_length: 960 is not a multiple of 100, density.subframe_length",
+        ),
+        (
+            {"density": {"kind": "subframe", "subframe_length": 15}},
+            "c: density.subframe_length: 15 is odd; couplings split it in two",
+        ),
+        ({"density": {"kind": "subframe", "past_noise": -1}}, "c: density.past_noise: -1.0 is negative"),
         ({"density": {"kind": "compact", "scale_bound": 0.0}}, "c: density.scale_bound: 0.0 is not positive"),
         ({"encoder": {"kind": "conv_lstm", "kernel_size": 4}}, "c: encoder.kernel_size: 4 is even"),
         (

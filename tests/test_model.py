@@ -13,7 +13,7 @@ from wavetts.objective import Batch, loss_sums
 ENCODERS, ATTENTIONS, DENSITIES = (
     ["cbhg", "conv_lstm"],
     ["location", "dynamic", "gmm", "forward"],
-    ["flow", "compact", "gaussian"],
+    ["flow", "compact", "subframe", "gaussian"],
 )
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 

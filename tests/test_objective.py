@@ -15,7 +15,7 @@ from wavetts.objective import Batch, alignment_scores, bits_per_sample, loss_sum
 ENCODERS, ATTENTIONS, DENSITIES = (
     ["cbhg", "conv_lstm"],
     ["location", "dynamic", "gmm", "forward"],
-    ["flow", "compact", "gaussian"],
+    ["flow", "compact", "subframe", "gaussian"],
 )
 
 

@@ -16,6 +16,7 @@ from wavetts.quantize import SMALLEST, Int8Linear, Int8LSTMCell, quantize_weight
 
 DENSITIES = {
     "compact": {"num_couplings": 4, "hidden_dim": 512},
+    "subframe": {"subframe_length": 160, "num_couplings": 2, "hidden_dim": 256},
     "gaussian": {},
     "flow": {"squeeze": 4, "num_stages": 1, "num_steps": 2, "hidden_dim": 256, "position_dim": 4},
 }
@@ -101,7 +102,9 @@ def test_step_and_sample_are_close_and_all_large_matrices_small(density):
         for net in (model, small):
             keys = net.decoder.attention.prepare(net.encoder(tokens, lengths), lengths)
             cond, stop_logits, state = net.decoder.step(frame, keys, net.decoder.init_state(keys))
-            outputs.append((cond, stop_logits, state.attention.weights, net.density.sample(cond, 0.7, noise)))
+            outputs.append(
+                (cond, stop_logits, state.attention.weights, net.density.sample(net.join_past(cond, frame), 0.7, noise))
+            )
     for exact, ours in zip(*outputs, strict=True):
         assert relative_error(ours, exact) < 0.03
 

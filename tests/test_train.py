@@ -17,6 +17,7 @@ from toy import metrics, toy_config, write_corpus
 
 import wavetts.train
 from wavetts import checkpoint
+from wavetts.config import SubframeFlowConfig
 from wavetts.config_file import dump_config
 from wavetts.data import Corpus, load_manifest
 from wavetts.distributed import Processes
@@ -252,6 +253,16 @@ def test_init_from_starts_with_the_old_weights(data: Path, finished: Path, tmp_p
     old, new = metrics(finished, "dev")[-1], metrics(tmp_path, "dev")[0]
     assert new["bits_per_sample"] == pytest.approx(old["bits_per_sample"], abs=0.02)
     assert torch.equal(weights(tmp_path)["scale"], weights(finished)["scale"])
+
+
+def test_init_from_another_density_keeps_what_reads(data: Path, finished: Path, tmp_path: Path):
+    config = toy_config(max_steps=1, num_samples=0, learning_rate=1e-9)
+    config.density = SubframeFlowConfig(subframe_length=80, context_dim=8, num_couplings=2, hidden_dim=8)
+    with pytest.warns(UserWarning, match="its density is compact; the subframe of this run starts anew"):
+        train(config, data, tmp_path, init_from=finished, device="cpu", threads=1)
+    old, new = weights(finished), weights(tmp_path)
+    assert all(torch.allclose(new[name], old[name]) for name in old if not name.startswith("density."))
+    assert "density.past_linear.weight" in new
 
 
 def test_held_out_figures_are_of_the_averaged_weights(data: Path, finished: Path):

@@ -162,7 +162,8 @@ def start_from(path: Path, config: Config, tokenizer: Tokenizer) -> tuple[WaveTa
     """A model for a new run with another one's weights.
 
     Symbols of the old table keep their embeddings; new ones are appended with fresh rows. The scale of the waveform
-    stays the old model's, as its density was trained in it.
+    stays the old model's, as its networks were trained in it. A density of another kind starts anew: encoder and
+    decoder, which have learnt to read, are worth keeping.
 
     Args:
         path: of the old model, as for `load_model`.
@@ -183,6 +184,13 @@ def start_from(path: Path, config: Config, tokenizer: Tokenizer) -> tuple[WaveTa
     fresh = model.state_dict()[name]
     if tensors[name].shape[1] == fresh.shape[1]:
         tensors[name] = torch.cat([tensors[name], fresh[len(tensors[name]) :]])
+    if old_config.density.kind != config.density.kind:
+        warnings.warn(
+            f"{path}: its density is {old_config.density.kind}; the {config.density.kind} of this run starts anew",
+            stacklevel=2,
+        )
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("density.")}
+        tensors |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith("density.")}
     fields = [line for line in config_differences(old_config, config) if not line.startswith(("train.", "text."))]
     _load_weights(model, tensors, f"{path}: does not fit the config ({'; '.join(fields) or 'same fields'})")
     return model, tokenizer

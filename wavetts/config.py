@@ -164,6 +164,17 @@ class CompactFlowConfig:
 
 
 @dataclass
+class SubframeFlowConfig(CompactFlowConfig):
+    """A compact flow for each part of a frame, given the samples before it."""
+
+    kind: Literal["subframe"] = opt("subframe", "subframes one after the other, each by a compact flow")  # type: ignore[assignment]
+    subframe_length: int = opt(160, "samples of a subframe, even")
+    context_dim: int = opt(512, "width of the network that sees cond and the last samples")
+    past_noise: float = opt(0.0, "std of noise on the samples before a subframe in training, relative to theirs")
+    past_gain: float = opt(0.0, "std of the log of a random gain of the samples before a subframe in training")
+
+
+@dataclass
 class GaussianConfig:
     """The baseline: a diagonal Gaussian over the frame's samples."""
 
@@ -216,7 +227,7 @@ class TrainConfig:
 
 EncoderConfig = CBHGConfig | ConvLSTMConfig
 AttentionConfig = LocationAttentionConfig | DynamicAttentionConfig | GMMAttentionConfig | ForwardAttentionConfig
-DensityConfig = FlowConfig | CompactFlowConfig | GaussianConfig
+DensityConfig = FlowConfig | CompactFlowConfig | SubframeFlowConfig | GaussianConfig
 
 
 @dataclass

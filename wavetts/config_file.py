@@ -13,7 +13,7 @@ from typing import Any, Literal, Union
 
 import yaml
 
-from wavetts.config import CompactFlowConfig, Config, ConvLSTMConfig, FlowConfig
+from wavetts.config import CompactFlowConfig, Config, ConvLSTMConfig, FlowConfig, SubframeFlowConfig
 from wavetts.errors import UserError
 from wavetts.files import read_utf8
 
@@ -130,10 +130,17 @@ def _check(config: Config, source: str) -> None:
             density.squeeze % 2 == 0, f"density.squeeze: {density.squeeze} is odd; couplings split the channels in two"
         )
         require(density.position_dim % 2 == 0, f"density.position_dim: {density.position_dim} is odd")
-    if isinstance(density, CompactFlowConfig):
+    if isinstance(density, SubframeFlowConfig):
         require(
-            audio.frame_length % 2 == 0, f"audio.frame_length: {audio.frame_length} is odd; couplings split it in two"
+            audio.frame_length % density.subframe_length == 0,
+            f"audio.frame_length: {audio.frame_length} is not a multiple of {density.subframe_length}, "
+            "density.subframe_length",
         )
+    if isinstance(density, CompactFlowConfig):
+        field, length = "audio.frame_length", audio.frame_length
+        if isinstance(density, SubframeFlowConfig):
+            field, length = "density.subframe_length", density.subframe_length
+        require(length % 2 == 0, f"{field}: {length} is odd; couplings split it in two")
         require(
             density.num_couplings % 2 == 0,
             f"density.num_couplings: {density.num_couplings} is odd; couplings come in pairs",

@@ -115,6 +115,7 @@ class RunningBatch:
         cond, stop_logits, state = self.model.decoder.step(frame, keys, state)
         size = self.model.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
+        cond = self.model.join_past(cond, frame)
         drawn = self.model.density.sample(cond, temperature, noise.to(cond))
         frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
         waveform = self.model.to_waveform(frame[:, None], last_sample)

@@ -20,7 +20,7 @@ QUANTISATION_STEP = 2.0**-15  # of 16-bit audio in [-1, 1)
 class Output(NamedTuple):
     """What the network says of every frame, teacher forced."""
 
-    cond: Tensor  # (B, T, C)
+    cond: Tensor  # (B, T, C), as the density takes it
     stop_logits: Tensor  # (B, T)
     alignment: Tensor  # (B, T, I)
 
@@ -64,7 +64,14 @@ class WaveTacotron(nn.Module):
         """
         memory = self.encoder(tokens, token_lengths)
         keys = self.decoder.attention.prepare(memory, token_lengths)
-        return Output(*self.decoder(frames if history is None else history, keys, prior))
+        cond, stop_logits, alignment = self.decoder(frames if history is None else history, keys, prior)
+        return Output(self.join_past(cond, F.pad(frames[:, :-1], (0, 0, 1, 0))), stop_logits, alignment)
+
+    def join_past(self, cond: Tensor, prev_frame: Tensor) -> Tensor:
+        """The density's cond: the decoder's (..., C) and, for a density that looks back, the frame before (..., K)."""
+        if not self.density.past_dim:
+            return cond
+        return torch.cat([cond, prev_frame], dim=-1)
 
     def to_frames(self, waveform: Tensor, noise: bool) -> Tensor:
         """Cuts a waveform into the frames that the density models.

@@ -7,13 +7,13 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from wavetts.config import CompactFlowConfig, Config, FlowConfig, GaussianConfig
+from wavetts.config import CompactFlowConfig, Config, FlowConfig, GaussianConfig, SubframeFlowConfig
 from wavetts.density import FrameDensity, build_density
 
 K, C = 16, 5
-KINDS = ("flow", "compact", "gaussian")
+KINDS = ("flow", "compact", "subframe", "gaussian")
 
 
 def perturb(module: nn.Module, std: float) -> nn.Module:
@@ -31,9 +31,15 @@ def make(kind: str, std: float = 0.2) -> FrameDensity:
     config.density = {
         "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
         "compact": CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3),
+        "subframe": SubframeFlowConfig(subframe_length=4, context_dim=6, num_couplings=4, hidden_dim=8, num_cepstra=3),
         "gaussian": GaussianConfig(),
     }[kind]
     return perturb(build_density(config, C), std)
+
+
+def conds(density: FrameDensity, *shape: int) -> Tensor:
+    """Random cond, with the samples before the frame for a density that looks back."""
+    return torch.randn(*shape, C + density.past_dim)
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def float64():
 @pytest.mark.parametrize("kind", KINDS)
 def test_log_det_and_inverse(kind, float64):
     density = make(kind)
-    x, cond = torch.randn(4, K), torch.randn(4, C)
+    x, cond = torch.randn(4, K), conds(density, 4)
     z, log_det = density(x, cond)
     torch.testing.assert_close(density.inverse(z, cond), x)
     for n in range(len(x)):
@@ -69,7 +75,7 @@ def test_flow_whose_last_stage_has_an_odd_number_of_positions(float64):
 @pytest.mark.parametrize("kind", KINDS)
 def test_starts_as_the_standard_normal(kind):
     density = make(kind, std=0.0)
-    x, cond = torch.randn(64, K), torch.randn(64, C)
+    x, cond = torch.randn(64, K), conds(density, 64)
     expected = torch.distributions.Normal(0.0, 1.0).log_prob(x).sum(-1)
     torch.testing.assert_close(density.log_prob(x, cond), expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(density.loss(x, cond), -density.log_prob(x, cond))
@@ -85,12 +91,12 @@ def test_gaussian_scores_its_samples_by_its_entropy():
     assert density.log_prob(samples, cond.expand(20000, C)).mean().item() == pytest.approx(-entropy, abs=0.1)
 
 
-@pytest.mark.parametrize("kind", ["flow", "compact"])
+@pytest.mark.parametrize("kind", ["flow", "compact", "subframe"])
 def test_density_integrates_to_one(kind):
     # E over samples of r(x) / p(x) is the integral of r; r a Gaussian inside p's support.
     density = make(kind, std=0.05)
     torch.manual_seed(1)
-    cond = torch.randn(1, C).expand(20000, C)
+    cond = conds(density, 1).expand(20000, -1)
     samples = density.sample(cond)
     proposal = torch.distributions.Normal(samples.mean(0), 0.8 * samples.std(0))
     ratio = (proposal.log_prob(samples).sum(-1) - density.log_prob(samples, cond)).exp()
@@ -100,7 +106,7 @@ def test_density_integrates_to_one(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_temperature_and_noise(kind):
     density = make(kind)
-    cond, noise = torch.randn(3, C), torch.randn(3, density.noise_dim)
+    cond, noise = conds(density, 3), torch.randn(3, density.noise_dim)
     sample = density.sample(cond, 0.7, noise)
     torch.testing.assert_close(density(sample, cond)[0], 0.7 * noise, atol=1e-5, rtol=1e-5)
     assert torch.equal(sample, density.sample(cond, 0.7, noise))
@@ -116,7 +122,7 @@ def test_temperature_and_noise(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_leading_dimensions_and_batches(kind):
     density = make(kind)
-    x, cond, noise = torch.randn(2, 3, K), torch.randn(2, 3, C), torch.randn(2, 3, K)
+    x, cond, noise = torch.randn(2, 3, K), conds(density, 2, 3), torch.randn(2, 3, K)
     packed = density.log_prob(x.flatten(0, 1), cond.flatten(0, 1))
     assert density.log_prob(x, cond).shape == (2, 3)
     torch.testing.assert_close(density.log_prob(x, cond).flatten(), packed)
@@ -131,7 +137,7 @@ def test_leading_dimensions_and_batches(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_reach_cond_and_every_parameter(kind):
     density = make(kind)
-    cond = torch.randn(6, C, requires_grad=True)
+    cond = conds(density, 6).requires_grad_()
     density.loss(torch.randn(6, K), cond).sum().backward()
     assert cond.grad.abs().min() > 0
     for name, parameter in density.named_parameters():
@@ -143,7 +149,7 @@ def test_gradients_reach_cond_and_every_parameter(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_cond_changes_the_density(kind):
     density, x = make(kind), torch.randn(2, K)
-    values = [density.log_prob(x, cond.expand(2, C)) for cond in torch.randn(3, C)]
+    values = [density.log_prob(x, cond.expand(2, -1)) for cond in conds(density, 3)]
     assert (values[0] - values[1]).abs().min() > 1e-3
     assert (values[1] - values[2]).abs().min() > 1e-3
 
@@ -151,7 +157,7 @@ def test_cond_changes_the_density(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_autocast_leaves_float32(kind):
     density = make(kind)
-    x, cond, noise = torch.randn(4, K), torch.randn(4, C).bfloat16(), torch.randn(4, K)
+    x, cond, noise = torch.randn(4, K), conds(density, 4).bfloat16(), torch.randn(4, K)
     expected = density.log_prob(x, cond.float())
     with torch.autocast("cpu", torch.bfloat16):
         value, sample = density.log_prob(x, cond), density.sample(cond, 1.0, noise)
@@ -163,15 +169,15 @@ def test_autocast_leaves_float32(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_extreme_cond_stays_finite(kind):
     density = make(kind)
-    x, cond = torch.randn(4, K), 1e4 * torch.randn(4, C)
+    x, cond = torch.randn(4, K), 1e4 * conds(density, 4)
     assert density(x, cond)[1].isfinite().all()
 
 
-@pytest.mark.parametrize("kind", ["compact", "gaussian"])
+@pytest.mark.parametrize("kind", ["compact", "subframe", "gaussian"])
 def test_initialize_is_nothing_without_actnorm(kind):
     density = make(kind)
     before = copy.deepcopy(density.state_dict())
-    density.initialize(torch.randn(8, K), torch.randn(8, C))
+    density.initialize(torch.randn(8, K), conds(density, 8))
     for name, value in density.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -248,6 +254,70 @@ def test_compact_flow_inverts_in_float32():
     x, cond = torch.randn(4, 640), torch.randn(4, 512)
     with torch.no_grad():
         assert (density.inverse(density(x, cond)[0], cond) - x).abs().max() < 1e-4
+
+
+def subframe_flow(past_noise: float = 0.0, past_gain: float = 0.0) -> FrameDensity:
+    torch.manual_seed(0)
+    config = Config()
+    config.audio.frame_length = K
+    config.density = SubframeFlowConfig(
+        subframe_length=4, context_dim=6, num_couplings=2, hidden_dim=8, past_noise=past_noise, past_gain=past_gain
+    )
+    return perturb(build_density(config, C), 0.2)
+
+
+def test_a_subframe_sees_what_was_before_it_and_nothing_else(float64):
+    density = subframe_flow()
+    x, cond = torch.randn(1, K), conds(density, 1)
+    jacobian = torch.autograd.functional.jacobian(lambda v: density(v, cond)[0], x)[0, :, 0].view(4, 4, 4, 4)
+    for drawn in range(4):
+        for seen in range(4):
+            depends = jacobian[drawn, :, seen].any()
+            assert bool(depends) == (seen <= drawn), (drawn, seen)
+    # The last K samples: all of the frame before for the first subframe, its last quarter for the last one.
+    past = torch.autograd.functional.jacobian(lambda c: density(x, c)[0], cond)[0, :, 0, C:].view(4, 4, 4, 4)
+    for drawn in range(4):
+        for seen in range(4):
+            assert bool(past[drawn, :, seen].any()) == (seen >= drawn), (drawn, seen)
+
+
+def test_subframes_go_on_from_the_drawn_samples(float64):
+    density = subframe_flow()
+    frames, cond = torch.randn(2, K), conds(density, 2)
+    once = density.sample(cond, 1.0, frames)
+    changed = frames.clone()
+    changed[:, 9] += 1.0  # of the third subframe
+    again = density.sample(cond, 1.0, changed)
+    assert torch.equal(once[:, :8], again[:, :8])
+    assert (once[:, 12:] - again[:, 12:]).abs().amax(1).min() > 1e-6
+
+
+@pytest.mark.parametrize("options", [{"past_noise": 0.1}, {"past_gain": 0.3}], ids=str)
+def test_the_past_is_disturbed_in_the_training_loss_alone(options, float64):
+    density = subframe_flow(**options)
+    x, cond = torch.randn(3, K), conds(density, 3)
+    exact = -density.log_prob(x, cond)
+    assert torch.equal(-density.log_prob(x, cond), exact)
+    assert (density.loss(x, cond) - exact).abs().min() > 1e-6
+    assert not torch.equal(density.loss(x, cond), density.loss(x, cond))
+    assert torch.equal(density.eval().loss(x, cond), exact)
+    # Nothing of the samples to come leaks in.
+    torch.manual_seed(1)
+    density.train()
+    first = density._disturbed_forward(x, cond)[0]
+    torch.manual_seed(1)
+    x[:, 12:] += 1.0
+    assert torch.equal(density._disturbed_forward(x, cond)[0][:, :12], first[:, :12])
+
+
+def test_subframe_flow_inverts_in_float32():
+    torch.manual_seed(0)
+    config = Config()
+    config.audio.frame_length, config.density = 640, SubframeFlowConfig(subframe_length=80, hidden_dim=192)
+    density = perturb(build_density(config, 512), 0.02)
+    x, cond = torch.randn(4, 640), torch.randn(4, 512 + 640)
+    with torch.no_grad():
+        assert (density.inverse(density(x, cond)[0], cond) - x).abs().max() < 1e-3
 
 
 def test_bf16_networks_round_in_training_alone():

@@ -4,16 +4,18 @@ base         the interface, and what every normalizing flow shares
 transforms   invertible layers
 flow         the paper's multi-stage flow
 compact      dense couplings over the frame's DCT, for CPUs
+subframe     compact flows of a frame's parts, one after the other
 gaussian     the baseline
 """
 
 from __future__ import annotations
 
-from wavetts.config import CompactFlowConfig, Config, FlowConfig
+from wavetts.config import CompactFlowConfig, Config, FlowConfig, SubframeFlowConfig
 from wavetts.density.base import FrameDensity
 from wavetts.density.compact import CompactFlow
 from wavetts.density.flow import MultiStageFlow
 from wavetts.density.gaussian import DiagonalGaussian
+from wavetts.density.subframe import SubframeFlow
 
 __all__ = ["FrameDensity", "build_density"]
 
@@ -28,6 +30,8 @@ def build_density(config: Config, cond_dim: int) -> FrameDensity:
     frame_length = config.audio.frame_length
     if isinstance(config.density, FlowConfig):
         return MultiStageFlow(config.density, frame_length, cond_dim)
+    if isinstance(config.density, SubframeFlowConfig):
+        return SubframeFlow(config.density, frame_length, cond_dim)
     if isinstance(config.density, CompactFlowConfig):
         return CompactFlow(config.density, frame_length, cond_dim)
     return DiagonalGaussian(config.density, frame_length, cond_dim)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
@@ -17,7 +18,7 @@ class FrameDensity(nn.Module, ABC):
 
     Args:
         frame_length: K, samples per frame.
-        cond_dim: C, width of the conditioning.
+        cond_dim: C, width of the conditioning; a density with a `past_dim` gets so many values more.
     """
 
     likelihood: ClassVar[Literal["exact", "bound", "estimate", "none"]] = "exact"
@@ -31,6 +32,11 @@ class FrameDensity(nn.Module, ABC):
     def noise_dim(self) -> int:
         """How many standard normal values one frame is made from."""
         return self.frame_length
+
+    @property
+    def past_dim(self) -> int:
+        """How many samples before the frame it wants to see; they are appended to cond, the newest last."""
+        return 0
 
     @abstractmethod
     def log_prob(self, frames: Tensor, cond: Tensor) -> Tensor:
@@ -87,10 +93,16 @@ class NormalizingFlow(FrameDensity):
 
     def log_prob(self, frames: Tensor, cond: Tensor) -> Tensor:
         """See `FrameDensity.log_prob`."""
+        return self._log_prob(frames, cond, self.forward)
+
+    def _log_prob(
+        self, frames: Tensor, cond: Tensor, forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """Log-density by a map from data to noise, which in training may see a disturbed past."""
         assert frames.shape == (*cond.shape[:-1], self.frame_length), (frames.shape, cond.shape)
         # Log-determinants sum thousands of terms: bf16 would lose them.
         with torch.autocast(frames.device.type, enabled=False):
-            noise, log_det = self(self._pack(frames), self._pack(cond))
+            noise, log_det = forward(self._pack(frames), self._pack(cond))
             log_prob = log_det - 0.5 * noise.square().sum(-1) - 0.5 * math.log(2 * math.pi) * self.frame_length
         return log_prob.reshape(cond.shape[:-1])
 
