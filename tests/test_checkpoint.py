@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,19 @@ def test_an_exported_model_is_half_the_size_and_the_same_to_rounding(tmp_path: P
     checkpoint.save_model(tmp_path / "whole.safetensors", model.state_dict(), config, tokenizer, {})
     with pytest.raises(UserError, match=r"decoder\.stop\.weight does not fit"):
         checkpoint.export_model(tmp_path / "whole.safetensors", tmp_path / "other.safetensors")
+
+
+def test_fewer_bits_are_rounded_and_compress(tmp_path: Path):
+    whole, rounded = tmp_path / "whole.safetensors", tmp_path / "rounded.safetensors"
+    write_model(whole)
+    checkpoint.export_model(whole, tmp_path / "half.safetensors")
+    checkpoint.export_model(whole, rounded, mantissa_bits=4)
+    exact, ours = (safetensors.torch.load_file(path) for path in (whole, rounded))
+    for name, tensor in exact.items():
+        # Half of the last bit's weight: 2^-5 of the number; very small ones are subnormal.
+        torch.testing.assert_close(ours[name].float(), tensor.float(), rtol=2**-5, atol=1e-7)
+    half = len(zlib.compress((tmp_path / "half.safetensors").read_bytes()))
+    assert len(zlib.compress(rounded.read_bytes())) < 0.75 * half
 
 
 def test_missing_models_are_named(tmp_path: Path):

@@ -27,6 +27,7 @@ MODEL_NAME = "model.safetensors"
 BEST_NAME = "best.safetensors"
 FORMAT_VERSION = 1
 STATES_KEPT = 2
+HALF_MANTISSA_BITS = 10
 
 
 @dataclass
@@ -80,7 +81,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
     return LoadedModel(model.to(device).eval(), tokenizer, config, info)
 
 
-def export_model(path: Path, output: Path) -> None:
+def export_model(path: Path, output: Path, mantissa_bits: int = HALF_MANTISSA_BITS) -> None:
     """Writes a model for passing on: the same file with its matrices in half precision, half the size.
 
     Single numbers, such as the waveform's scale, stay as they are. `load_model` computes in float32 either way.
@@ -88,6 +89,8 @@ def export_model(path: Path, output: Path) -> None:
     Args:
         path: as for `load_model`.
         output: the file to write.
+        mantissa_bits: weights are rounded to so many of half precision's 10; the file is no smaller for fewer, but
+            packages and repositories compress it.
 
     Raises:
         UserError: as `load_model` and `save_model` do, or a weight is beyond float16's range.
@@ -95,7 +98,9 @@ def export_model(path: Path, output: Path) -> None:
     _, tensors, config, tokenizer, info = _read_model(path)
     for name, tensor in tensors.items():
         if tensor.dim() > 0 and tensor.is_floating_point():
-            tensors[name] = tensor.half()
+            fraction, exponent = torch.frexp(tensor.float())
+            steps = 2.0 ** (mantissa_bits + 1)  # the fraction is below 1, its first bit is not stored
+            tensors[name] = torch.ldexp((fraction * steps).round() / steps, exponent).half()
             if not tensors[name].isfinite().all():
                 raise UserError(f"{path}: {name} does not fit into half precision; share the file as it is")
     save_model(output, tensors, config, tokenizer, info)

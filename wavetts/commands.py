@@ -312,7 +312,7 @@ def export(args: argparse.Namespace) -> None:
     """Writes a model in half precision."""
     from wavetts.checkpoint import export_model
 
-    export_model(args.model, args.output)
+    export_model(args.model, args.output, args.mantissa_bits)
 
 
 def serve(args: argparse.Namespace) -> None:

@@ -218,3 +218,11 @@ def add_export(command: Callable) -> None:
     )
     sub.add_argument("model", metavar="MODEL", type=Path, help="model file or run folder")
     sub.add_argument("output", metavar="OUTPUT", type=Path, help="the .safetensors file to write")
+    sub.add_argument(
+        "--mantissa-bits",
+        type=int,
+        choices=range(2, 11),
+        metavar="N",
+        default=10,
+        help="round weights to N of half precision's 10 bits, so that packages compress them (default %(default)s)",
+    )

@@ -9,14 +9,14 @@ usage="Usage: egs/asterisk/run.sh [options] [-- section.field=value ...]
   stage 2  train recipes/train/compact_16k.yaml; run it again to go on
   stage 3  synthesise the held-out prompts, with plots
   stage 4  score: likelihood, distances, for English a recogniser; a page to listen to (pip install '.[evaluate]')
-  stage 5  compare Gaussian, compact flow and the paper's flow (scaled down) after equal wall time
+  stage 5  compare densities (Gaussian, compact, subframe, the paper's scaled down) after equal wall time
 
   --stage N, --stop-stage N  first and last stage (default: 0 and 4; stage 5 is run on request)
   --language L         en, es, fr, it or ru (default: en)
   --packages DIR       folder with the .deb files; nothing is fetched
   --init-from MODEL    go on from a model, such as wavetts/voices/joe
   --minutes N          wall time of stage 2 (default: 45)
-  --compare-minutes N  wall time of each of the three of stage 5 (default: 10)
+  --compare-minutes N  wall time of each of the four of stage 5 (default: 10)
   --jobs N             processes of stages 1 and 2 (default: one a core)
   --data DIR           corpus and training data (default: egs/asterisk/data/LANGUAGE)
   --exp DIR            models, speech, scores (default: egs/asterisk/exp/LANGUAGE)
