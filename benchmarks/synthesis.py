@@ -72,7 +72,7 @@ class Untrained(VoiceSpeaker):
 
 
 def find_system(
-    name: str, texts: list[str], temperature: float, precision: str
+    name: str, texts: list[str], temperature: float | None, precision: str
 ) -> tuple[Callable[..., Speaker], Callable[[int], tuple]]:
     """What builds a system, and its arguments by thread count."""
     if name in ("piper", "espeak-ng"):
@@ -110,7 +110,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--runs", type=int, default=3, help="counted runs (default 3)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--temperature", type=float, default=0.7, help="of our voices (default 0.7)")
+    parser.add_argument("--temperature", type=float, help="of our voices (default: each one's own)")
     parser.add_argument("--precision", choices=["auto", "float32", "int8"], default="auto", help="of our models")
     parser.add_argument(
         "--wavs", type=Path, metavar="DIR", help="measure nothing: write all texts as DIR/SYSTEM/ID.wav"

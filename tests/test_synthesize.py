@@ -122,6 +122,19 @@ def test_no_second_try_without_noise(voice, fake_generate):
     assert len(calls) == 1
 
 
+def test_a_model_has_a_temperature_of_its_own(voice, monkeypatch):
+    monkeypatch.setattr(voice.config.train, "sample_temperature", 0.3)
+    own, same, other = (
+        voice.say("one", 1, SynthesisSettings(max_seconds=0.2, temperature=value)) for value in (None, 0.3, 0.9)
+    )
+    assert np.array_equal(own, same)
+    assert not np.array_equal(own, other)
+    assert voice.settled().temperature == 0.3
+    assert voice.settled(SynthesisSettings(temperature=0.9)).temperature == 0.9
+    streamed = np.concatenate(list(voice.stream("one", 1, SynthesisSettings(max_seconds=0.2))))
+    np.testing.assert_allclose(streamed, own, atol=1e-5)
+
+
 def test_temperature_zero_does_not_depend_on_the_seed(voice):
     settings = SynthesisSettings(max_seconds=0.2, temperature=0.0)
     one, two = voice.synthesize([("one", 0), ("one", 1)], settings)

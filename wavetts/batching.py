@@ -51,7 +51,7 @@ class Job:
         voice: name of a voice that the batcher has.
         text: what to say.
         seed: of its noise.
-        temperature: std of the base noise.
+        temperature: std of the base noise; None: the model's own.
         stream: give each frame as it comes, a sentence that broke off as it is (`Voice.stream`); False: try those
             again and give all at once (`Voice.say`).
         emit: called from the batcher's thread with audio (S,) float32, and last with `Finished`, a `UserError` (there
@@ -62,7 +62,7 @@ class Job:
     voice: str
     text: str
     seed: int
-    temperature: float
+    temperature: float | None
     stream: bool
     emit: Callable[[Event], None]
     cancelled: bool = False
@@ -162,6 +162,7 @@ class Batcher:
             if job is None:
                 return False
             settings = dataclasses.replace(self._settings, temperature=job.temperature)
+            settings = self._voices[job.voice].settled(settings)
             self._jobs.append(_Progress(job, next(self._numbers), settings))
 
     def _drop_cancelled(self) -> None:

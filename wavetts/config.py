@@ -170,7 +170,7 @@ class SubframeFlowConfig(CompactFlowConfig):
     kind: Literal["subframe"] = opt("subframe", "subframes one after the other, each by a compact flow")  # type: ignore[assignment]
     subframe_length: int = opt(160, "samples of a subframe, even")
     context_dim: int = opt(512, "width of the network that sees cond and the last samples")
-    past_noise: float = opt(0.0, "std of noise on the samples before a subframe in training, relative to theirs")
+    past_noise: float = opt(0.0, "most noise (std) on the samples before a subframe in training, relative to theirs")
     past_gain: float = opt(0.0, "std of the log of a random gain of the samples before a subframe in training")
 
 
@@ -222,7 +222,9 @@ class TrainConfig:
     save_every: int = opt(1000, "steps between checkpoints")
     sample_every: int = opt(5000, "steps between synthesised samples in TensorBoard")
     num_samples: int = opt(4, "held-out sentences that are synthesised and plotted")
-    sample_temperature: float = opt(0.7, "temperature of those samples (the paper's, section 4)")
+    sample_temperature: float = opt(
+        0.7, "temperature of those samples, and of all speech unless another is asked for (the paper's, section 4)"
+    )
 
 
 EncoderConfig = CBHGConfig | ConvLSTMConfig

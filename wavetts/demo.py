@@ -94,10 +94,18 @@ class Page:
         label = f"Text, up to {longest} characters"
         return gr.Textbox(value, lines=lines, max_lines=20, max_length=longest, label=label)
 
-    def _temperature(self) -> gr.Slider:
-        return gr.Slider(
-            0, MAX_TEMPERATURE, 0.7, step=0.05, label="Temperature", info="0: the same every time; 1: as it was trained"
+    def _temperature(self, voice: gr.Dropdown) -> gr.Slider:
+        """A slider that stands at the voice's own temperature."""
+        slider = gr.Slider(
+            0,
+            MAX_TEMPERATURE,
+            self.actions.temperature(self.actions.names[0]),
+            step=0.05,
+            label="Temperature",
+            info="0: the same every time; 1: as it was trained",
         )
+        voice.change(self.actions.temperature, voice, slider, show_progress="hidden", api_visibility="private")
+        return slider
 
     def _seed(self) -> gr.Number:
         dice = gr.Button("\u2684 Dice", size="sm")
@@ -137,7 +145,8 @@ class Page:
                 status = gr.HTML(line("Press <b>Speak</b>."))
                 gr.Examples([[example] for example in EXAMPLES], text, label="Examples", api_visibility="private")
             with gr.Column(min_width=320):
-                voice, temperature, seed = self._voice(), self._temperature(), self._seed()
+                voice = self._voice()
+                temperature, seed = self._temperature(voice), self._seed()
                 stop_threshold = gr.Slider(
                     0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="how sure it must be that a sentence ends"
                 )
@@ -158,7 +167,7 @@ class Page:
             with gr.Column(min_width=320):
                 what = gr.Radio(list(_SUGGESTED), value="temperatures", label="Compare")
                 values = gr.Textbox(_SUGGESTED["temperatures"], label=f"Values, up to {MAX_COMPARED}")
-                temperature = self._temperature()
+                temperature = self._temperature(voice)
                 temperature.visible = False
                 seed = self._seed()
         buttons, status = self._buttons("Speak all"), gr.HTML()
@@ -185,7 +194,8 @@ class Page:
             with gr.Column(min_width=320, scale=3):
                 text = self._text(14, self.actions.max_long_chars, LONG_EXAMPLE)
             with gr.Column(min_width=320, scale=2):
-                voice, temperature, seed = self._voice(), self._temperature(), self._seed()
+                voice = self._voice()
+                temperature, seed = self._temperature(voice), self._seed()
                 buttons, status = self._buttons("Read"), gr.HTML()
                 recording = gr.Audio(label="Recording", interactive=False, format="wav", buttons=["download"])
         self._run(buttons, self.read, [text, voice, temperature, seed], [status, recording])

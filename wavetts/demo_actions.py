@@ -96,6 +96,10 @@ class Actions:
         """Of the voices, the default one first."""
         return list(self._paths)
 
+    def temperature(self, name: str) -> float:
+        """A voice's own temperature; errors as `voice`."""
+        return self.voice(name).settled().temperature
+
     def voice(self, name: str) -> Voice:
         """Loads a voice; those that were used last are kept.
 

@@ -28,7 +28,9 @@ class Text:
 class SynthesisSettings:
     """How texts are spoken; the fields of a `--settings` file, and each a flag of the same name."""
 
-    temperature: float = opt(0.7, "std of the base noise; 0: the same every time, 1: as the model was trained")
+    temperature: float | None = opt(
+        None, "std of the base noise; 0: the same every time, 1: as the model was trained; None: the model's own"
+    )
     stop_threshold: float = opt(0.5, "stop-token probability at which a sentence ends")
     max_seconds: float = opt(20.0, "longest that one sentence may become")
     retries: int = opt(3, "new tries with the next seed for a sentence that did not reach its end")
@@ -40,6 +42,8 @@ class SynthesisSettings:
     def __post_init__(self):
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
+            if value is None and item.default is None:
+                continue
             if item.type == "int":
                 if not isinstance(value, int) or isinstance(value, bool):
                     raise UserError(f"{item.name}: {value!r} is not a whole number")

@@ -125,10 +125,11 @@ def positive(value: str) -> int:
 def add_settings(sub: argparse.ArgumentParser) -> None:
     """A flag for each field of `SynthesisSettings`."""
     for item in dataclasses.fields(SynthesisSettings):
+        is_int = item.type == "int"
         sub.add_argument(
             "--" + item.name.replace("_", "-"),
-            type={"int": int, "float": float}[item.type],
-            metavar={"int": "N", "float": "X"}[item.type],
+            type=int if is_int else float,
+            metavar="N" if is_int else "X",
             help=f"{item.metadata['doc']} (default {item.default})",
         )
 

@@ -77,7 +77,9 @@ class SpeechRequest(BaseModel):
 class Speech:
     """A request that is being spoken: its job, and what has come of it so far."""
 
-    def __init__(self, batcher: Batcher, voice: str, text: str, seed: int, temperature: float, stream: bool) -> None:
+    def __init__(
+        self, batcher: Batcher, voice: str, text: str, seed: int, temperature: float | None, stream: bool
+    ) -> None:
         """Submits the job."""
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         loop, put = asyncio.get_running_loop(), self._events.put_nowait

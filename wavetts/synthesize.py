@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -135,7 +136,7 @@ class Voice:
         progress: Callable[[float], None] | None = None,
     ) -> list[Result]:
         """Speaks what `prepare` gave; arguments as for `synthesize`."""
-        settings = settings or SynthesisSettings()
+        settings = self.settled(settings)
         # Without noise every try is the same.
         retries = settings.retries if settings.temperature > 0 else 0
         takes: dict[tuple[int, int], Take] = {}
@@ -185,11 +186,19 @@ class Voice:
             >>> len(stream.result.takes)
             2
         """
-        settings = settings or SynthesisSettings()
+        settings = self.settled(settings)
         return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings)
+
+    def settled(self, settings: SynthesisSettings | None = None) -> SynthesisSettings:
+        """The settings, or the defaults, with the model's own temperature where none is asked for."""
+        settings = settings or SynthesisSettings()
+        if settings.temperature is not None:
+            return settings
+        return dataclasses.replace(settings, temperature=self.config.train.sample_temperature)
 
     def utterance(self, piece: Piece, settings: SynthesisSettings, attempt: int = 0) -> Utterance:
         """A piece for `RunningBatch`; every attempt has noise of its own."""
+        settings = self.settled(settings)
         seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
         # 0.3 s of 0.1 s frames are three, whatever the floats say.
         max_frames = max(1, math.floor(seconds * self.sample_rate / self.model.frame_length + 1e-6))

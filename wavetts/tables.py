@@ -72,13 +72,19 @@ def format_interval(measure: Measure, figure: dict[str, Any]) -> str:
     return f"{format_figure(measure, figure['mean'])} [{low}, {high}]"
 
 
+def describe_temperature(settings: dict[str, Any]) -> str:
+    """The temperature of an evaluation's settings, in words."""
+    temperature = settings["temperature"]
+    return "each model's own temperature" if temperature is None else f"temperature {temperature:g}"
+
+
 def _heading(results: dict[str, Any]) -> str:
     lines = [f"{results['source']}: {results['utterances']} utterances"]
     if results["spoken"]:
         settings = results["settings"]
         lines[0] += f", the first {results['spoken']} of them spoken"
         lines.append(
-            f"temperature {settings['temperature']:g}, seed {settings['seed']}, {settings['retries']} new tries; "
+            f"{describe_temperature(settings)}, seed {settings['seed']}, {settings['retries']} new tries; "
             f"recogniser {results['recogniser']}"
         )
     boot = results["bootstrap"]

@@ -73,7 +73,9 @@ class SubframeFlow(NormalizingFlow):
     def _disturbed_forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
         cond, past = self._past(frames, cond)
         if self.past_noise:
-            past = past + self.past_noise * past.std(-1, keepdim=True) * torch.randn_like(past)
+            # Of any strength up to this: what is clean may be trusted more than what is not.
+            strength = self.past_noise * torch.rand_like(past[..., :1]) * past.std(-1, keepdim=True)
+            past = past + strength * torch.randn_like(past)
         if self.past_gain:
             past = past * torch.exp(self.past_gain * torch.randn_like(past[..., :1]))
         return self._forward(frames, past, cond)
