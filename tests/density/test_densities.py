@@ -120,7 +120,7 @@ def test_temperature_and_noise(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_leading_dimensions_and_batches(kind):
+def test_leading_dimensions_and_batches(kind, float64):
     density = make(kind)
     x, cond, noise = torch.randn(2, 3, K), conds(density, 2, 3), torch.randn(2, 3, K)
     packed = density.log_prob(x.flatten(0, 1), cond.flatten(0, 1))
