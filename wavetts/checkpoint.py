@@ -27,7 +27,6 @@ MODEL_NAME = "model.safetensors"
 BEST_NAME = "best.safetensors"
 FORMAT_VERSION = 1
 STATES_KEPT = 2
-HALF_MANTISSA_BITS = 10
 
 
 @dataclass
@@ -81,7 +80,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
     return LoadedModel(model.to(device).eval(), tokenizer, config, info)
 
 
-def export_model(path: Path, output: Path, mantissa_bits: int = HALF_MANTISSA_BITS) -> None:
+def export_model(path: Path, output: Path, mantissa_bits: int = 10) -> None:
     """Writes a model for passing on: the same file with its matrices in half precision, half the size.
 
     Single numbers, such as the waveform's scale, stay as they are. `load_model` computes in float32 either way.

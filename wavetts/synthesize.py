@@ -186,7 +186,7 @@ class Voice:
             >>> len(stream.result.takes)
             2
         """
-        settings = self.settled(settings)
+        settings = settings or SynthesisSettings()
         return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings)
 
     def settled(self, settings: SynthesisSettings | None = None) -> SynthesisSettings:
