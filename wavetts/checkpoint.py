@@ -8,7 +8,7 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import wavetts
+from wavetts.adapter import apply_change, find_base, low_rank_change, name_base
 from wavetts.config import Config
 from wavetts.config_file import from_dict, to_dict
 from wavetts.errors import UserError
@@ -47,9 +48,16 @@ class LoadedModel:
 
 
 def save_model(
-    path: Path, state_dict: dict[str, Tensor], config: Config, tokenizer: Tokenizer, info: dict[str, Any]
+    path: Path,
+    state_dict: dict[str, Tensor],
+    config: Config,
+    tokenizer: Tokenizer,
+    info: dict[str, Any],
+    base: Path | None = None,
 ) -> None:
     """Writes weights, config, tokenizer and figures as one safetensors file, atomically.
+
+    With `base`, a model file, the weights are what `adapter.low_rank_change` gives.
 
     Raises:
         UserError: the file cannot be written; an earlier one of that name is intact.
@@ -60,6 +68,8 @@ def save_model(
         "tokenizer": json.dumps(tokenizer.to_dict(), ensure_ascii=False),
         "info": json.dumps(info),
     }
+    if base is not None:
+        metadata["base"] = json.dumps(name_base(base))
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     write_atomic(Path(path), safetensors.torch.save(tensors, metadata))
 
@@ -74,13 +84,15 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
     Raises:
         UserError: the file is missing, cut off, not one of ours, of a later format, or not of its own config.
     """
-    path, tensors, config, tokenizer, info = _read_model(path)
+    path, tensors, config, tokenizer, info, _ = _read_model(path)
     model = WaveTacotron(config, len(tokenizer.symbols))
     _load_weights(model, tensors, f"{path}: the weights are not those of its own config")
     return LoadedModel(model.to(device).eval(), tokenizer, config, info)
 
 
-def export_model(path: Path, output: Path, mantissa_bits: int = 10) -> None:
+def export_model(
+    path: Path, output: Path, mantissa_bits: int = 10, base: Path | None = None, rank: int = 16
+) -> dict[str, float]:
     """Writes a model for passing on: the same file with its matrices in half precision, half the size.
 
     Single numbers, such as the waveform's scale, stay as they are. `load_model` computes in float32 either way.
@@ -90,11 +102,24 @@ def export_model(path: Path, output: Path, mantissa_bits: int = 10) -> None:
         output: the file to write.
         mantissa_bits: weights are rounded to so many of half precision's 10; the file is no smaller for fewer, but
             packages and repositories compress it.
+        base: a model, as for `load_model`, that this one was trained on from: write only what differs, see `adapter`.
+            If it builds on another one itself, that one is built on.
+        rank: of each matrix' change from `base`.
+
+    Returns:
+        With `base`, the share of each changed matrix' change that is kept; else nothing.
 
     Raises:
-        UserError: as `load_model` and `save_model` do, or a weight is beyond float16's range.
+        UserError: as `load_model` and `save_model` do, a weight is beyond float16's range, or the output is the base.
     """
-    _, tensors, config, tokenizer, info = _read_model(path)
+    file = _read_model(path)
+    tensors, kept = file.tensors, {}
+    if base is not None:
+        ground = _read_model(base)
+        base = ground.base or ground.path
+        if output.resolve() == base.resolve():
+            raise UserError(f"{output}: the model that this one is to build on; write to another file")
+        tensors, kept = low_rank_change(_read_file(base)[0], tensors, rank)
     for name, tensor in tensors.items():
         if tensor.dim() > 0 and tensor.is_floating_point():
             fraction, exponent = torch.frexp(tensor.float())
@@ -102,11 +127,20 @@ def export_model(path: Path, output: Path, mantissa_bits: int = 10) -> None:
             tensors[name] = torch.ldexp((fraction * steps).round() / steps, exponent).half()
             if not tensors[name].isfinite().all():
                 raise UserError(f"{path}: {name} does not fit into half precision; share the file as it is")
-    save_model(output, tensors, config, tokenizer, info)
+    save_model(output, tensors, file.config, file.tokenizer, file.info, base)
+    return kept
 
 
-def _read_model(path: Path) -> tuple[Path, dict[str, Tensor], Config, Tokenizer, dict[str, Any]]:
-    """The path of the file itself, its tensors, and its metadata."""
+class _ModelFile(NamedTuple):
+    path: Path
+    tensors: dict[str, Tensor]  # all weights, those of its base applied
+    config: Config
+    tokenizer: Tokenizer
+    info: dict[str, Any]
+    base: Path | None  # the file that it builds on
+
+
+def _read_model(path: Path) -> _ModelFile:
     path = Path(path)
     if path.is_dir():
         path = path / MODEL_NAME
@@ -114,6 +148,24 @@ def _read_model(path: Path) -> tuple[Path, dict[str, Tensor], Config, Tokenizer,
             raise UserError(f"{path.parent}: no {MODEL_NAME} in it; give a model file or the folder of a training run")
     if not path.is_file():
         raise UserError(f"{path}: no such model")
+    tensors, metadata = _read_file(path)
+    try:
+        header = json.loads(metadata["wavetts"])
+        if header["format"] > FORMAT_VERSION:
+            raise UserError(f"{path}: written by wavetts {header['version']}, which is newer; update wavetts")
+        base = None
+        if "base" in metadata:
+            base = find_base(path, json.loads(metadata["base"]))
+            tensors = apply_change(_read_file(base)[0], tensors)
+        config = from_dict(json.loads(metadata["config"]), str(path))
+        tokenizer = Tokenizer.from_dict(json.loads(metadata["tokenizer"]))
+        return _ModelFile(path, tensors, config, tokenizer, json.loads(metadata["info"]), base)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
+
+
+def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata, as they are in the file."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -122,15 +174,7 @@ def _read_model(path: Path) -> tuple[Path, dict[str, Tensor], Config, Tokenizer,
         raise UserError(f"{path}: cut off or not a safetensors file ({error}); copy or train it again") from None
     if "wavetts" not in metadata:
         raise UserError(f"{path}: a safetensors file, but not a model of wavetts")
-    try:
-        header = json.loads(metadata["wavetts"])
-        if header["format"] > FORMAT_VERSION:
-            raise UserError(f"{path}: written by wavetts {header['version']}, which is newer; update wavetts")
-        config = from_dict(json.loads(metadata["config"]), str(path))
-        tokenizer = Tokenizer.from_dict(json.loads(metadata["tokenizer"]))
-        return path, tensors, config, tokenizer, json.loads(metadata["info"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
+    return tensors, metadata
 
 
 def _load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) -> None:
@@ -180,7 +224,7 @@ def start_from(path: Path, config: Config, tokenizer: Tokenizer) -> tuple[WaveTa
     Raises:
         UserError: as `load_model`; or the shapes differ, naming tensors and the config fields that do.
     """
-    path, tensors, old_config, old_tokenizer, _ = _read_model(path)
+    path, tensors, old_config, old_tokenizer, *_ = _read_model(path)
     tokenizer = merge_tokenizers(old_tokenizer, tokenizer, path)
     model = WaveTacotron(config, len(tokenizer.symbols))
     # Only the embedding depends on the number of symbols.

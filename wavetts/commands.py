@@ -310,9 +310,17 @@ def curves(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Writes a model in half precision."""
+    from wavetts.catalog import find_voice
     from wavetts.checkpoint import export_model
 
-    export_model(args.model, args.output, args.mantissa_bits)
+    if args.rank < 1:
+        raise UserError(f"--rank {args.rank}: at least 1")
+    base = find_voice(args.base) if args.base else None
+    kept = export_model(args.model, args.output, args.mantissa_bits, base, args.rank)
+    if kept:
+        least = min(kept, key=kept.__getitem__)
+        mean = sum(kept.values()) / len(kept)
+        print(f"kept of the changes of {len(kept)} matrices: {mean:.1%} on average, least {kept[least]:.1%} of {least}")
 
 
 def serve(args: argparse.Namespace) -> None:

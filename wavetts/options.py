@@ -214,7 +214,8 @@ def add_export(command: Callable) -> None:
     sub = command(
         "export",
         "write a model in half precision, to pass on",
-        "wavetts export runs/paper voice.safetensors\nwavetts export runs/paper/best.safetensors voice.safetensors",
+        "wavetts export runs/paper voice.safetensors\nwavetts export runs/paper/best.safetensors voice.safetensors\n"
+        "wavetts export runs/mine voice.safetensors --base joe --rank 32",
         " Every other command takes the file in place of a run folder.",
     )
     sub.add_argument("model", metavar="MODEL", type=Path, help="model file or run folder")
@@ -226,4 +227,16 @@ def add_export(command: Callable) -> None:
         metavar="N",
         default=10,
         help="round weights to N of half precision's 10 bits, so that packages compress them (default %(default)s)",
+    )
+    sub.add_argument(
+        "--base",
+        metavar="VOICE",
+        help="write only what differs from this voice, model file or run folder; who loads it needs that one too",
+    )
+    sub.add_argument(
+        "--rank",
+        type=int,
+        default=16,
+        metavar="R",
+        help="with --base: of the change of each matrix; higher is larger and closer (default %(default)s)",
     )
