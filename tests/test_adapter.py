@@ -69,7 +69,12 @@ def test_the_best_change_of_a_rank_keeps_the_largest_singular_values():
 
 
 def test_filters_single_numbers_and_new_symbols(tmp_path: Path):
-    old = {"conv": torch.randn(8, 6, 5), "scale": torch.tensor(2.0), "rows": torch.randn(3, 4), "order": torch.arange(9)}
+    old = {
+        "conv": torch.randn(8, 6, 5),
+        "scale": torch.tensor(2.0),
+        "rows": torch.randn(3, 4),
+        "order": torch.arange(9),
+    }
     new = {**old, "conv": old["conv"] + 1, "scale": torch.tensor(3.0), "rows": torch.randn(5, 4)}
     stored, _ = adapter.low_rank_change(old, new, rank=1)
     assert {name: tuple(tensor.shape) for name, tensor in stored.items()} == {

@@ -7,46 +7,10 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from small_densities import KINDS, C, K, conds, make, perturb
 
-from wavetts.config import CompactFlowConfig, Config, FlowConfig, GaussianConfig, SubframeFlowConfig
+from wavetts.config import CompactFlowConfig, Config, FlowConfig
 from wavetts.density import FrameDensity, build_density
-
-K, C = 16, 5
-KINDS = ("flow", "compact", "subframe", "gaussian")
-
-
-def perturb(module: nn.Module, std: float) -> nn.Module:
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(std * torch.randn_like(parameter))
-    return module
-
-
-def make(kind: str, std: float = 0.2) -> FrameDensity:
-    """A small density, away from its initial identity."""
-    torch.manual_seed(0)
-    config = Config()
-    config.audio.frame_length = K
-    config.density = {
-        "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
-        "compact": CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3),
-        "subframe": SubframeFlowConfig(subframe_length=4, context_dim=6, num_couplings=4, hidden_dim=8, num_cepstra=3),
-        "gaussian": GaussianConfig(),
-    }[kind]
-    return perturb(build_density(config, C), std)
-
-
-def conds(density: FrameDensity, *shape: int) -> Tensor:
-    """Random cond, with the samples before the frame for a density that looks back."""
-    return torch.randn(*shape, C + density.past_dim)
-
-
-@pytest.fixture
-def float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -254,70 +218,6 @@ def test_compact_flow_inverts_in_float32():
     x, cond = torch.randn(4, 640), torch.randn(4, 512)
     with torch.no_grad():
         assert (density.inverse(density(x, cond)[0], cond) - x).abs().max() < 1e-4
-
-
-def subframe_flow(past_noise: float = 0.0, past_gain: float = 0.0) -> FrameDensity:
-    torch.manual_seed(0)
-    config = Config()
-    config.audio.frame_length = K
-    config.density = SubframeFlowConfig(
-        subframe_length=4, context_dim=6, num_couplings=2, hidden_dim=8, past_noise=past_noise, past_gain=past_gain
-    )
-    return perturb(build_density(config, C), 0.2)
-
-
-def test_a_subframe_sees_what_was_before_it_and_nothing_else(float64):
-    density = subframe_flow()
-    x, cond = torch.randn(1, K), conds(density, 1)
-    jacobian = torch.autograd.functional.jacobian(lambda v: density(v, cond)[0], x)[0, :, 0].view(4, 4, 4, 4)
-    for drawn in range(4):
-        for seen in range(4):
-            depends = jacobian[drawn, :, seen].any()
-            assert bool(depends) == (seen <= drawn), (drawn, seen)
-    # The last K samples: all of the frame before for the first subframe, its last quarter for the last one.
-    past = torch.autograd.functional.jacobian(lambda c: density(x, c)[0], cond)[0, :, 0, C:].view(4, 4, 4, 4)
-    for drawn in range(4):
-        for seen in range(4):
-            assert bool(past[drawn, :, seen].any()) == (seen >= drawn), (drawn, seen)
-
-
-def test_subframes_go_on_from_the_drawn_samples(float64):
-    density = subframe_flow()
-    frames, cond = torch.randn(2, K), conds(density, 2)
-    once = density.sample(cond, 1.0, frames)
-    changed = frames.clone()
-    changed[:, 9] += 1.0  # of the third subframe
-    again = density.sample(cond, 1.0, changed)
-    assert torch.equal(once[:, :8], again[:, :8])
-    assert (once[:, 12:] - again[:, 12:]).abs().amax(1).min() > 1e-6
-
-
-@pytest.mark.parametrize("options", [{"past_noise": 0.1}, {"past_gain": 0.3}], ids=str)
-def test_the_past_is_disturbed_in_the_training_loss_alone(options, float64):
-    density = subframe_flow(**options)
-    x, cond = torch.randn(3, K), conds(density, 3)
-    exact = -density.log_prob(x, cond)
-    assert torch.equal(-density.log_prob(x, cond), exact)
-    assert (density.loss(x, cond) - exact).abs().min() > 1e-6
-    assert not torch.equal(density.loss(x, cond), density.loss(x, cond))
-    assert torch.equal(density.eval().loss(x, cond), exact)
-    # Nothing of the samples to come leaks in.
-    torch.manual_seed(1)
-    density.train()
-    first = density._disturbed_forward(x, cond)[0]
-    torch.manual_seed(1)
-    x[:, 12:] += 1.0
-    assert torch.equal(density._disturbed_forward(x, cond)[0][:, :12], first[:, :12])
-
-
-def test_subframe_flow_inverts_in_float32():
-    torch.manual_seed(0)
-    config = Config()
-    config.audio.frame_length, config.density = 640, SubframeFlowConfig(subframe_length=80, hidden_dim=192)
-    density = perturb(build_density(config, 512), 0.02)
-    x, cond = torch.randn(4, 640), torch.randn(4, 512 + 640)
-    with torch.no_grad():
-        assert (density.inverse(density(x, cond)[0], cond) - x).abs().max() < 1e-3
 
 
 def test_bf16_networks_round_in_training_alone():
