@@ -252,7 +252,16 @@ def test_mistakes_are_named(values, expected):
         {"density": {"kind": "compact", "num_layers": 0}},
         {"density": {"position_dim": 0}},
         {"audio": {"preemphasis": 0, "dither": 0}},
-        {"train": {"seed": 0, "warmup_steps": 0, "prior_steps": 0, "num_samples": 0, "weight_decay": 0}},
+        {
+            "train": {
+                "seed": 0,
+                "warmup_steps": 0,
+                "prior_steps": 0,
+                "adapter_rank": 0,
+                "num_samples": 0,
+                "weight_decay": 0,
+            }
+        },
     ],
     ids=str,
 )

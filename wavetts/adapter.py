@@ -1,7 +1,7 @@
-"""Models stored as what they differ by from another one: a low-rank change of each matrix (Hu et al. 2021, LoRA).
+"""Models that differ from another one by a low-rank change of each matrix (Hu et al. 2021, LoRA): training, storing.
 
-A voice that was trained on from another is a few hundred kilobytes that way. It is a matter of files alone: what is
-loaded is an ordinary model.
+A voice that was trained on from another is a few hundred kilobytes that way. What is saved of a run, and what is loaded
+from either file, is an ordinary model.
 """
 
 from __future__ import annotations
@@ -10,13 +10,70 @@ import hashlib
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from wavetts.catalog import BUNDLED, user_folder
 from wavetts.errors import UserError
 
 # The change of the matrix NAME is NAME.up @ NAME.down.
 UP, DOWN = ".up", ".down"
+
+
+class LowRankChange(nn.Module):
+    """A weight (O, ...) of I = numel / O inputs, and a trainable change of rank r, none at the start.
+
+    Args:
+        weight: the weight that is built on.
+        rank: r.
+    """
+
+    def __init__(self, weight: Tensor, rank: int) -> None:
+        super().__init__()
+        inputs = weight[0].numel()
+        self.up = nn.Parameter(weight.new_zeros(len(weight), rank))
+        self.down = nn.Parameter(torch.randn(rank, inputs).to(weight) / inputs**0.5)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight with its change."""
+        return weight + (self.up @ self.down).view_as(weight)
+
+
+def train_low_rank(model: nn.Module, rank: int) -> None:
+    """Freezes a model's matrices and filters and gives each a trainable change of low rank, in place.
+
+    What would not be smaller for it (biases, gains, small matrices) is trained as it is.
+
+    Args:
+        model: any.
+        rank: r.
+    """
+    for module in list(model.modules()):
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if _is_smaller(weight, rank):
+                weight.requires_grad_(False)
+                parametrize.register_parametrization(module, name, LowRankChange(weight, rank))
+        if isinstance(module, nn.RNNBase):
+            # It keeps a list of its weights, which knows nothing of their changes.
+            module.register_forward_pre_hook(_refresh_weights)
+
+
+def _refresh_weights(module: nn.RNNBase, inputs: object) -> None:
+    module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
+
+
+def plain_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The `state_dict` of the model without `train_low_rank`, with the changes in the weights."""
+    state = {name: tensor for name, tensor in model.state_dict().items() if "parametrizations." not in name}
+    for path, module in model.named_modules():
+        for name in getattr(module, "parametrizations", {}):
+            state[f"{path}.{name}"] = getattr(module, name)
+    return state
+
+
+def _is_smaller(weight: Tensor, rank: int) -> bool:
+    """Whether a change of this rank has fewer values than the weight."""
+    return weight.dim() >= 2 and rank * (len(weight) + weight[0].numel()) < weight.numel()
 
 
 def low_rank_change(
@@ -42,12 +99,11 @@ def low_rank_change(
         old = base.get(name)
         if old is not None and old.shape == tensor.shape and old.equal(tensor.to(old.dtype)):
             continue
-        rows = len(tensor) if tensor.dim() else 1
-        columns = tensor.numel() // max(rows, 1)
-        if old is None or old.shape != tensor.shape or rank * (rows + columns) >= tensor.numel():
+        if old is None or old.shape != tensor.shape or not _is_smaller(tensor, rank):
             stored[name] = tensor
             continue
-        left, values, right = torch.linalg.svd((tensor.double() - old.double()).view(rows, -1), full_matrices=False)
+        change = (tensor.double() - old.double()).flatten(1)
+        left, values, right = torch.linalg.svd(change, full_matrices=False)
         root = values[:rank].sqrt()
         stored[name + UP] = (left[:, :rank] * root).float()
         stored[name + DOWN] = (root[:, None] * right[:rank]).float()
@@ -75,7 +131,7 @@ def name_base(path: Path) -> dict[str, str]:
 
 
 def find_base(path: Path, reference: dict[str, str]) -> Path:
-    """The file that a model builds on: beside it, in a folder beside its own, or among the voices.
+    """The file that a model builds on: beside it, in a folder beside it or its own, or among the voices.
 
     Args:
         path: of the model.
@@ -86,7 +142,8 @@ def find_base(path: Path, reference: dict[str, str]) -> Path:
     """
     file = Path(reference["file"])
     path = path.resolve()
-    places = [path.with_name(file.name), path.parent.parent / file, user_folder() / file, BUNDLED / file]
+    folder = path.parent
+    places = [folder / file.name, folder / file, folder.parent / file, user_folder() / file, BUNDLED / file]
     found = [place for place in places if place.is_file() and place != path]
     for place in found:
         if hashlib.sha256(place.read_bytes()).hexdigest() == reference["sha256"]:

@@ -208,6 +208,9 @@ class TrainConfig:
     history_gain: float = opt(
         0.0, "std of the log of a random gain of each fed-back frame; in synthesis frames may be too loud or too soft"
     )
+    adapter_rank: int = opt(
+        0, "with --init-from: train a change of this rank of every matrix, not the matrices (LoRA); 0: everything"
+    )
     prior_steps: int = opt(0, "steps during which the alignment is held to a beta-binomial diagonal prior")
     short_epochs: int = opt(0, "so many epochs at the start have only utterances of up to `short_seconds`")
     short_seconds: float = opt(2.0, "reading is learnt from short texts first, where an even pace is nearly right")

@@ -25,7 +25,7 @@ _POSITIVE = {
 }
 _MAY_BE_ZERO = {
     *("num_layers", "num_highway", "position_dim", "cond_dim", "num_cepstra"),
-    *("seed", "warmup_steps", "prior_steps", "short_epochs", "num_samples"),
+    *("seed", "warmup_steps", "prior_steps", "adapter_rank", "short_epochs", "num_samples"),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from wavetts import checkpoint
+from wavetts.adapter import plain_weights, train_low_rank
 from wavetts.config import Config
 from wavetts.config_file import dump_config, to_dict
 from wavetts.data import Corpus, Step, build_tokenizer, load_info, load_manifest, mix_seed, training_steps
@@ -101,6 +102,8 @@ class Trainer:
                 self.model, self.tokenizer = checkpoint.start_from(init_from, config, self.tokenizer)
             else:
                 self.model = WaveTacotron(config, len(self.tokenizer.symbols))
+        if config.train.adapter_rank and not resume and init_from is None:
+            raise UserError("train.adapter_rank: there is no model to adapt; add --init-from MODEL")
         self.corpus = Corpus(utterances, self.tokenizer, config)
         if not len(self.corpus):
             raise UserError(f"{data_dir / 'train.jsonl'}: no utterance to train on")
@@ -110,6 +113,8 @@ class Trainer:
         self.clips = choose_samples(self.dev, config.train.num_samples)
 
         self.model.to(processes.device).train()
+        if config.train.adapter_rank:
+            train_low_rank(self.model, config.train.adapter_rank)
         if state is not None:
             self.model.load_state_dict(state["model"])
         else:
@@ -315,7 +320,7 @@ class Trainer:
             "likelihood": self.model.density.likelihood,
             **figures,
         }
-        weights = self.average.module.state_dict()
+        weights = plain_weights(self.average.module)
         checkpoint.save_model(self.run_dir / name, weights, self.config, self.tokenizer, info)
 
     def _save(self) -> None:
