@@ -172,6 +172,7 @@ class SubframeFlowConfig(CompactFlowConfig):
     context_dim: int = opt(512, "width of the network that sees cond and the last samples")
     past_noise: float = opt(0.0, "most noise (std) on the samples before a subframe in training, relative to theirs")
     past_gain: float = opt(0.0, "std of the log of a random gain of the samples before a subframe in training")
+    past_filter: float = opt(0.0, "std of the cepstrum of a random filter of the samples before a frame's parts")
 
 
 @dataclass

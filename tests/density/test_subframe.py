@@ -10,13 +10,11 @@ from wavetts.config import Config, SubframeFlowConfig
 from wavetts.density import FrameDensity, build_density
 
 
-def subframe_flow(past_noise: float = 0.0, past_gain: float = 0.0) -> FrameDensity:
+def subframe_flow(**options: float) -> FrameDensity:
     torch.manual_seed(0)
     config = Config()
     config.audio.frame_length = K
-    config.density = SubframeFlowConfig(
-        subframe_length=4, context_dim=6, num_couplings=2, hidden_dim=8, past_noise=past_noise, past_gain=past_gain
-    )
+    config.density = SubframeFlowConfig(subframe_length=4, context_dim=6, num_couplings=2, hidden_dim=8, **options)
     return perturb(build_density(config, C), 0.2)
 
 
@@ -46,7 +44,7 @@ def test_subframes_go_on_from_the_drawn_samples(float64):
     assert (once[:, 12:] - again[:, 12:]).abs().amax(1).min() > 1e-6
 
 
-@pytest.mark.parametrize("options", [{"past_noise": 0.1}, {"past_gain": 0.3}], ids=str)
+@pytest.mark.parametrize("options", [{"past_noise": 0.1}, {"past_gain": 0.3}, {"past_filter": 0.3}], ids=str)
 def test_the_past_is_disturbed_in_the_training_loss_alone(options, float64):
     density = subframe_flow(**options)
     x, cond = torch.randn(3, K), conds(density, 3)
@@ -61,7 +59,25 @@ def test_the_past_is_disturbed_in_the_training_loss_alone(options, float64):
     first = density._disturbed_forward(x, cond)[0]
     torch.manual_seed(1)
     x[:, 12:] += 1.0
-    assert torch.equal(density._disturbed_forward(x, cond)[0][:, :12], first[:, :12])
+    torch.testing.assert_close(density._disturbed_forward(x, cond)[0][:, :12], first[:, :12], rtol=0, atol=1e-9)
+
+
+def test_random_filters_bend_the_envelope_smoothly_and_see_nothing_ahead(float64):
+    density = subframe_flow(past_filter=0.3)
+    torch.manual_seed(0)
+    impulse = torch.zeros(200, 1280)
+    impulse[:, 100] = 1.0
+    response = density._filtered(impulse)
+    assert response[:, :100].abs().max() < 1e-12
+    torch.testing.assert_close(response[:, 100], torch.ones(200))
+    # Real parts of 8 waves: variance 8 / 2 times that of a coefficient.
+    gain = torch.fft.rfft(response).abs().log()[:, 1:-1]
+    assert 0.85 < float(gain.std()) / (0.3 * 4**0.5) < 1.15
+    assert gain.diff(dim=1).std() < 0.02
+    # The last sample's response does not come round.
+    late = torch.zeros(200, 1280)
+    late[:, -1] = 1.0
+    assert density._filtered(late)[:, :-1].abs().max() < 1e-12
 
 
 def test_subframe_flow_inverts_in_float32():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,8 @@ from wavetts.density.compact import CompactFlow
 
 # Of the log-magnitudes: louder than any speech. What is drawn may go out of range, what is seen of it must not.
 LOUDEST = 2.5
+# Cepstral coefficients of a random filter: at 16 kHz its response is over after a millisecond or two.
+FILTER_ORDER = 8
 
 
 class SubframeFlow(NormalizingFlow):
@@ -32,7 +36,7 @@ class SubframeFlow(NormalizingFlow):
     def __init__(self, config: SubframeFlowConfig, frame_length: int, cond_dim: int):
         super().__init__(frame_length, cond_dim)
         self.subframe_length = config.subframe_length
-        self.past_noise, self.past_gain = config.past_noise, config.past_gain
+        self.past_noise, self.past_gain, self.past_filter = config.past_noise, config.past_gain, config.past_filter
         width, count = config.context_dim, frame_length // config.subframe_length
         self.register_buffer("window", torch.hann_window(frame_length), persistent=False)
         self.past_linear = nn.Linear(frame_length + frame_length // 2, width, bias=False)
@@ -71,7 +75,10 @@ class SubframeFlow(NormalizingFlow):
         return -self._log_prob(frames, cond, self._disturbed_forward if self.training else self.forward)
 
     def _disturbed_forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        cond, past = self._past(frames, cond)
+        seen, cond, before = frames, *cond.split([self.cond_dim, self.frame_length], -1)
+        if self.past_filter:
+            before, seen = self._filtered(torch.cat([before, seen], 1)).chunk(2, 1)
+        past = self._past(seen, before)
         if self.past_noise:
             # Of any strength up to this: what is clean may be trusted more than what is not.
             strength = self.past_noise * torch.rand_like(past[..., :1]) * past.std(-1, keepdim=True)
@@ -80,11 +87,25 @@ class SubframeFlow(NormalizingFlow):
             past = past * torch.exp(self.past_gain * torch.randn_like(past[..., :1]))
         return self._forward(frames, past, cond)
 
-    def _past(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """cond without the frame before (N, C), and the K samples before each subframe (N, J, K)."""
-        cond, before = cond.split([self.cond_dim, self.frame_length], -1)
+    def _filtered(self, samples: Tensor) -> Tensor:
+        """Samples (N, S), each row through a random filter of its own that bends its spectral envelope.
+
+        The past then tells pitch and phase, and only cond what sound it is. The filter is causal, else the past would
+        tell of what is to come: the exponential of a causal cepstrum is (Oppenheim and Schafer 1975, section 10.6).
+        """
+        # Long enough that the end's response does not come round to the beginning.
+        length = max(2 * samples.shape[1], 1024)
+        bins = torch.arange(length // 2 + 1, device=samples.device)
+        angle = bins[:, None] * torch.arange(1, FILTER_ORDER + 1, device=samples.device) * (2 * math.pi / length)
+        waves = torch.polar(torch.ones_like(angle), -angle).to(torch.complex(samples[:1], samples[:1]).dtype)
+        cepstrum = self.past_filter * torch.randn(len(samples), FILTER_ORDER).to(samples)
+        response = torch.exp(cepstrum.to(waves.dtype) @ waves.T)
+        return torch.fft.irfft(torch.fft.rfft(samples, length) * response, length)[:, : samples.shape[1]]
+
+    def _past(self, frames: Tensor, before: Tensor) -> Tensor:
+        """The K samples before each subframe (N, J, K), from frames and the ones before them, (N, K) both."""
         joined = torch.cat([before, frames], 1)[:, : -self.subframe_length]
-        return cond, joined.unfold(1, self.frame_length, self.subframe_length)
+        return joined.unfold(1, self.frame_length, self.subframe_length)
 
     def _forward(self, frames: Tensor, past: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
         context = self._context(past, self._bias(cond))
@@ -93,8 +114,8 @@ class SubframeFlow(NormalizingFlow):
 
     def forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
         """See `NormalizingFlow.forward`; cond is (N, C + K)."""
-        cond, past = self._past(frames, cond)
-        return self._forward(frames, past, cond)
+        cond, before = cond.split([self.cond_dim, self.frame_length], -1)
+        return self._forward(frames, self._past(frames, before), cond)
 
     def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
         """See `NormalizingFlow.inverse`; cond is (N, C + K)."""
