@@ -1,0 +1,388 @@
+/*
+ * What speaking costs on a CPU, without the price of a tensor operation at every step: products with matrices of 8-bit
+ * weights, and the inverse of a subframe flow (density/subframe.py, whose names it shares).
+ *
+ * Plain C, called through ctypes by native.py, whose structures mirror those here. Loops are written for the compiler
+ * to vectorise. Weights are read once for all rows of a batch, and no row's result depends on the others.
+ */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Changes with every structure and function that native.py knows: an old library is not called. */
+#define VERSION 1
+
+/* One library for all x86 processors: the loader takes the clone for the one at hand. */
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
+#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define VECTORISED
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+/* Outputs that are summed at once: as many as registers hold. Float matrices are stored in panels of so many columns. */
+#define PANEL 64
+#define CODED_ROWS 4
+
+/* A batch of vectors, `stride` values apart; a stride of 0 is one vector for all rows. */
+typedef struct {
+    float *data;
+    int64_t stride;
+} Rows;
+
+/* Place for a batch of vectors as 16-bit integers, and what they are multiples of. */
+typedef struct {
+    int16_t *values;
+    float *steps;
+} Codes;
+
+/* y = W x + b, with W as 8-bit codes and a scale for each output, or in float32. */
+typedef struct {
+    int64_t outputs, inputs;
+    const int8_t *codes; /* (outputs, inputs), or NULL */
+    const float *scale;  /* (outputs,) of the codes */
+    const float *panels; /* (outputs / PANEL rounded up, inputs, PANEL) of float weights, zero beyond the outputs */
+    const float *bias;   /* (outputs,) or NULL */
+    float range;         /* largest 16-bit code of an activation: sums of products stay below 2^31 */
+} Linear;
+
+/* A real DFT of length first * second: `second` transforms of the strided samples, turned, then `first` of those. */
+typedef struct {
+    int64_t first, second;
+    const float *window;               /* (first * second,) */
+    const float *inner_cos, *inner_sin; /* (second / 2 + 1, second) */
+    const float *turn_cos, *turn_sin;   /* (second / 2 + 1, first) */
+    const float *outer_cos, *outer_sin; /* (first, first) */
+} Spectrum;
+
+typedef struct {
+    int64_t frame_length, subframe_length, num_couplings, num_layers;
+    float affine_bound, scale_bound, loudest;
+    Spectrum spectrum;
+    const float *position;     /* (frame_length / subframe_length, context_dim) */
+    Linear past, cond, layer;  /* of SubframeFlow */
+    Linear biases;             /* CompactFlow.cond_linear */
+    Linear affine, envelope, cosines; /* of ConditionalAffine; no envelope's outputs without cepstra */
+    Linear dct;                /* its inverse */
+    const Linear *couplings;   /* (num_couplings, num_layers + 2): input, layers, output */
+    const int64_t *orders;     /* (num_couplings / 2, subframe_length): of the permutations' inverses */
+} SubframeFlow;
+
+INLINE float *row_of(Rows rows, int64_t row) { return rows.data + row * rows.stride; }
+
+/* 2^(x log2 e): a whole power by the exponent's bits, the rest by its Taylor series; to some 2e-7. */
+INLINE float exponential(float x)
+{
+    float power = x * 1.44269504f;
+    power = power > -126.0f ? power : -126.0f; /* no number, too: what is converted must be in range */
+    power = power < 126.0f ? power : 126.0f;
+    int32_t exponent = (int32_t)(power + 127.5f);
+    float rest = power - (float)(exponent - 127);
+    float value = 1.0f + rest * (0.693147181f + rest * (0.240226507f + rest * (0.0555041087f
+        + rest * (0.00961812911f + rest * (0.00133335581f + rest * 0.000154035304f)))));
+    int32_t bits = exponent << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return value * scale;
+}
+
+INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+
+INLINE float hyperbolic_tangent(float x) { return 1.0f - 2.0f * sigmoid(-2.0f * x); }
+
+INLINE float bounded(float x, float bound) { return bound * hyperbolic_tangent(x / bound); }
+
+/* x as 16-bit integers, the largest as `range`; what they are multiples of. */
+VECTORISED static float encode(const float *restrict x, int64_t length, float range, int16_t *restrict codes)
+{
+    float peak = 1e-20f;
+    for (int64_t i = 0; i < length; i++) {
+        float size = fabsf(x[i]);
+        peak = size > peak ? size : peak;
+    }
+    float scale = range / peak;
+    for (int64_t i = 0; i < length; i++) {
+        /* Rounded where all is positive: there, cutting off is rounding down. */
+        float code = x[i] * scale + 32768.5f;
+        codes[i] = (int16_t)((int32_t)(code > 0.0f ? code : 0.0f) - 32768);
+    }
+    return peak / range;
+}
+
+VECTORISED static void sums_of_products(const int8_t *restrict weight, const int16_t *restrict x, int64_t length,
+                                        int32_t *restrict sums)
+{
+    const int8_t *second = weight + length, *third = second + length, *fourth = third + length;
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    for (int64_t i = 0; i < length; i++) {
+        a += x[i] * weight[i];
+        b += x[i] * second[i];
+        c += x[i] * third[i];
+        d += x[i] * fourth[i];
+    }
+    sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+}
+
+VECTORISED static int32_t sum_of_products(const int8_t *restrict weight, const int16_t *restrict x, int64_t length)
+{
+    int32_t sum = 0;
+    for (int64_t i = 0; i < length; i++)
+        sum += x[i] * weight[i];
+    return sum;
+}
+
+VECTORISED static void panel_product(const float *restrict panel, const float *restrict x, int64_t length,
+                                     float *restrict y)
+{
+    float sums[PANEL] = {0};
+    for (int64_t i = 0; i < length; i++)
+        for (int64_t output = 0; output < PANEL; output++)
+            sums[output] += x[i] * panel[i * PANEL + output];
+    memcpy(y, sums, sizeof sums);
+}
+
+/* y = W x + added, for all rows. */
+static void product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes)
+{
+    int64_t inputs = linear->inputs, outputs = linear->outputs;
+    if (!linear->codes) {
+        for (int64_t start = 0; start < outputs; start += PANEL)
+            for (int64_t row = 0; row < rows; row++) {
+                float sums[PANEL], *target = row_of(y, row) + start;
+                const float *addend = added.data ? row_of(added, row) + start : NULL;
+                panel_product(linear->panels + start * inputs, row_of(x, row), inputs, sums);
+                for (int64_t i = 0; i < PANEL && start + i < outputs; i++)
+                    target[i] = sums[i] + (addend ? addend[i] : 0.0f);
+            }
+        return;
+    }
+    for (int64_t row = 0; row < rows; row++)
+        codes.steps[row] = encode(row_of(x, row), inputs, linear->range, codes.values + row * inputs);
+    for (int64_t start = 0; start < outputs; start += CODED_ROWS)
+        for (int64_t row = 0; row < rows; row++) {
+            int32_t sums[CODED_ROWS];
+            const int8_t *weight = linear->codes + start * inputs;
+            int64_t count = outputs - start < CODED_ROWS ? outputs - start : CODED_ROWS;
+            if (count == CODED_ROWS)
+                sums_of_products(weight, codes.values + row * inputs, inputs, sums);
+            else
+                for (int64_t i = 0; i < count; i++)
+                    sums[i] = sum_of_products(weight + i * inputs, codes.values + row * inputs, inputs);
+            for (int64_t output = start, i = 0; i < count; i++, output++)
+                row_of(y, row)[output] = (float)sums[i] * (codes.steps[row] * linear->scale[output])
+                    + (added.data ? row_of(added, row)[output] : 0.0f);
+        }
+}
+
+INLINE Rows bias_of(const Linear *linear) { return (Rows){(float *)linear->bias, 0}; }
+
+VECTORISED static void silu(int64_t length, float *restrict x)
+{
+    for (int64_t i = 0; i < length; i++)
+        x[i] *= sigmoid(x[i]);
+}
+
+VECTORISED static void add_silu(int64_t length, const float *restrict x, float *restrict sum)
+{
+    for (int64_t i = 0; i < length; i++)
+        sum[i] += x[i] * sigmoid(x[i]);
+}
+
+/* Undoes an affine coupling whose network gave shifts and unbounded log-scales. */
+VECTORISED static void undo_coupling(int64_t length, float bound, const float *restrict shift_scale, float *restrict z)
+{
+    for (int64_t i = 0; i < length; i++)
+        z[i] = (z[i] - shift_scale[i]) * exponential(-bounded(shift_scale[length + i], bound));
+}
+
+VECTORISED static void undo_affine(int64_t length, float bound, const float *restrict mean_scale, float *restrict z)
+{
+    for (int64_t i = 0; i < length; i++)
+        z[i] = z[i] * exponential(bounded(mean_scale[length + i], bound)) + mean_scale[i];
+}
+
+VECTORISED static void divide_by_level(int64_t length, const float *restrict samples, float *restrict scaled)
+{
+    float power = 0.0f;
+    for (int64_t i = 0; i < length; i++)
+        power += samples[i] * samples[i];
+    float factor = 1.0f / sqrtf(power / (float)length + 1e-3f);
+    for (int64_t i = 0; i < length; i++)
+        scaled[i] = samples[i] * factor;
+}
+
+/* Compressed magnitudes of the windowed samples' DFT, bins 1 to half the length; `scratch` holds five lengths. */
+VECTORISED static void log_magnitudes(const Spectrum *spectrum, float loudest, const float *restrict samples,
+                                      float *restrict result, float *restrict scratch)
+{
+    int64_t first = spectrum->first, second = spectrum->second, length = first * second;
+    float *windowed = scratch, *real = windowed + length, *imaginary = real + first;
+    float *outer_real = imaginary + first, *outer_imaginary = outer_real + first;
+    for (int64_t i = 0; i < length; i++)
+        windowed[i] = samples[i] * spectrum->window[i];
+    /* The samples are real: of a bin and its mirror image one is enough. */
+    for (int64_t bin = 0; bin <= second / 2; bin++) {
+        for (int64_t i = 0; i < first; i++)
+            real[i] = imaginary[i] = outer_real[i] = outer_imaginary[i] = 0.0f;
+        for (int64_t j = 0; j < second; j++) {
+            float cosine = spectrum->inner_cos[bin * second + j], sine = spectrum->inner_sin[bin * second + j];
+            for (int64_t i = 0; i < first; i++) {
+                real[i] += cosine * windowed[j * first + i];
+                imaginary[i] -= sine * windowed[j * first + i];
+            }
+        }
+        for (int64_t i = 0; i < first; i++) {
+            float cosine = spectrum->turn_cos[bin * first + i], sine = spectrum->turn_sin[bin * first + i];
+            float x = real[i] * cosine + imaginary[i] * sine, y = imaginary[i] * cosine - real[i] * sine;
+            for (int64_t j = 0; j < first; j++) {
+                cosine = spectrum->outer_cos[i * first + j], sine = spectrum->outer_sin[i * first + j];
+                outer_real[j] += x * cosine + y * sine;
+                outer_imaginary[j] += y * cosine - x * sine;
+            }
+        }
+        for (int64_t j = 0; j < first; j++) {
+            int64_t place = bin + second * j, mirrored = place <= length / 2 ? place : length - place;
+            if (mirrored > 0)
+                result[mirrored - 1] = outer_real[j] * outer_real[j] + outer_imaginary[j] * outer_imaginary[j];
+        }
+    }
+    for (int64_t i = 0; i < length / 2; i++) {
+        float value = 0.5f * (logf(sqrtf(result[i]) + 0.1f) - 1.0f);
+        result[i] = value > loudest ? loudest : value;
+    }
+}
+
+/* What an inverse works with, for all rows; made anew for each call, as calls may come from several threads. */
+typedef struct {
+    int64_t rows;
+    void *memory;
+    Codes codes;
+    Rows samples, seen, bias, added, hidden, other, biases, mean_scale, envelope, x, permuted, shift_scale;
+    float *spectrum;
+} Work;
+
+static void residual_layer(const Linear *layer, Work *work)
+{
+    product(layer, work->rows, work->hidden, bias_of(layer), work->other, work->codes);
+    for (int64_t row = 0; row < work->rows; row++)
+        add_silu(layer->outputs, row_of(work->other, row), row_of(work->hidden, row));
+}
+
+/* The flow's context, in `hidden`, for the subframe whose past samples begin at `start`. */
+static void see(const SubframeFlow *flow, int64_t part, Work *work)
+{
+    int64_t frame_length = flow->frame_length, start = part * flow->subframe_length, width = flow->layer.outputs;
+    for (int64_t row = 0; row < work->rows; row++) {
+        const float *past = row_of(work->samples, row) + start;
+        float *seen = row_of(work->seen, row), *added = row_of(work->added, row);
+        divide_by_level(frame_length, past, seen);
+        log_magnitudes(&flow->spectrum, flow->loudest, past, seen + frame_length, work->spectrum);
+        for (int64_t i = 0; i < width; i++)
+            added[i] = row_of(work->bias, row)[i] + flow->position[part * width + i];
+    }
+    product(&flow->past, work->rows, work->seen, work->added, work->hidden, work->codes);
+    for (int64_t row = 0; row < work->rows; row++)
+        silu(width, row_of(work->hidden, row));
+    residual_layer(&flow->layer, work);
+}
+
+/* MLPCoupling.inverse: changes z, given the half that is kept. */
+static void undo_network(const SubframeFlow *flow, int64_t coupling, Rows kept, Rows z, Work *work)
+{
+    const Linear *network = flow->couplings + coupling * (flow->num_layers + 2);
+    const Linear *output = network + flow->num_layers + 1;
+    Rows bias = {work->biases.data + coupling * network->outputs, work->biases.stride};
+    product(network, work->rows, kept, bias, work->hidden, work->codes);
+    for (int64_t row = 0; row < work->rows; row++)
+        silu(network->outputs, row_of(work->hidden, row));
+    for (const Linear *layer = network + 1; layer < output; layer++)
+        residual_layer(layer, work);
+    product(output, work->rows, work->hidden, bias_of(output), work->shift_scale, work->codes);
+    for (int64_t row = 0; row < work->rows; row++)
+        undo_coupling(flow->subframe_length / 2, flow->scale_bound, row_of(work->shift_scale, row), row_of(z, row));
+}
+
+/* CompactFlow.inverse: noise in x, context in `hidden`; the samples go to where `frames` is. */
+static void draw(const SubframeFlow *flow, Rows frames, Work *work)
+{
+    int64_t length = flow->subframe_length, half = length / 2, rows = work->rows;
+    product(&flow->biases, rows, work->hidden, bias_of(&flow->biases), work->biases, work->codes);
+    product(&flow->affine, rows, work->hidden, bias_of(&flow->affine), work->mean_scale, work->codes);
+    Rows log_scale = {work->mean_scale.data + length, work->mean_scale.stride};
+    if (flow->envelope.outputs) {
+        product(&flow->envelope, rows, work->hidden, bias_of(&flow->envelope), work->envelope, work->codes);
+        product(&flow->cosines, rows, work->envelope, log_scale, log_scale, work->codes);
+    }
+    for (int64_t pair = flow->num_couplings / 2 - 1; pair >= 0; pair--) {
+        Rows first = work->x, second = {work->x.data + half, work->x.stride}, permuted = work->permuted;
+        undo_network(flow, 2 * pair + 1, second, first, work);
+        undo_network(flow, 2 * pair, first, second, work);
+        for (int64_t row = 0; row < rows; row++)
+            for (int64_t i = 0; i < length; i++)
+                row_of(permuted, row)[i] = row_of(work->x, row)[flow->orders[pair * length + i]];
+        work->permuted = work->x, work->x = permuted;
+    }
+    for (int64_t row = 0; row < rows; row++)
+        undo_affine(length, flow->affine_bound, row_of(work->mean_scale, row), row_of(work->x, row));
+    product(&flow->dct, rows, work->x, bias_of(&flow->dct), frames, work->codes);
+}
+
+static float *take(float **free_values, int64_t count)
+{
+    float *values = *free_values;
+    *free_values += count;
+    return values;
+}
+
+static int allocate(const SubframeFlow *flow, Work *work)
+{
+    int64_t width = flow->layer.outputs, hidden = flow->couplings->outputs, seen = flow->past.inputs;
+    hidden = hidden > width ? hidden : width;
+    int64_t most = seen > hidden ? seen : hidden;
+    most = most > flow->cond.inputs ? most : flow->cond.inputs;
+    int64_t lengths[] = {2 * flow->frame_length, seen, width, width, hidden, hidden, flow->biases.outputs,
+                         2 * flow->subframe_length, flow->envelope.outputs, flow->subframe_length, flow->subframe_length, flow->subframe_length};
+    Rows *parts[] = {&work->samples, &work->seen, &work->bias, &work->added, &work->hidden, &work->other,
+                     &work->biases, &work->mean_scale, &work->envelope, &work->x, &work->permuted, &work->shift_scale};
+    int64_t count = sizeof lengths / sizeof *lengths, total = 1 + most;
+    for (int64_t i = 0; i < count; i++)
+        total += lengths[i];
+    float *values = malloc(sizeof(float) * (total * work->rows + 5 * flow->frame_length));
+    if (!(work->memory = values))
+        return -1;
+    for (int64_t i = 0; i < count; i++)
+        *parts[i] = (Rows){take(&values, lengths[i] * work->rows), lengths[i]};
+    work->spectrum = take(&values, 5 * flow->frame_length);
+    work->codes.steps = take(&values, work->rows);
+    work->codes.values = (int16_t *)values;
+    return 0;
+}
+
+int64_t wavetts_version(void) { return VERSION; }
+
+/* noise (rows, K) and cond (rows, C + K) to frames (rows, K), K samples; not 0 if memory is full. */
+int wavetts_subframe_inverse(const SubframeFlow *flow, int64_t rows, const float *noise, const float *cond,
+                             float *frames)
+{
+    Work work = {.rows = rows};
+    if (allocate(flow, &work))
+        return -1;
+    int64_t length = flow->frame_length, part_length = flow->subframe_length, cond_dim = flow->cond.inputs;
+    size_t part_size = part_length * sizeof(float);
+    for (int64_t row = 0; row < rows; row++)
+        memcpy(row_of(work.samples, row), cond + row * (cond_dim + length) + cond_dim, length * sizeof(float));
+    Rows conds = {(float *)cond, cond_dim + length};
+    product(&flow->cond, rows, conds, bias_of(&flow->cond), work.bias, work.codes);
+    for (int64_t part = 0; part < length / part_length; part++) {
+        see(flow, part, &work);
+        for (int64_t row = 0; row < rows; row++)
+            memcpy(row_of(work.x, row), noise + row * length + part * part_length, part_size);
+        draw(flow, (Rows){work.samples.data + length + part * part_length, work.samples.stride}, &work);
+    }
+    for (int64_t row = 0; row < rows; row++)
+        memcpy(frames + row * length, row_of(work.samples, row) + length, length * sizeof(float));
+    free(work.memory);
+    return 0;
+}
