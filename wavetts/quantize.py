@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from wavetts import native
+from wavetts.density.native import NativeSubframeFlow
+from wavetts.density.subframe import SubframeFlow
 from wavetts.model import WaveTacotron
 
 # Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.
@@ -16,8 +19,9 @@ INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 16
 class Int8Linear(nn.Module):
     """A linear layer whose weights are 8-bit integers with a scale for each output.
 
-    The products are of bfloat16 activations, their sums float32 (torch's kernel for weight-only quantisation); a row's
-    result does not depend on the rows beside it.
+    A row's result does not depend on the rows beside it. The C kernel rounds activations to 14 bits or so of the
+    vector's largest and sums exactly. Where it was not built, activations are bfloat16 and their products' sums float32
+    (torch's kernel for weight-only quantisation).
 
     Args:
         weight: (outputs, inputs).
@@ -30,6 +34,9 @@ class Int8Linear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         assert _fits(*weight.shape), weight.shape
+        self.native = native.Linear.pack(weight, bias, quantize=True) if native.library() else None
+        if self.native:
+            return
         weight = weight.detach().float()
         exact = weight.abs().amax(1).clamp_min(1e-12) / 127
         scale = exact.to(torch.bfloat16)
@@ -42,6 +49,11 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) -> (B, outputs), float32."""
+        if self.native:
+            x = x.contiguous()
+            y = x.new_empty(len(x), self.native.outputs)
+            native.call("linear", self.native, len(x), x, y)
+            return y
         return self.bias + torch._weight_int8pack_mm(x.to(torch.bfloat16), self.weight, self.scale)
 
 
@@ -63,6 +75,11 @@ class Int8LSTMCell(nn.Module):
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """(B, inputs), state of the frame before -> h, c: (B, hidden_size) each."""
         h, c = state
+        if self.gates.native:
+            x, h, c = x.contiguous(), h.contiguous(), c.contiguous()
+            new_h, new_c = torch.empty_like(h), torch.empty_like(c)
+            native.call("lstm", self.gates.native, len(x), x, h, c, new_h, new_c)
+            return new_h, new_c
         i, f, g, o = self.gates(torch.cat([x, h], dim=1)).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
@@ -82,14 +99,16 @@ def quantize_weights(model: WaveTacotron) -> WaveTacotron:
     """
     assert not model.training
     _replace(model.decoder)
-    if model.config.density.kind != "flow":
+    if isinstance(model.density, SubframeFlow) and native.library():
+        model.density = NativeSubframeFlow(model.density, SMALLEST)
+    elif model.config.density.kind != "flow":
         _replace(model.density)
     return model
 
 
 def is_quantized(model: WaveTacotron) -> bool:
     """Whether `quantize_weights` was here: it speaks, but cannot be trained or scored any more."""
-    return any(isinstance(module, Int8Linear) for module in model.modules())
+    return any(isinstance(module, (Int8Linear, NativeSubframeFlow)) for module in model.modules())
 
 
 def _replace(module: nn.Module) -> None:

@@ -1,52 +1,9 @@
-/*
- * What speaking costs on a CPU, without the price of a tensor operation at every step: products with matrices of 8-bit
- * weights, and the inverse of a subframe flow (density/subframe.py, whose names it shares).
- *
- * Plain C, called through ctypes by native.py, whose structures mirror those here. Loops are written for the compiler
- * to vectorise. Weights are read once for all rows of a batch, and no row's result depends on the others.
- */
+/* The inverse of a subframe flow: density/subframe.py and density/compact.py, whose names this shares. */
+
+#include "kernel.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Changes with every structure and function that native.py knows: an old library is not called. */
-#define VERSION 1
-
-/* One library for all x86 processors: the loader takes the clone for the one at hand. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
-#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VECTORISED
-#endif
-#define INLINE static inline __attribute__((always_inline))
-
-/* Outputs that are summed at once: as many as registers hold. Float matrices are stored in panels of so many columns. */
-#define PANEL 64
-#define CODED_ROWS 4
-
-/* A batch of vectors, `stride` values apart; a stride of 0 is one vector for all rows. */
-typedef struct {
-    float *data;
-    int64_t stride;
-} Rows;
-
-/* Place for a batch of vectors as 16-bit integers, and what they are multiples of. */
-typedef struct {
-    int16_t *values;
-    float *steps;
-} Codes;
-
-/* y = W x + b, with W as 8-bit codes and a scale for each output, or in float32. */
-typedef struct {
-    int64_t outputs, inputs;
-    const int8_t *codes; /* (outputs, inputs), or NULL */
-    const float *scale;  /* (outputs,) of the codes */
-    const float *panels; /* (outputs / PANEL rounded up, inputs, PANEL) of float weights, zero beyond the outputs */
-    const float *bias;   /* (outputs,) or NULL */
-    float range;         /* largest 16-bit code of an activation: sums of products stay below 2^31 */
-} Linear;
 
 /* A real DFT of length first * second: `second` transforms of the strided samples, turned, then `first` of those. */
 typedef struct {
@@ -70,113 +27,7 @@ typedef struct {
     const int64_t *orders;     /* (num_couplings / 2, subframe_length): of the permutations' inverses */
 } SubframeFlow;
 
-INLINE float *row_of(Rows rows, int64_t row) { return rows.data + row * rows.stride; }
-
-/* 2^(x log2 e): a whole power by the exponent's bits, the rest by its Taylor series; to some 2e-7. */
-INLINE float exponential(float x)
-{
-    float power = x * 1.44269504f;
-    power = power > -126.0f ? power : -126.0f; /* no number, too: what is converted must be in range */
-    power = power < 126.0f ? power : 126.0f;
-    int32_t exponent = (int32_t)(power + 127.5f);
-    float rest = power - (float)(exponent - 127);
-    float value = 1.0f + rest * (0.693147181f + rest * (0.240226507f + rest * (0.0555041087f
-        + rest * (0.00961812911f + rest * (0.00133335581f + rest * 0.000154035304f)))));
-    int32_t bits = exponent << 23;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return value * scale;
-}
-
-INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
-
-INLINE float hyperbolic_tangent(float x) { return 1.0f - 2.0f * sigmoid(-2.0f * x); }
-
 INLINE float bounded(float x, float bound) { return bound * hyperbolic_tangent(x / bound); }
-
-/* x as 16-bit integers, the largest as `range`; what they are multiples of. */
-VECTORISED static float encode(const float *restrict x, int64_t length, float range, int16_t *restrict codes)
-{
-    float peak = 1e-20f;
-    for (int64_t i = 0; i < length; i++) {
-        float size = fabsf(x[i]);
-        peak = size > peak ? size : peak;
-    }
-    float scale = range / peak;
-    for (int64_t i = 0; i < length; i++) {
-        /* Rounded where all is positive: there, cutting off is rounding down. */
-        float code = x[i] * scale + 32768.5f;
-        codes[i] = (int16_t)((int32_t)(code > 0.0f ? code : 0.0f) - 32768);
-    }
-    return peak / range;
-}
-
-VECTORISED static void sums_of_products(const int8_t *restrict weight, const int16_t *restrict x, int64_t length,
-                                        int32_t *restrict sums)
-{
-    const int8_t *second = weight + length, *third = second + length, *fourth = third + length;
-    int32_t a = 0, b = 0, c = 0, d = 0;
-    for (int64_t i = 0; i < length; i++) {
-        a += x[i] * weight[i];
-        b += x[i] * second[i];
-        c += x[i] * third[i];
-        d += x[i] * fourth[i];
-    }
-    sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
-}
-
-VECTORISED static int32_t sum_of_products(const int8_t *restrict weight, const int16_t *restrict x, int64_t length)
-{
-    int32_t sum = 0;
-    for (int64_t i = 0; i < length; i++)
-        sum += x[i] * weight[i];
-    return sum;
-}
-
-VECTORISED static void panel_product(const float *restrict panel, const float *restrict x, int64_t length,
-                                     float *restrict y)
-{
-    float sums[PANEL] = {0};
-    for (int64_t i = 0; i < length; i++)
-        for (int64_t output = 0; output < PANEL; output++)
-            sums[output] += x[i] * panel[i * PANEL + output];
-    memcpy(y, sums, sizeof sums);
-}
-
-/* y = W x + added, for all rows. */
-static void product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes)
-{
-    int64_t inputs = linear->inputs, outputs = linear->outputs;
-    if (!linear->codes) {
-        for (int64_t start = 0; start < outputs; start += PANEL)
-            for (int64_t row = 0; row < rows; row++) {
-                float sums[PANEL], *target = row_of(y, row) + start;
-                const float *addend = added.data ? row_of(added, row) + start : NULL;
-                panel_product(linear->panels + start * inputs, row_of(x, row), inputs, sums);
-                for (int64_t i = 0; i < PANEL && start + i < outputs; i++)
-                    target[i] = sums[i] + (addend ? addend[i] : 0.0f);
-            }
-        return;
-    }
-    for (int64_t row = 0; row < rows; row++)
-        codes.steps[row] = encode(row_of(x, row), inputs, linear->range, codes.values + row * inputs);
-    for (int64_t start = 0; start < outputs; start += CODED_ROWS)
-        for (int64_t row = 0; row < rows; row++) {
-            int32_t sums[CODED_ROWS];
-            const int8_t *weight = linear->codes + start * inputs;
-            int64_t count = outputs - start < CODED_ROWS ? outputs - start : CODED_ROWS;
-            if (count == CODED_ROWS)
-                sums_of_products(weight, codes.values + row * inputs, inputs, sums);
-            else
-                for (int64_t i = 0; i < count; i++)
-                    sums[i] = sum_of_products(weight + i * inputs, codes.values + row * inputs, inputs);
-            for (int64_t output = start, i = 0; i < count; i++, output++)
-                row_of(y, row)[output] = (float)sums[i] * (codes.steps[row] * linear->scale[output])
-                    + (added.data ? row_of(added, row)[output] : 0.0f);
-        }
-}
-
-INLINE Rows bias_of(const Linear *linear) { return (Rows){(float *)linear->bias, 0}; }
 
 VECTORISED static void silu(int64_t length, float *restrict x)
 {
@@ -359,8 +210,6 @@ static int allocate(const SubframeFlow *flow, Work *work)
     work->codes.values = (int16_t *)values;
     return 0;
 }
-
-int64_t wavetts_version(void) { return VERSION; }
 
 /* noise (rows, K) and cond (rows, C + K) to frames (rows, K), K samples; not 0 if memory is full. */
 int wavetts_subframe_inverse(const SubframeFlow *flow, int64_t rows, const float *noise, const float *cond,

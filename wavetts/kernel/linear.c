@@ -1,0 +1,133 @@
+/* Products with matrices, and a step of an LSTM. */
+
+#include "kernel.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* So many outputs are summed at once, in registers. */
+#define PANEL 64
+
+/* x as 16-bit integers, the largest as `range`; what they are multiples of. */
+VECTORISED static float encode(const float *restrict x, int64_t length, float range, int16_t *restrict codes)
+{
+    float peak = 1e-20f;
+    for (int64_t i = 0; i < length; i++) {
+        float size = fabsf(x[i]);
+        peak = size > peak ? size : peak;
+    }
+    float scale = range / peak;
+    for (int64_t i = 0; i < length; i++) {
+        /* Rounded where all is positive: there, cutting off is rounding down. */
+        float code = x[i] * scale + 32768.5f;
+        codes[i] = (int16_t)((int32_t)(code > 0.0f ? code : 0.0f) - 32768);
+    }
+    return peak / range;
+}
+
+/* W x for `outputs` rows of 8-bit weights, at most a panel. */
+VECTORISED static void coded_panel(const int8_t *restrict codes, const float *restrict scale, int64_t outputs,
+                                   const int16_t *restrict x, float step, int64_t inputs, float *restrict y)
+{
+    int32_t sums[PANEL];
+    int64_t output = 0;
+    /* Four at a time, so that x is loaded once for them. */
+    for (; output + 4 <= outputs; output += 4) {
+        const int8_t *first = codes + output * inputs, *second = first + inputs;
+        const int8_t *third = second + inputs, *fourth = third + inputs;
+        int32_t a = 0, b = 0, c = 0, d = 0;
+        for (int64_t i = 0; i < inputs; i++) {
+            a += x[i] * first[i];
+            b += x[i] * second[i];
+            c += x[i] * third[i];
+            d += x[i] * fourth[i];
+        }
+        sums[output] = a, sums[output + 1] = b, sums[output + 2] = c, sums[output + 3] = d;
+    }
+    for (; output < outputs; output++) {
+        int32_t sum = 0;
+        for (int64_t i = 0; i < inputs; i++)
+            sum += x[i] * codes[output * inputs + i];
+        sums[output] = sum;
+    }
+    for (int64_t i = 0; i < outputs; i++)
+        y[i] = (float)sums[i] * (step * scale[i]);
+}
+
+/* W x for a panel of float32 weights. */
+VECTORISED static void float_panel(const float *restrict panel, const float *restrict x, int64_t inputs,
+                                   float *restrict y)
+{
+    float sums[PANEL] = {0};
+    for (int64_t i = 0; i < inputs; i++)
+        for (int64_t output = 0; output < PANEL; output++)
+            sums[output] += x[i] * panel[i * PANEL + output];
+    memcpy(y, sums, sizeof sums);
+}
+
+void product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes)
+{
+    int64_t inputs = linear->inputs, outputs = linear->outputs;
+    if (linear->codes)
+        for (int64_t row = 0; row < rows; row++)
+            codes.steps[row] = encode(row_of(x, row), inputs, linear->range, codes.values + row * inputs);
+    for (int64_t start = 0; start < outputs; start += PANEL) {
+        int64_t count = outputs - start < PANEL ? outputs - start : PANEL;
+        for (int64_t row = 0; row < rows; row++) {
+            float sums[PANEL], *target = row_of(y, row) + start;
+            const float *addend = row_of(added, row) + start;
+            if (linear->codes)
+                coded_panel(linear->codes + start * inputs, linear->scale + start, count, codes.values + row * inputs,
+                            codes.steps[row], inputs, sums);
+            else
+                float_panel(linear->panels + start * inputs, row_of(x, row), inputs, sums);
+            for (int64_t i = 0; i < count; i++)
+                target[i] = sums[i] + addend[i];
+        }
+    }
+}
+
+int64_t wavetts_version(void) { return VERSION; }
+
+/* x (rows, inputs) to y (rows, outputs); not 0 if memory is full. */
+int wavetts_linear(const Linear *linear, int64_t rows, const float *x, float *y)
+{
+    float *steps = malloc(rows * (sizeof(float) + linear->inputs * sizeof(int16_t)));
+    if (!steps)
+        return -1;
+    Codes codes = {(int16_t *)(steps + rows), steps};
+    product(linear, rows, (Rows){(float *)x, linear->inputs}, bias_of(linear), (Rows){y, linear->outputs}, codes);
+    free(steps);
+    return 0;
+}
+
+VECTORISED static void lstm_cell(int64_t width, const float *restrict gates, const float *restrict old_cell,
+                                 float *restrict hidden, float *restrict cell)
+{
+    const float *input = gates, *forget = input + width, *candidate = forget + width, *output = candidate + width;
+    for (int64_t i = 0; i < width; i++) {
+        cell[i] = sigmoid(forget[i]) * old_cell[i] + sigmoid(input[i]) * hyperbolic_tangent(candidate[i]);
+        hidden[i] = sigmoid(output[i]) * hyperbolic_tangent(cell[i]);
+    }
+}
+
+/* One step of an LSTM: `gates` is linear in x and hidden, joined. All are (rows, width), x as wide as is left. */
+int wavetts_lstm(const Linear *gates, int64_t rows, const float *x, const float *hidden, const float *cell,
+                 float *new_hidden, float *new_cell)
+{
+    int64_t width = gates->outputs / 4, inputs = gates->inputs, x_width = inputs - width;
+    float *joined = malloc(rows * ((inputs + 4 * width + 1) * sizeof(float) + inputs * sizeof(int16_t)));
+    if (!joined)
+        return -1;
+    float *sums = joined + rows * inputs, *steps = sums + rows * 4 * width;
+    for (int64_t row = 0; row < rows; row++) {
+        memcpy(joined + row * inputs, x + row * x_width, x_width * sizeof(float));
+        memcpy(joined + row * inputs + x_width, hidden + row * width, width * sizeof(float));
+    }
+    Codes codes = {(int16_t *)(steps + rows), steps};
+    product(gates, rows, (Rows){joined, inputs}, bias_of(gates), (Rows){sums, 4 * width}, codes);
+    for (int64_t row = 0; row < rows; row++)
+        lstm_cell(width, sums + row * 4 * width, cell + row * width, new_hidden + row * width, new_cell + row * width);
+    free(joined);
+    return 0;
+}
