@@ -10,9 +10,20 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from wavetts import native  # noqa: E402
 from wavetts.config_file import from_dict  # noqa: E402
 from wavetts.model import WaveTacotron  # noqa: E402
 from wavetts.quantize import SMALLEST, Int8Linear, Int8LSTMCell, quantize_weights  # noqa: E402
+
+
+@pytest.fixture(autouse=True, params=["kernel", "torch"])
+def backend(request, monkeypatch):
+    """Every test with the C kernel and without."""
+    if request.param == "torch":
+        monkeypatch.setattr(native, "library", lambda: None)
+    elif native.library() is None:
+        pytest.skip("the C kernel is not built: pip install -e .")
+
 
 DENSITIES = {
     "compact": {"num_couplings": 4, "hidden_dim": 512},

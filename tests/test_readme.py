@@ -138,7 +138,7 @@ def test_tree_is_the_listing():
         assert (ROOT / path).is_dir() == path.endswith("/")
     wanted = set()
     for folder, suffixes in {
-        "wavetts": (".py",),
+        "wavetts": (".py", ".c", ".h"),
         "recipes": (".py", ".yaml", ".txt"),
         "egs": (".sh",),
         "benchmarks": (".py",),

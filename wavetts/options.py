@@ -110,7 +110,7 @@ def add_precision(sub: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["auto", "float32", "int8"],
         default="auto",
-        help="of the large matrices; int8 is twice as fast on CPUs (default: int8 on a CPU, float32 on a GPU)",
+        help="of the large matrices; int8 is several times as fast on CPUs (default: int8 on a CPU, float32 on a GPU)",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ from wavetts.model import WaveTacotron
 
 # Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.
 SMALLEST = 1 << 16
-# The kernel reads whole vectors.
+# Torch's kernel reads whole vectors.
 INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 16
 
 
@@ -34,25 +36,25 @@ class Int8Linear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         assert _fits(*weight.shape), weight.shape
-        self.native = native.Linear.pack(weight, bias, quantize=True) if native.library() else None
-        if self.native:
-            return
         weight = weight.detach().float()
+        bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
+        self.bias = nn.Parameter(bias, requires_grad=False)
+        self.native = native.Linear.pack(weight, bias, int8=True) if native.library() is not None else None
+        if self.native is not None:
+            return
         exact = weight.abs().amax(1).clamp_min(1e-12) / 127
         scale = exact.to(torch.bfloat16)
-        # The kernel's scales are bfloat16: rounded up, so that no weight is beyond 127.
+        # Torch's scales are bfloat16: rounded up, so that no weight is beyond 127.
         scale = torch.where(scale < exact, torch.nextafter(scale, torch.full_like(scale, torch.inf)), scale)
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8).contiguous())
         self.register_buffer("scale", scale)
-        bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
-        self.bias = nn.Parameter(bias, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) -> (B, outputs), float32."""
-        if self.native:
+        if self.native is not None:
             x = x.contiguous()
             y = x.new_empty(len(x), self.native.outputs)
-            native.call("linear", self.native, len(x), x, y)
+            native.call("linear", self.native, x, y)
             return y
         return self.bias + torch._weight_int8pack_mm(x.to(torch.bfloat16), self.weight, self.scale)
 
@@ -75,10 +77,10 @@ class Int8LSTMCell(nn.Module):
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """(B, inputs), state of the frame before -> h, c: (B, hidden_size) each."""
         h, c = state
-        if self.gates.native:
+        if self.gates.native is not None:
             x, h, c = x.contiguous(), h.contiguous(), c.contiguous()
             new_h, new_c = torch.empty_like(h), torch.empty_like(c)
-            native.call("lstm", self.gates.native, len(x), x, h, c, new_h, new_c)
+            native.call("lstm", self.gates.native, x, h, c, new_h, new_c)
             return new_h, new_c
         i, f, g, o = self.gates(torch.cat([x, h], dim=1)).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
@@ -98,8 +100,14 @@ def quantize_weights(model: WaveTacotron) -> WaveTacotron:
         The model.
     """
     assert not model.training
+    if native.library() is None:
+        warnings.warn(
+            "without its C kernel, which it is built with where there is a C compiler, speech takes several times as "
+            "long: install one (gcc or clang) and then wavetts again",
+            stacklevel=2,
+        )
     _replace(model.decoder)
-    if isinstance(model.density, SubframeFlow) and native.library():
+    if isinstance(model.density, SubframeFlow) and native.library() is not None:
         model.density = NativeSubframeFlow(model.density, SMALLEST)
     elif model.config.density.kind != "flow":
         _replace(model.density)

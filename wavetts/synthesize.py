@@ -283,8 +283,8 @@ def load_voice(
             default voice.
         device: "cpu", "cuda" or "cuda:1"; "auto" takes a GPU if there is one.
         threads: of the CPU; 0 leaves the choice to torch.
-        precision: of the large matrices: "int8" (`quantize.quantize_weights`) speaks at twice the speed on CPUs and
-            cannot be trained or scored; "auto" takes it there.
+        precision: of the large matrices: "int8" (`quantize.quantize_weights`) speaks at several times the speed on
+            CPUs and cannot be trained or scored; "auto" takes it there.
 
     Raises:
         UserError: there is no such voice or device, the file is damaged, or the device has no such precision.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from ctypes import POINTER, c_float, c_int64, c_void_p
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from wavetts import native
 from wavetts.density.base import FrameDensity
 from wavetts.density.subframe import LOUDEST, SubframeFlow
-from wavetts.native import Linear, Structure
+from wavetts.native import Linear, Structure, call
 
 
 class _Spectrum(Structure):
-    _fields_ = [
+    _fields_: ClassVar = [
         ("first", c_int64),
         ("second", c_int64),
         ("window", c_void_p),
@@ -34,7 +34,7 @@ class _Spectrum(Structure):
         second = max(factor for factor in range(1, math.isqrt(length) + 1) if length % factor == 0)
         first = length // second
         spectrum = cls(first=first, second=second)
-        spectrum.point(window=window.detach().float().contiguous())
+        spectrum.point(window=window.float())
         bins = torch.arange(second // 2 + 1)
         for name, rows, columns, period in (
             ("inner", bins, torch.arange(second), second),
@@ -47,7 +47,7 @@ class _Spectrum(Structure):
 
 
 class _SubframeFlow(Structure):
-    _fields_ = [
+    _fields_: ClassVar = [
         ("frame_length", c_int64),
         ("subframe_length", c_int64),
         ("num_couplings", c_int64),
@@ -71,50 +71,52 @@ class _SubframeFlow(Structure):
 
 
 class NativeSubframeFlow(FrameDensity):
-    """A `SubframeFlow` that draws frames by the C kernel and knows nothing else.
+    """What a `SubframeFlow` draws, by the C kernel; it knows no densities.
 
     Args:
-        flow: what is taken over; it is copied.
-        smallest: of how many weights on a matrix is held in 8 bits; None: none is.
+        flow: what is taken over, by copying.
+        smallest: matrices of so many weights or more are held in 8 bits; None leaves all of them exact.
     """
 
     def __init__(self, flow: SubframeFlow, smallest: int | None) -> None:
         super().__init__(flow.frame_length, flow.cond_dim)
         compact, couplings = flow.flow, flow.flow.couplings
+        affine = compact.affine
 
         def pack(weight: Tensor, bias: Tensor | None = None) -> Linear:
-            return Linear.pack(weight, bias, smallest is not None and weight.numel() >= smallest)
+            return Linear.pack(weight, bias, int8=smallest is not None and weight.numel() >= smallest)
 
         def pack_linear(linear: nn.Linear) -> Linear:
             return pack(linear.weight, linear.bias)
 
-        self._parts = {
+        parts: dict[str, Structure] = {
             "spectrum": _Spectrum.pack(flow.window),
             "past": pack_linear(flow.past_linear),
             "cond": pack_linear(flow.cond_linear),
             "layer": pack_linear(flow.layer),
             "biases": pack_linear(compact.cond_linear),
-            "affine": pack_linear(compact.affine.linear),
+            "affine": pack_linear(affine.linear),
             "dct": pack(compact.dct.basis),
         }
-        if compact.affine.envelope is not None:
-            self._parts["envelope"] = pack_linear(compact.affine.envelope)
-            self._parts["cosines"] = pack(compact.affine.cosines.T)
-        networks = [layer for network in couplings for layer in (network.input, *network.layers, network.output)]
-        self._networks = [pack_linear(layer) for layer in networks]
+        if affine.envelope is not None:
+            parts |= {"envelope": pack_linear(affine.envelope), "cosines": pack(affine.cosines.T)}
+        layers = [layer for network in couplings for layer in (network.input, *network.layers, network.output)]
+        networks = [pack_linear(layer) for layer in layers]
         self._flow = _SubframeFlow(
             frame_length=flow.frame_length,
             subframe_length=flow.subframe_length,
             num_couplings=len(couplings),
             num_layers=len(couplings[0].layers),
-            affine_bound=compact.affine.bound,
+            affine_bound=affine.bound,
             scale_bound=couplings[0].bound,
             loudest=LOUDEST,
-            couplings=(Linear * len(networks))(*self._networks),
-            **self._parts,
+            couplings=(Linear * len(networks))(*networks),
+            **parts,
         )
         orders = torch.stack([permutation.inverse_order for permutation in compact.permutations])
-        self._flow.point(position=flow.position.detach().float().contiguous(), orders=orders.contiguous())
+        self._flow.point(position=flow.position.float(), orders=orders)
+        # The structure has copies of these, which keep no tensor alive.
+        self._parts = [*parts.values(), *networks]
 
     @property
     def past_dim(self) -> int:
@@ -122,20 +124,17 @@ class NativeSubframeFlow(FrameDensity):
         return self.frame_length
 
     def log_prob(self, frames: Tensor, cond: Tensor) -> Tensor:
-        """Not there: who scores has the `SubframeFlow`."""
-        raise NotImplementedError("the kernel only draws: load the model with precision='float32'")
-
-    def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """Noise (N, K) and cond (N, C + K) to frames (N, K), float32 on the CPU."""
-        noise, cond = noise.float().contiguous(), cond.float().contiguous()
-        assert noise.shape == (len(cond), self.frame_length) and cond.shape[1] == self.cond_dim + self.past_dim
-        frames = torch.empty_like(noise)
-        native.call("subframe_inverse", self._flow, len(noise), noise, cond, frames)
-        return frames
+        """Not there, as for all that `quantize.quantize_weights` made."""
+        raise NotImplementedError("the C kernel only draws")
 
     def sample(self, cond: Tensor, temperature: float | Tensor = 1.0, noise: Tensor | None = None) -> Tensor:
-        """See `FrameDensity.sample`."""
+        """See `FrameDensity.sample`; on the CPU, in float32."""
+        shape = (*cond.shape[:-1], self.noise_dim)
+        assert cond.shape[-1] == self.cond_dim + self.past_dim, cond.shape
         if noise is None:
-            noise = torch.randn(*cond.shape[:-1], self.noise_dim)
-        frames = self.inverse((noise * temperature).flatten(0, -2), cond.flatten(0, -2))
-        return frames.view_as(noise)
+            noise = torch.randn(shape)
+        assert noise.shape == shape, (noise.shape, shape)
+        frames = torch.empty(shape)
+        noise, cond = (values.reshape(-1, values.shape[-1]).contiguous() for values in (noise * temperature, cond))
+        call("subframe_inverse", self._flow, noise, cond, frames)
+        return frames

@@ -1,0 +1,18 @@
+"""The C kernel: all else that setuptools wants to know is in pyproject.toml."""
+
+from setuptools import Extension, setup
+
+# What it takes to vectorise sums. -ffast-math would do more: link code that changes how the whole process rounds.
+FLAGS = "-std=c11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math"
+
+kernel = Extension(
+    # A shared library for ctypes: neither Python's headers nor torch's are needed.
+    "wavetts._kernel",
+    sources=["wavetts/kernel/linear.c", "wavetts/kernel/subframe.c"],
+    depends=["wavetts/kernel/kernel.h"],
+    libraries=["m"],
+    extra_compile_args=FLAGS.split(),
+    # Without a C compiler there is none, and the package speaks by torch alone.
+    optional=True,
+)
+setup(ext_modules=[kernel])

@@ -1,0 +1,251 @@
+"""The C kernel: what torch computes, for every shape and batch; and speech without it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from command_lines import ROOT  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from wavetts import native  # noqa: E402
+from wavetts.config import Config, SubframeFlowConfig  # noqa: E402
+from wavetts.density import build_density  # noqa: E402
+from wavetts.density.native import NativeSubframeFlow  # noqa: E402
+from wavetts.density.subframe import SubframeFlow  # noqa: E402
+from wavetts.quantize import Int8LSTMCell, quantize_weights  # noqa: E402
+
+needs_kernel = pytest.mark.skipif(native.library() is None, reason="the C kernel is not built: pip install -e .")
+
+C = 24
+# Frames: 16 = 4 x 4, 22 = 11 x 2, 240 = 16 x 15, 640 = 32 x 20, of as many subframes as there can be, or one.
+SHAPES = [(16, 4), (22, 22), (240, 80), (640, 80)]
+
+
+def make_flow(frame_length: int = 240, subframe_length: int = 80, std: float = 0.05, **options: int) -> SubframeFlow:
+    """A flow away from its initial identity."""
+    sizes = {"context_dim": 44, "num_couplings": 4, "hidden_dim": 36, "num_cepstra": 5, **options}
+    config = Config()
+    config.audio.frame_length = frame_length
+    config.density = SubframeFlowConfig(subframe_length=subframe_length, scale_bound=1.5, **sizes)
+    torch.manual_seed(0)
+    density = build_density(config, C).eval()
+    with torch.no_grad():
+        for parameter in density.parameters():
+            parameter.add_(std * torch.randn_like(parameter))
+    return density
+
+
+def inputs(density: SubframeFlow, batch: int) -> tuple[Tensor, Tensor]:
+    """noise (B, K) and cond (B, C + K)."""
+    torch.manual_seed(batch)
+    return torch.randn(batch, density.noise_dim), torch.randn(batch, density.cond_dim + density.past_dim)
+
+
+@needs_kernel
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_frames_are_those_of_the_flow(shape, batch):
+    flow = make_flow(*shape)
+    noise, cond = inputs(flow, batch)
+    ours = NativeSubframeFlow(flow, None).sample(cond, 1.0, noise)
+    torch.testing.assert_close(ours, flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
+    # By its own forward, frames are the noise again.
+    torch.testing.assert_close(flow(ours, cond)[0], noise, atol=1e-3, rtol=1e-3)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_cepstra": 0},
+        {"num_layers": 0},
+        {"num_layers": 3},
+        {"num_couplings": 2},
+        # More than a panel of outputs, and no multiple of one; wider inside than its context.
+        {"context_dim": 70, "hidden_dim": 200},
+    ],
+)
+def test_every_option_of_the_flow(options):
+    flow = make_flow(**options)
+    noise, cond = inputs(flow, 2)
+    ours = NativeSubframeFlow(flow, None).sample(cond, 1.0, noise)
+    torch.testing.assert_close(ours, flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
+
+
+@needs_kernel
+@pytest.mark.parametrize("loudness", [0.0, 1e-4, 100.0])
+def test_past_of_any_loudness(loudness):
+    """Silence, and what is louder than the spectrum's limit."""
+    flow = make_flow()
+    noise, cond = inputs(flow, 2)
+    cond[:, C:] *= loudness
+    ours = NativeSubframeFlow(flow, None).sample(cond, 1.0, noise)
+    torch.testing.assert_close(ours, flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
+
+
+@needs_kernel
+def test_tones_are_where_they_are():
+    """Each bin of the spectrum: through a matrix that shows one, the context is that bin's."""
+    flow = make_flow(num_couplings=2)
+    with torch.no_grad():
+        flow.past_linear.weight.mul_(3.0)
+    ours = NativeSubframeFlow(flow, None)
+    for bin in (1, 7, 60, 119, 120):
+        noise, cond = inputs(flow, 1)
+        cond[:, C:] = 2.0 * torch.cos(2 * torch.pi * bin / 240 * torch.arange(240))
+        torch.testing.assert_close(ours.sample(cond, 1.0, noise), flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
+
+
+def rounded(flow: SubframeFlow, smallest: int) -> SubframeFlow:
+    """A copy whose large matrices have the values that 8 bits can hold."""
+    flow = copy.deepcopy(flow)
+    for module in flow.modules():
+        if isinstance(module, nn.Linear) and module.weight.numel() >= smallest:
+            codes, scale = native.quantize_rows(module.weight)
+            module.weight.data = codes * scale[:, None]
+    return flow
+
+
+@needs_kernel
+def test_weights_of_8_bits_are_all_that_is_rounded():
+    flow = make_flow(640, 80, std=0.03, context_dim=200, hidden_dim=130)
+    noise, cond = inputs(flow, 2)
+    exact, ours = rounded(flow, 10000).inverse(noise, cond), NativeSubframeFlow(flow, 10000).sample(cond, 1.0, noise)
+    assert (ours - exact).norm() < 1e-3 * exact.norm()
+    assert (ours - flow.inverse(noise, cond)).norm() > 3 * (ours - exact).norm()
+
+
+@needs_kernel
+@pytest.mark.parametrize("smallest", [None, 1000])
+def test_a_row_does_not_depend_on_the_others(smallest):
+    flow = make_flow()
+    ours = NativeSubframeFlow(flow, smallest)
+    noise, cond = inputs(flow, 9)
+    together = ours.sample(cond, 0.7, noise)
+    for row in range(9):
+        assert torch.equal(together[row], ours.sample(cond[row], 0.7, noise[row]))
+
+
+@needs_kernel
+def test_threads_do_not_disturb_each_other():
+    flow = make_flow()
+    ours = NativeSubframeFlow(flow, 1000)
+    tasks = [inputs(flow, batch) for batch in range(1, 9)]
+    alone = [ours.sample(cond, 1.0, noise) for noise, cond in tasks]
+    with ThreadPoolExecutor(8) as executor:
+        for _ in range(5):
+            together = executor.map(lambda task: ours.sample(task[1], 1.0, task[0]), tasks)
+            assert all(map(torch.equal, together, alone))
+
+
+@needs_kernel
+def test_it_takes_over_copies_and_leaves_the_flow_alone():
+    flow = make_flow()
+    before = copy.deepcopy(flow.state_dict())
+    ours = NativeSubframeFlow(flow, 1000)
+    noise, cond = inputs(flow, 2)
+    kept = noise.clone(), cond.clone()
+    frames = ours.sample(cond, torch.tensor([[0.5], [1.0]]), noise)
+    assert torch.equal(noise, kept[0]) and torch.equal(cond, kept[1])
+    for name, value in flow.state_dict().items():
+        assert torch.equal(value, before[name])
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.zero_()
+    del flow
+    assert torch.equal(ours.sample(cond, torch.tensor([[0.5], [1.0]]), noise), frames)
+    with pytest.raises(NotImplementedError):
+        ours.log_prob(frames, cond)
+
+
+@needs_kernel
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_a_past_that_is_no_number_gives_no_crash(value):
+    flow = make_flow()
+    noise, cond = inputs(flow, 2)
+    exact = NativeSubframeFlow(flow, 1000).sample(cond, 1.0, noise)
+    cond[0] = value
+    ours = NativeSubframeFlow(flow, 1000).sample(cond, 1.0, noise)
+    assert torch.equal(ours[1], exact[1])
+
+
+@needs_kernel
+@pytest.mark.parametrize("outputs, inputs", [(1, 1), (3, 5), (64, 1000), (67, 1344), (300, 33)])
+@pytest.mark.parametrize("int8", [False, True])
+def test_products_of_any_shape(outputs, inputs, int8):
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(5, inputs)
+    # The largest sums that there can be must not overflow.
+    weight[0], x[0] = 1.0, 1.0
+    y = torch.empty(5, outputs)
+    native.call("linear", native.Linear.pack(weight, bias, int8), x, y)
+    if int8:
+        codes, scale = native.quantize_rows(weight)
+        weight = codes * scale[:, None]
+    torch.testing.assert_close(y, nn.functional.linear(x, weight, bias), atol=2e-2 if int8 else 1e-4, rtol=1e-3)
+
+
+@needs_kernel
+def test_lstm_step_is_torchs_but_for_its_weights():
+    torch.manual_seed(0)
+    lstm, x = nn.LSTMCell(320, 64), torch.randn(3, 320)
+    ours = Int8LSTMCell(lstm)
+    h, c = 3 * torch.randn(2, 3, 64)
+    codes, scale = native.quantize_rows(torch.cat([lstm.weight_ih, lstm.weight_hh], dim=1))
+    weights = (codes * scale[:, None]).split([320, 64], dim=1)
+    exact = torch.lstm_cell(x, (h, c), *weights, lstm.bias_ih, lstm.bias_hh)
+    for values, expected in zip(ours(x, (h, c)), exact, strict=True):
+        torch.testing.assert_close(values, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
+    from wavetts.generate import Utterance, generate
+    from wavetts.model import WaveTacotron
+
+    def speak(model: WaveTacotron) -> Tensor:
+        utterance = Utterance([3, 1, 4], seed=0, max_frames=4, stop_threshold=2.0)
+        generate(model, [utterance])
+        return torch.from_numpy(utterance.waveform)
+
+    torch.manual_seed(0)
+    model = WaveTacotron(small_config(density="subframe"), 12).eval()
+    model.scale.fill_(20.0)
+    expected = speak(model)
+    monkeypatch.setattr(native, "library", lambda: None)
+    with pytest.warns(UserWarning, match="C compiler") as warned:
+        fallback = quantize_weights(copy.deepcopy(model))
+    assert len(warned) == 1
+    assert type(fallback.density) is SubframeFlow
+    assert torch.equal(speak(fallback), expected)
+    monkeypatch.undo()
+    if native.library() is not None:
+        with_kernel = quantize_weights(model)
+        assert type(with_kernel.density) is NativeSubframeFlow
+        torch.testing.assert_close(speak(with_kernel), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_versions_and_panels_are_those_of_the_sources():
+    folder = ROOT / "wavetts" / "kernel"
+    assert f"#define VERSION {native.VERSION}\n" in (folder / "kernel.h").read_text(encoding="utf-8")
+    assert f"#define PANEL {native.PANEL}\n" in (folder / "linear.c").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@pytest.mark.parametrize("compiler", ["cc", "false"])
+def test_it_is_built_where_there_is_a_compiler_and_left_out_elsewhere(compiler, tmp_path):
+    pytest.importorskip("setuptools")
+    command = [sys.executable, "setup.py", "build_ext", "--build-lib", tmp_path / "lib", "--build-temp", tmp_path]
+    environment = {**os.environ, "CC": compiler, "CFLAGS": "-Wall -Wextra -Werror"}
+    environment.pop("PYTHONPATH", None)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert len([*tmp_path.glob("lib/wavetts/_kernel*.so")]) == (compiler == "cc")
