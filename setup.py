@@ -8,7 +8,7 @@ FLAGS = "-std=c11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno
 kernel = Extension(
     # A shared library for ctypes: neither Python's headers nor torch's are needed.
     "wavetts._kernel",
-    sources=["wavetts/kernel/linear.c", "wavetts/kernel/subframe.c"],
+    sources=[f"wavetts/kernel/{part}.c" for part in ("linear", "spectrum", "subframe", "decoder")],
     depends=["wavetts/kernel/kernel.h"],
     libraries=["m"],
     extra_compile_args=FLAGS.split(),

@@ -18,9 +18,12 @@ from torch import Tensor, nn  # noqa: E402
 
 from wavetts import native  # noqa: E402
 from wavetts.config import Config, SubframeFlowConfig  # noqa: E402
+from wavetts.config_file import from_dict  # noqa: E402
 from wavetts.density import build_density  # noqa: E402
 from wavetts.density.native import NativeSubframeFlow  # noqa: E402
 from wavetts.density.subframe import SubframeFlow  # noqa: E402
+from wavetts.model import WaveTacotron  # noqa: E402
+from wavetts.native_decoder import NativeDecoder  # noqa: E402
 from wavetts.quantize import Int8LSTMCell, quantize_weights  # noqa: E402
 
 needs_kernel = pytest.mark.skipif(native.library() is None, reason="the C kernel is not built: pip install -e .")
@@ -187,7 +190,7 @@ def test_products_of_any_shape(outputs, inputs, int8):
     # The largest sums that there can be must not overflow.
     weight[0], x[0] = 1.0, 1.0
     y = torch.empty(5, outputs)
-    native.call("linear", native.Linear.pack(weight, bias, int8), x, y)
+    native.call("linear", native.Linear.pack(weight, bias, 0 if int8 else None), (5,), x, y)
     if int8:
         codes, scale = native.quantize_rows(weight)
         weight = codes * scale[:, None]
@@ -207,9 +210,92 @@ def test_lstm_step_is_torchs_but_for_its_weights():
         torch.testing.assert_close(values, expected, atol=1e-3, rtol=1e-3)
 
 
+def make_model(**decoder: object) -> WaveTacotron:
+    """Random everywhere; frames of 16 samples."""
+    config = from_dict(
+        {
+            "audio": {"sample_rate": 8000, "frame_length": 16},
+            "encoder": {"kind": "conv_lstm", "hidden_dim": 10, "num_layers": 1},
+            "attention": {"kind": "forward", "hidden_dim": 9, "key_dim": 6, "max_move": 3},
+            "decoder": {"prenet_dims": [11, 7], "attention_dim": 13, "hidden_dim": 17, "num_layers": 2, **decoder},
+            "density": {"kind": "gaussian"},
+        }
+    )
+    torch.manual_seed(0)
+    model = WaveTacotron(config, 12).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def run_steps(model: WaveTacotron, lengths: list[int], rows: slice = slice(None)) -> list[Tensor]:
+    """cond, stop_logits and weights of five frames, for these of the utterances."""
+    torch.manual_seed(1)
+    tokens, frames = torch.randint(1, 12, (len(lengths), max(lengths))), torch.randn(5, len(lengths), 16)
+    lengths = torch.tensor(lengths)[rows]
+    outputs = []
+    with torch.inference_mode():
+        memory = model.encoder(tokens[rows, : lengths.max()], lengths)
+        keys = model.decoder.attention.prepare(memory, lengths)
+        state = model.decoder.init_state(keys)
+        for frame in frames:
+            cond, stop_logits, state = model.decoder.step(frame[rows], keys, state)
+            outputs += [cond, stop_logits, state.attention.weights]
+    return outputs
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"spectrum": True, "cond_dim": 19},
+        {"skip": False, "cond_dim": 19},
+        {"spectrum": True, "prenet_dims": [5], "num_layers": 1},
+        # Wider than anything else, each in its turn.
+        {"prenet_dims": [80, 3]},
+        {"attention_dim": 90},
+        {"cond_dim": 400},
+    ],
+)
+def test_decoder_steps_as_torch_does(options):
+    model = make_model(**options)
+    lengths = [5, 8, 1]
+    expected = run_steps(model, lengths)
+    assert NativeDecoder.takes(model.decoder)
+    model.decoder = NativeDecoder(model.decoder, None)
+    for ours, theirs in zip(run_steps(model, lengths), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
+
+
+@needs_kernel
+def test_decoder_of_8_bits_is_close_and_keeps_rows_apart():
+    model = make_model(spectrum=True, cond_dim=40)
+    lengths = [6, 8, 2, 3]
+    expected = run_steps(model, lengths)
+    before = copy.deepcopy(model.decoder.state_dict())
+    taken = model.decoder
+    model.decoder = NativeDecoder(taken, 200)
+    together = run_steps(model, lengths)
+    for ours, theirs in zip(together, expected, strict=True):
+        assert 1e-6 < (ours - theirs).norm() / theirs.norm() < 0.05
+    for name, value in taken.state_dict().items():
+        assert torch.equal(value, before[name])
+    for ours, theirs in zip(run_steps(model, lengths, slice(1, 2)), together, strict=True):
+        # The encoder and the projections of the memory are torch's, which rounds otherwise for other batches.
+        torch.testing.assert_close(ours, theirs[1:2], atol=1e-4, rtol=1e-3)
+
+
+@needs_kernel
+def test_other_decoders_stay_with_torch():
+    model = make_model()
+    assert isinstance(quantize_weights(model).decoder, NativeDecoder)
+    for decoder in (make_model(prenet_dims=[]).decoder, make_model(num_layers=0).decoder):
+        assert not NativeDecoder.takes(decoder)
+
+
 def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
     from wavetts.generate import Utterance, generate
-    from wavetts.model import WaveTacotron
 
     def speak(model: WaveTacotron) -> Tensor:
         utterance = Utterance([3, 1, 4], seed=0, max_frames=4, stop_threshold=2.0)
@@ -217,7 +303,7 @@ def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
         return torch.from_numpy(utterance.waveform)
 
     torch.manual_seed(0)
-    model = WaveTacotron(small_config(density="subframe"), 12).eval()
+    model = WaveTacotron(small_config(attention="forward", density="subframe"), 12).eval()
     model.scale.fill_(20.0)
     expected = speak(model)
     monkeypatch.setattr(native, "library", lambda: None)

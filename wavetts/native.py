@@ -11,12 +11,15 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 # As in kernel.h: a library that was built from other sources is not called.
 VERSION = 1
 # As in linear.c.
 PANEL = 64
+
+# How many sizes each function takes after its structure, and then how many tensors.
+FUNCTIONS = {"linear": (1, 2), "lstm": (1, 5), "subframe_inverse": (1, 3), "decoder_step": (2, 10)}
 
 
 @functools.cache
@@ -29,21 +32,21 @@ def library() -> ctypes.CDLL | None:
     kernel.wavetts_version.restype = c_int64
     if kernel.wavetts_version() != VERSION:
         return None
-    for name, tensors in {"linear": 2, "lstm": 5, "subframe_inverse": 3}.items():
+    for name, (sizes, tensors) in FUNCTIONS.items():
         function = getattr(kernel, f"wavetts_{name}")
-        function.argtypes, function.restype = [c_void_p, c_int64, *[c_void_p] * tensors], c_int
+        function.argtypes, function.restype = [c_void_p, *[c_int64] * sizes, *[c_void_p] * tensors], c_int
     return kernel
 
 
-def call(name: str, structure: Structure, *tensors: Tensor) -> None:
-    """Calls a function of the kernel with float32 tensors (B, ...) on the CPU; it fills the last ones.
+def call(name: str, structure: Structure, sizes: tuple[int, ...], *tensors: Tensor) -> None:
+    """Calls a function of the kernel with contiguous tensors on the CPU, all float32 or masks; it fills the last ones.
 
     Raises:
         MemoryError: there is none left to work in.
     """
-    assert all(tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in tensors)
+    assert all(tensor.dtype in (torch.float32, torch.bool) and tensor.is_contiguous() for tensor in tensors)
     function = getattr(library(), f"wavetts_{name}")
-    if function(ctypes.addressof(structure), len(tensors[0]), *[tensor.data_ptr() for tensor in tensors]):
+    if function(ctypes.addressof(structure), *sizes, *[tensor.data_ptr() for tensor in tensors]):
         raise MemoryError("no memory to compute a frame in")
 
 
@@ -72,12 +75,12 @@ class Linear(Structure):
     ]
 
     @classmethod
-    def pack(cls, weight: Tensor, bias: Tensor | None, int8: bool) -> Linear:
-        """weight (outputs, inputs) and bias (outputs,), with the weights in 8 bits or in float32."""
+    def pack(cls, weight: Tensor, bias: Tensor | None, smallest: int | None) -> Linear:
+        """weight (outputs, inputs), in 8 bits if it has `smallest` weights or more (None: never), and bias (outputs,)."""
         outputs, inputs = weight.shape
         linear = cls(outputs=outputs, inputs=inputs)
         linear.point(bias=weight.new_zeros(outputs).float() if bias is None else bias.float())
-        if int8:
+        if smallest is not None and weight.numel() >= smallest:
             codes, scale = quantize_rows(weight)
             linear.point(codes=codes, scale=scale)
             # A power of two keeps whole numbers exact; the sums are of 32 bits.
@@ -86,6 +89,58 @@ class Linear(Structure):
             padded = F.pad(weight.float(), (0, 0, 0, -outputs % PANEL))
             linear.point(panels=padded.unflatten(0, (-1, PANEL)).transpose(1, 2))
         return linear
+
+    @classmethod
+    def of(cls, layer: nn.Linear, smallest: int | None) -> Linear:
+        """A layer's."""
+        return cls.pack(layer.weight, layer.bias, smallest)
+
+    @classmethod
+    def of_lstm(cls, lstm: nn.LSTMCell | nn.LSTM, smallest: int | None) -> Linear:
+        """The gates of a cell or of a one-layer LSTM, linear in its input and its h, joined."""
+        return cls.pack(*join_gates(lstm), smallest)
+
+
+def join_gates(lstm: nn.LSTMCell | nn.LSTM) -> tuple[Tensor, Tensor]:
+    """Weight (4 * hidden_size, input_size + hidden_size) and bias of a cell or of a one-layer LSTM."""
+    suffix = "" if isinstance(lstm, nn.LSTMCell) else "_l0"
+    weights = [getattr(lstm, f"weight_{part}{suffix}") for part in ("ih", "hh")]
+    return torch.cat(weights, dim=1), getattr(lstm, f"bias_ih{suffix}") + getattr(lstm, f"bias_hh{suffix}")
+
+
+class Spectrum(Structure):
+    """Tables of a windowed DFT."""
+
+    _fields_: ClassVar = [
+        ("first", c_int64),
+        ("second", c_int64),
+        ("window", c_void_p),
+        ("inner_cos", c_void_p),
+        ("inner_sin", c_void_p),
+        ("turn_cos", c_void_p),
+        ("turn_sin", c_void_p),
+        ("outer_cos", c_void_p),
+        ("outer_sin", c_void_p),
+    ]
+
+    @classmethod
+    def pack(cls, window: Tensor) -> Spectrum:
+        """Of as many samples as the window (K,) has."""
+        length = len(window)
+        # Factors near the square root make the fewest products; a prime length is a transform by definition.
+        second = max(factor for factor in range(1, math.isqrt(length) + 1) if length % factor == 0)
+        first = length // second
+        spectrum = cls(first=first, second=second)
+        spectrum.point(window=window.float())
+        bins = torch.arange(second // 2 + 1)
+        for name, rows, columns, period in (
+            ("inner", bins, torch.arange(second), second),
+            ("turn", bins, torch.arange(first), length),
+            ("outer", torch.arange(first), torch.arange(first), first),
+        ):
+            angle = 2 * math.pi / period * (torch.outer(rows, columns) % period).double()
+            spectrum.point(**{f"{name}_cos": angle.cos().float(), f"{name}_sin": angle.sin().float()})
+        return spectrum
 
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from wavetts import native
 from wavetts.density.native import NativeSubframeFlow
 from wavetts.density.subframe import SubframeFlow
 from wavetts.model import WaveTacotron
+from wavetts.native_decoder import NativeDecoder
 
 # Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.
 SMALLEST = 1 << 16
@@ -39,7 +40,7 @@ class Int8Linear(nn.Module):
         weight = weight.detach().float()
         bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
         self.bias = nn.Parameter(bias, requires_grad=False)
-        self.native = native.Linear.pack(weight, bias, int8=True) if native.library() is not None else None
+        self.native = native.Linear.pack(weight, bias, smallest=0) if native.library() is not None else None
         if self.native is not None:
             return
         exact = weight.abs().amax(1).clamp_min(1e-12) / 127
@@ -54,7 +55,7 @@ class Int8Linear(nn.Module):
         if self.native is not None:
             x = x.contiguous()
             y = x.new_empty(len(x), self.native.outputs)
-            native.call("linear", self.native, x, y)
+            native.call("linear", self.native, (len(x),), x, y)
             return y
         return self.bias + torch._weight_int8pack_mm(x.to(torch.bfloat16), self.weight, self.scale)
 
@@ -68,11 +69,8 @@ class Int8LSTMCell(nn.Module):
 
     def __init__(self, lstm: nn.LSTMCell | nn.LSTM) -> None:
         super().__init__()
-        suffix = "" if isinstance(lstm, nn.LSTMCell) else "_l0"
-        weights = [getattr(lstm, f"weight_{part}{suffix}") for part in ("ih", "hh")]
-        bias = getattr(lstm, f"bias_ih{suffix}") + getattr(lstm, f"bias_hh{suffix}")
         self.hidden_size = lstm.hidden_size
-        self.gates = Int8Linear(torch.cat(weights, dim=1), bias)
+        self.gates = Int8Linear(*native.join_gates(lstm))
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """(B, inputs), state of the frame before -> h, c: (B, hidden_size) each."""
@@ -80,7 +78,7 @@ class Int8LSTMCell(nn.Module):
         if self.gates.native is not None:
             x, h, c = x.contiguous(), h.contiguous(), c.contiguous()
             new_h, new_c = torch.empty_like(h), torch.empty_like(c)
-            native.call("lstm", self.gates.native, x, h, c, new_h, new_c)
+            native.call("lstm", self.gates.native, (len(x),), x, h, c, new_h, new_c)
             return new_h, new_c
         i, f, g, o = self.gates(torch.cat([x, h], dim=1)).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
@@ -106,7 +104,10 @@ def quantize_weights(model: WaveTacotron) -> WaveTacotron:
             "long: install one (gcc or clang) and then wavetts again",
             stacklevel=2,
         )
-    _replace(model.decoder)
+    if NativeDecoder.takes(model.decoder) and native.library() is not None:
+        model.decoder = NativeDecoder(model.decoder, SMALLEST)
+    else:
+        _replace(model.decoder)
     if isinstance(model.density, SubframeFlow) and native.library() is not None:
         model.density = NativeSubframeFlow(model.density, SMALLEST)
     elif model.config.density.kind != "flow":
@@ -116,7 +117,7 @@ def quantize_weights(model: WaveTacotron) -> WaveTacotron:
 
 def is_quantized(model: WaveTacotron) -> bool:
     """Whether `quantize_weights` was here: it speaks, but cannot be trained or scored any more."""
-    return any(isinstance(module, (Int8Linear, NativeSubframeFlow)) for module in model.modules())
+    return any(isinstance(module, (Int8Linear, NativeDecoder, NativeSubframeFlow)) for module in model.modules())
 
 
 def _replace(module: nn.Module) -> None:

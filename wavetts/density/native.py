@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from ctypes import POINTER, c_float, c_int64, c_void_p
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wavetts.density.base import FrameDensity
 from wavetts.density.subframe import LOUDEST, SubframeFlow
-from wavetts.native import Linear, Structure, call
-
-
-class _Spectrum(Structure):
-    _fields_: ClassVar = [
-        ("first", c_int64),
-        ("second", c_int64),
-        ("window", c_void_p),
-        ("inner_cos", c_void_p),
-        ("inner_sin", c_void_p),
-        ("turn_cos", c_void_p),
-        ("turn_sin", c_void_p),
-        ("outer_cos", c_void_p),
-        ("outer_sin", c_void_p),
-    ]
-
-    @classmethod
-    def pack(cls, window: Tensor) -> _Spectrum:
-        length = len(window)
-        # Factors near the square root make the fewest products; a prime length is a transform by definition.
-        second = max(factor for factor in range(1, math.isqrt(length) + 1) if length % factor == 0)
-        first = length // second
-        spectrum = cls(first=first, second=second)
-        spectrum.point(window=window.float())
-        bins = torch.arange(second // 2 + 1)
-        for name, rows, columns, period in (
-            ("inner", bins, torch.arange(second), second),
-            ("turn", bins, torch.arange(first), length),
-            ("outer", torch.arange(first), torch.arange(first), first),
-        ):
-            angle = 2 * math.pi / period * (torch.outer(rows, columns) % period).double()
-            spectrum.point(**{f"{name}_cos": angle.cos().float(), f"{name}_sin": angle.sin().float()})
-        return spectrum
+from wavetts.native import Linear, Spectrum, Structure, call
 
 
 class _SubframeFlow(Structure):
@@ -55,7 +22,7 @@ class _SubframeFlow(Structure):
         ("affine_bound", c_float),
         ("scale_bound", c_float),
         ("loudest", c_float),
-        ("spectrum", _Spectrum),
+        ("spectrum", Spectrum),
         ("position", c_void_p),
         ("past", Linear),
         ("cond", Linear),
@@ -83,25 +50,20 @@ class NativeSubframeFlow(FrameDensity):
         compact, couplings = flow.flow, flow.flow.couplings
         affine = compact.affine
 
-        def pack(weight: Tensor, bias: Tensor | None = None) -> Linear:
-            return Linear.pack(weight, bias, int8=smallest is not None and weight.numel() >= smallest)
-
-        def pack_linear(linear: nn.Linear) -> Linear:
-            return pack(linear.weight, linear.bias)
-
         parts: dict[str, Structure] = {
-            "spectrum": _Spectrum.pack(flow.window),
-            "past": pack_linear(flow.past_linear),
-            "cond": pack_linear(flow.cond_linear),
-            "layer": pack_linear(flow.layer),
-            "biases": pack_linear(compact.cond_linear),
-            "affine": pack_linear(affine.linear),
-            "dct": pack(compact.dct.basis),
+            "spectrum": Spectrum.pack(flow.window),
+            "past": Linear.of(flow.past_linear, smallest),
+            "cond": Linear.of(flow.cond_linear, smallest),
+            "layer": Linear.of(flow.layer, smallest),
+            "biases": Linear.of(compact.cond_linear, smallest),
+            "affine": Linear.of(affine.linear, smallest),
+            "dct": Linear.pack(compact.dct.basis, None, None),
         }
         if affine.envelope is not None:
-            parts |= {"envelope": pack_linear(affine.envelope), "cosines": pack(affine.cosines.T)}
+            parts["envelope"] = Linear.of(affine.envelope, smallest)
+            parts["cosines"] = Linear.pack(affine.cosines.T, None, None)
         layers = [layer for network in couplings for layer in (network.input, *network.layers, network.output)]
-        networks = [pack_linear(layer) for layer in layers]
+        networks = [Linear.of(layer, smallest) for layer in layers]
         self._flow = _SubframeFlow(
             frame_length=flow.frame_length,
             subframe_length=flow.subframe_length,
@@ -136,5 +98,5 @@ class NativeSubframeFlow(FrameDensity):
         assert noise.shape == shape, (noise.shape, shape)
         frames = torch.empty(shape)
         noise, cond = (values.reshape(-1, values.shape[-1]).contiguous() for values in (noise * temperature, cond))
-        call("subframe_inverse", self._flow, noise, cond, frames)
+        call("subframe_inverse", self._flow, (len(noise),), noise, cond, frames)
         return frames

@@ -101,8 +101,14 @@ int wavetts_linear(const Linear *linear, int64_t rows, const float *x, float *y)
     return 0;
 }
 
-VECTORISED static void lstm_cell(int64_t width, const float *restrict gates, const float *restrict old_cell,
-                                 float *restrict hidden, float *restrict cell)
+VECTORISED void silu(int64_t length, float *restrict x)
+{
+    for (int64_t i = 0; i < length; i++)
+        x[i] *= sigmoid(x[i]);
+}
+
+VECTORISED void lstm_cell(int64_t width, const float *restrict gates, const float *restrict old_cell,
+                          float *restrict hidden, float *restrict cell)
 {
     const float *input = gates, *forget = input + width, *candidate = forget + width, *output = candidate + width;
     for (int64_t i = 0; i < width; i++) {

@@ -5,15 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A real DFT of length first * second: `second` transforms of the strided samples, turned, then `first` of those. */
-typedef struct {
-    int64_t first, second;
-    const float *window;               /* (first * second,) */
-    const float *inner_cos, *inner_sin; /* (second / 2 + 1, second) */
-    const float *turn_cos, *turn_sin;   /* (second / 2 + 1, first) */
-    const float *outer_cos, *outer_sin; /* (first, first) */
-} Spectrum;
-
 typedef struct {
     int64_t frame_length, subframe_length, num_couplings, num_layers;
     float affine_bound, scale_bound, loudest;
@@ -28,12 +19,6 @@ typedef struct {
 } SubframeFlow;
 
 INLINE float bounded(float x, float bound) { return bound * hyperbolic_tangent(x / bound); }
-
-VECTORISED static void silu(int64_t length, float *restrict x)
-{
-    for (int64_t i = 0; i < length; i++)
-        x[i] *= sigmoid(x[i]);
-}
 
 VECTORISED static void add_silu(int64_t length, const float *restrict x, float *restrict sum)
 {
@@ -62,47 +47,6 @@ VECTORISED static void divide_by_level(int64_t length, const float *restrict sam
     float factor = 1.0f / sqrtf(power / (float)length + 1e-3f);
     for (int64_t i = 0; i < length; i++)
         scaled[i] = samples[i] * factor;
-}
-
-/* Compressed magnitudes of the windowed samples' DFT, bins 1 to half the length; `scratch` holds five lengths. */
-VECTORISED static void log_magnitudes(const Spectrum *spectrum, float loudest, const float *restrict samples,
-                                      float *restrict result, float *restrict scratch)
-{
-    int64_t first = spectrum->first, second = spectrum->second, length = first * second;
-    float *windowed = scratch, *real = windowed + length, *imaginary = real + first;
-    float *outer_real = imaginary + first, *outer_imaginary = outer_real + first;
-    for (int64_t i = 0; i < length; i++)
-        windowed[i] = samples[i] * spectrum->window[i];
-    /* The samples are real: of a bin and its mirror image one is enough. */
-    for (int64_t bin = 0; bin <= second / 2; bin++) {
-        for (int64_t i = 0; i < first; i++)
-            real[i] = imaginary[i] = outer_real[i] = outer_imaginary[i] = 0.0f;
-        for (int64_t j = 0; j < second; j++) {
-            float cosine = spectrum->inner_cos[bin * second + j], sine = spectrum->inner_sin[bin * second + j];
-            for (int64_t i = 0; i < first; i++) {
-                real[i] += cosine * windowed[j * first + i];
-                imaginary[i] -= sine * windowed[j * first + i];
-            }
-        }
-        for (int64_t i = 0; i < first; i++) {
-            float cosine = spectrum->turn_cos[bin * first + i], sine = spectrum->turn_sin[bin * first + i];
-            float x = real[i] * cosine + imaginary[i] * sine, y = imaginary[i] * cosine - real[i] * sine;
-            for (int64_t j = 0; j < first; j++) {
-                cosine = spectrum->outer_cos[i * first + j], sine = spectrum->outer_sin[i * first + j];
-                outer_real[j] += x * cosine + y * sine;
-                outer_imaginary[j] += y * cosine - x * sine;
-            }
-        }
-        for (int64_t j = 0; j < first; j++) {
-            int64_t place = bin + second * j, mirrored = place <= length / 2 ? place : length - place;
-            if (mirrored > 0)
-                result[mirrored - 1] = outer_real[j] * outer_real[j] + outer_imaginary[j] * outer_imaginary[j];
-        }
-    }
-    for (int64_t i = 0; i < length / 2; i++) {
-        float value = 0.5f * (logf(sqrtf(result[i]) + 0.1f) - 1.0f);
-        result[i] = value > loudest ? loudest : value;
-    }
 }
 
 /* What an inverse works with, for all rows; made anew for each call, as calls may come from several threads. */
@@ -178,13 +122,6 @@ static void draw(const SubframeFlow *flow, Rows frames, Work *work)
     for (int64_t row = 0; row < rows; row++)
         undo_affine(length, flow->affine_bound, row_of(work->mean_scale, row), row_of(work->x, row));
     product(&flow->dct, rows, work->x, bias_of(&flow->dct), frames, work->codes);
-}
-
-static float *take(float **free_values, int64_t count)
-{
-    float *values = *free_values;
-    *free_values += count;
-    return values;
 }
 
 static int allocate(const SubframeFlow *flow, Work *work)

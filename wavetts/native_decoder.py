@@ -1,0 +1,103 @@
+"""The decoder's step by the C kernel, for forward attention."""
+
+from __future__ import annotations
+
+from ctypes import POINTER, c_int64
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from wavetts.attention import AttentionState, ForwardAttention, Keys
+from wavetts.decoder import AttentionDecoder
+from wavetts.native import Linear, Spectrum, Structure, call
+
+
+class _Decoder(Structure):
+    _fields_: ClassVar = [
+        ("frame_length", c_int64),
+        ("num_prenet", c_int64),
+        ("num_lstms", c_int64),
+        ("num_head", c_int64),
+        ("skip", c_int64),
+        ("spectrum", Spectrum),
+        ("prenet", POINTER(Linear)),
+        ("attention_lstm", Linear),
+        ("query", Linear),
+        ("hidden", Linear),
+        ("move", Linear),
+        ("input", Linear),
+        ("lstms", POINTER(Linear)),
+        ("head", POINTER(Linear)),
+        ("stop", Linear),
+    ]
+
+
+@dataclass
+class NativeState:
+    """All that the decoder carries from frame to frame."""
+
+    joined: Tensor  # (B, widths): the attention LSTM's h and c, the context, each LSTM's h and c
+    attention: AttentionState
+
+
+class NativeDecoder(nn.Module):
+    """An `AttentionDecoder` with forward attention that steps by the C kernel, for synthesis alone.
+
+    Args:
+        decoder: what is taken over, by copying.
+        smallest: matrices of so many weights or more are held in 8 bits; None leaves all of them exact.
+    """
+
+    def __init__(self, decoder: AttentionDecoder, smallest: int | None) -> None:
+        super().__init__()
+        self.attention = attention = decoder.attention
+        self.cond_dim = decoder.cond_dim
+        lists = {
+            "prenet": [Linear.of(layer, smallest) for layer in decoder.prenet[::2]],
+            "lstms": [Linear.of_lstm(lstm, smallest) for lstm in decoder.lstms],
+            "head": [Linear.of(layer, smallest) for layer in decoder.head[::2]] if decoder.head is not None else [],
+        }
+        parts: dict[str, Structure] = {
+            "attention_lstm": Linear.of_lstm(decoder.attention_lstm, smallest),
+            "query": Linear.of(attention.query, smallest),
+            "hidden": Linear.of(attention.hidden, smallest),
+            "move": Linear.of(attention.move, smallest),
+            "input": Linear.of(decoder.input, smallest),
+            "stop": Linear.of(decoder.stop, smallest),
+        }
+        if decoder.window is not None:
+            parts["spectrum"] = Spectrum.pack(decoder.window)
+        self._decoder = _Decoder(
+            frame_length=decoder.frame_length,
+            skip=decoder.skip,
+            **{f"num_{name}": len(linears) for name, linears in lists.items()},
+            **{name: (Linear * len(linears))(*linears) for name, linears in lists.items()},
+            **parts,
+        )
+        # The structure has copies of these, which keep no tensor alive.
+        self._parts = [*parts.values(), *(linear for linears in lists.values() for linear in linears)]
+        self._query_dim = decoder.attention_lstm.hidden_size
+        self._lstm_dim = sum(2 * lstm.hidden_size for lstm in decoder.lstms)
+
+    @staticmethod
+    def takes(decoder: AttentionDecoder) -> bool:
+        """Whether the kernel has what this decoder needs."""
+        return isinstance(decoder.attention, ForwardAttention) and len(decoder.prenet) > 0 and len(decoder.lstms) > 0
+
+    def init_state(self, keys: Keys) -> NativeState:
+        """See `AttentionDecoder.init_state`."""
+        batch, _, memory_dim = keys.memory.shape
+        joined = torch.zeros(batch, 2 * self._query_dim + memory_dim + self._lstm_dim)
+        return NativeState(joined, self.attention.init_state(keys))
+
+    def step(self, prev_frame: Tensor, keys: Keys, state: NativeState) -> tuple[Tensor, Tensor, NativeState]:
+        """See `AttentionDecoder.step`; the attention's weights are not summed up."""
+        batch, tokens = keys.mask.shape
+        cond, stop_logits = torch.empty(batch, self.cond_dim), torch.empty(batch)
+        joined, weights = torch.empty_like(state.joined), torch.empty_like(state.attention.weights)
+        inputs = (prev_frame, keys.memory, keys.mask, keys.projected, state.joined, state.attention.weights)
+        inputs = [values.contiguous() for values in inputs]
+        call("decoder_step", self._decoder, (batch, tokens), *inputs, joined, weights, cond, stop_logits)
+        return cond, stop_logits, NativeState(joined, state.attention._replace(weights=weights))
