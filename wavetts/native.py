@@ -76,7 +76,7 @@ class Linear(Structure):
 
     @classmethod
     def pack(cls, weight: Tensor, bias: Tensor | None, smallest: int | None) -> Linear:
-        """weight (outputs, inputs), in 8 bits if it has `smallest` weights or more (None: never), and bias (outputs,)."""
+        """weight (outputs, inputs), in 8 bits if it has `smallest` weights or more (None: never); bias (outputs,)."""
         outputs, inputs = weight.shape
         linear = cls(outputs=outputs, inputs=inputs)
         linear.point(bias=weight.new_zeros(outputs).float() if bias is None else bias.float())
