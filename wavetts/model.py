@@ -131,10 +131,10 @@ def deemphasise(samples: Tensor, coefficient: float, last_sample: Tensor) -> Ten
     padded = F.pad(samples.double(), (0, -length % block)).view(len(samples), -1, block)
     response, decay = _deemphasis_filter(coefficient, block, samples.device)
     within = padded @ response
-    carry, blocks = last_sample.double(), []
-    for index in range(within.shape[1]):
-        blocks.append(within[:, index] + carry[:, None] * decay)
-        carry = blocks[-1][:, -1]
+    carry, blocks = last_sample.double()[:, None], []
+    for block_within in within.unbind(1):
+        blocks.append(torch.addcmul(block_within, carry, decay))
+        carry = blocks[-1][:, -1:]
     return torch.cat(blocks, dim=1)[:, :length].to(samples.dtype)
 
 
