@@ -42,7 +42,7 @@ VECTORISED static void softmax(int64_t length, float *restrict x)
         x[i] /= sum;
 }
 
-/* ForwardAttention.step and the context it reads, for one row of `tokens`, of which the first `count` are no padding. */
+/* ForwardAttention.step and the context it reads, for one row: of its `tokens` the first `count` are real. */
 VECTORISED static void attend(int64_t tokens, int64_t count, int64_t memory_dim, int64_t key_dim, int64_t num_moves,
                               const float *restrict query, const float *restrict move, const float *restrict memory,
                               const float *restrict projected, const float *restrict old_weights,
@@ -100,9 +100,9 @@ static void join_features(const Decoder *decoder, Work *work, Rows x, int64_t wi
 static void step_lstm(const Linear *lstm, Work *work, Rows state, Rows new_state)
 {
     int64_t width = lstm->outputs / 4;
-    product(lstm, work->rows, work->joined, bias_of(lstm), work->gates, work->codes);
+    wavetts_product(lstm, work->rows, work->joined, bias_of(lstm), work->gates, work->codes);
     for (int64_t row = 0; row < work->rows; row++)
-        lstm_cell(width, row_of(work->gates, row), row_of(state, row) + width, row_of(new_state, row),
+        wavetts_lstm_cell(width, row_of(work->gates, row), row_of(state, row) + width, row_of(new_state, row),
                   row_of(new_state, row) + width);
 }
 
@@ -112,8 +112,8 @@ static void see(const Decoder *decoder, const float *frames, float *scratch, Wor
     for (int64_t row = 0; row < work->rows; row++) {
         memcpy(row_of(work->history, row), frames + row * length, length * sizeof(float));
         if (decoder->spectrum.first)
-            log_magnitudes(&decoder->spectrum, INFINITY, frames + row * length, row_of(work->history, row) + length,
-                           scratch);
+            wavetts_log_magnitudes(&decoder->spectrum, INFINITY, frames + row * length,
+                                   row_of(work->history, row) + length, scratch);
     }
 }
 
@@ -122,7 +122,7 @@ static void run_prenet(const Decoder *decoder, Work *work)
 {
     Rows x = work->history;
     for (const Linear *layer = decoder->prenet; layer < decoder->prenet + decoder->num_prenet; layer++) {
-        product(layer, work->rows, x, bias_of(layer), work->b, work->codes);
+        wavetts_product(layer, work->rows, x, bias_of(layer), work->b, work->codes);
         for (int64_t row = 0; row < work->rows; row++)
             hyperbolic_tangents(layer->outputs, row_of(work->b, row));
         x = work->b, work->b = work->a, work->a = x;
@@ -147,12 +147,13 @@ static int64_t widest(const Decoder *decoder)
 
 /*
  * AttentionDecoder.step: frames (rows, K), memory (rows, tokens, E), mask (rows, tokens), projected (rows, tokens,
- * key_dim + num_moves), state and weights (rows, tokens) of before to those of this frame, cond (rows, C) and stop_logits
- * (rows,). A row of state is the attention LSTM's h and c, the context, and each LSTM's h and c. Not 0 if memory is full.
+ * key_dim + num_moves), state and weights (rows, tokens) of before to those of this frame, cond (rows, C) and
+ * stop_logits (rows,). A row of state is the attention LSTM's h and c, the context, and each LSTM's h and c. Not 0 if
+ * memory is full.
  */
-int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, const float *frames, const float *memory,
-                         const uint8_t *mask, const float *projected, const float *state, const float *weights,
-                         float *new_state, float *new_weights, float *cond, float *stop_logits)
+int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, const float *frames,
+                         const float *memory, const uint8_t *mask, const float *projected, const float *state,
+                         const float *weights, float *new_state, float *new_weights, float *cond, float *stop_logits)
 {
     const Linear *cell = &decoder->attention_lstm;
     int64_t length = decoder->frame_length, query_dim = cell->outputs / 4, width = decoder->input.outputs;
@@ -180,19 +181,19 @@ int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, c
     step_lstm(cell, &work, old, new);
 
     Rows query = work.a, move = {work.a.data + key_dim, work.a.stride};
-    product(&decoder->query, rows, new, bias_of(&decoder->query), query, work.codes);
-    product(&decoder->hidden, rows, new, bias_of(&decoder->hidden), work.b, work.codes);
+    wavetts_product(&decoder->query, rows, new, bias_of(&decoder->query), query, work.codes);
+    wavetts_product(&decoder->hidden, rows, new, bias_of(&decoder->hidden), work.b, work.codes);
     for (int64_t row = 0; row < rows; row++)
         hyperbolic_tangents(decoder->hidden.outputs, row_of(work.b, row));
-    product(&decoder->move, rows, work.b, bias_of(&decoder->move), move, work.codes);
+    wavetts_product(&decoder->move, rows, work.b, bias_of(&decoder->move), move, work.codes);
     for (int64_t row = 0; row < rows; row++)
-        attend(tokens, count_tokens(mask + row * tokens, tokens), memory_dim, key_dim, num_moves, row_of(query, row), row_of(move, row),
-               memory + row * tokens * memory_dim, projected + row * tokens * (key_dim + num_moves),
+        attend(tokens, count_tokens(mask + row * tokens, tokens), memory_dim, key_dim, num_moves, row_of(query, row),
+               row_of(move, row), memory + row * tokens * memory_dim, projected + row * tokens * (key_dim + num_moves),
                weights + row * tokens, new_weights + row * tokens, row_of(context, row));
 
     Rows x = work.a;
     join_features(decoder, &work, new, query_dim, context, memory_dim);
-    product(&decoder->input, rows, work.joined, bias_of(&decoder->input), x, work.codes);
+    wavetts_product(&decoder->input, rows, work.joined, bias_of(&decoder->input), x, work.codes);
     for (int64_t i = 0; i < decoder->num_lstms; i++) {
         int64_t offset = 2 * query_dim + memory_dim + 2 * width * i;
         Rows old_lstm = {old.data + offset, state_dim}, new_lstm = {new.data + offset, state_dim};
@@ -209,15 +210,15 @@ int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, c
         x = work.joined;
         for (const Linear *layer = decoder->head; layer < decoder->head + decoder->num_head; layer++) {
             Rows y = x.data == work.a.data ? work.b : work.a;
-            product(layer, rows, x, bias_of(layer), y, work.codes);
+            wavetts_product(layer, rows, x, bias_of(layer), y, work.codes);
             for (int64_t row = 0; row < rows; row++)
-                silu(layer->outputs, row_of(y, row));
+                wavetts_silu(layer->outputs, row_of(y, row));
             x = y;
         }
     }
     for (int64_t row = 0; row < rows; row++)
         memcpy(cond + row * cond_dim, row_of(x, row), cond_dim * sizeof(float));
-    product(&decoder->stop, rows, x, bias_of(&decoder->stop), (Rows){stop_logits, 1}, work.codes);
+    wavetts_product(&decoder->stop, rows, x, bias_of(&decoder->stop), (Rows){stop_logits, 1}, work.codes);
     free(start);
     return 0;
 }

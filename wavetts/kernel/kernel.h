@@ -1,9 +1,9 @@
 /*
  * What speaking costs on a CPU, without the price of a tensor operation at every step.
  *
- * Plain C, called through ctypes by native.py, native_decoder.py and density/native.py, whose structures mirror those here. Loops are
- * written for the compiler to vectorise. Weights are read once for all rows of a batch, and no row's result depends on
- * the others. Nothing is kept between calls, which may come from several threads.
+ * Plain C, called through ctypes by native.py, native_decoder.py and density/native.py, whose structures mirror those
+ * here. Loops are written for the compiler to vectorise. Weights are read once for all rows of a batch, and no row's
+ * result depends on the others. Nothing is kept between calls, which may come from several threads.
  */
 #ifndef WAVETTS_KERNEL_H
 #define WAVETTS_KERNEL_H
@@ -47,25 +47,27 @@ typedef struct {
 /* A real DFT of length first * second: `second` transforms of the strided samples, turned, then `first` of those. */
 typedef struct {
     int64_t first, second;
-    const float *window;               /* (first * second,) */
+    const float *window;                /* (first * second,) */
     const float *inner_cos, *inner_sin; /* (second / 2 + 1, second) */
     const float *turn_cos, *turn_sin;   /* (second / 2 + 1, first) */
     const float *outer_cos, *outer_sin; /* (first, first) */
 } Spectrum;
 
+/* Names that the linker sees are ours alone: another library's function must not take the place of one. */
+
 /* y = W x + added, for all rows. */
-void product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes);
+void wavetts_product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes);
 
 /* An LSTM's nonlinearities: gates (4 * width,) and the cell's state to the new ones (width,). */
-void lstm_cell(int64_t width, const float *restrict gates, const float *restrict old_cell, float *restrict hidden,
-               float *restrict cell);
+void wavetts_lstm_cell(int64_t width, const float *restrict gates, const float *restrict old_cell,
+                       float *restrict hidden, float *restrict cell);
 
 /* x to x / (1 + e^-x). */
-void silu(int64_t length, float *restrict x);
+void wavetts_silu(int64_t length, float *restrict x);
 
 /* Compressed magnitudes of the windowed samples' DFT, bins 1 to half the length; `scratch` holds five lengths. */
-void log_magnitudes(const Spectrum *spectrum, float loudest, const float *restrict samples, float *restrict result,
-                    float *restrict scratch);
+void wavetts_log_magnitudes(const Spectrum *spectrum, float loudest, const float *restrict samples,
+                            float *restrict result, float *restrict scratch);
 
 /* The next `count` of the values that `free_values` points to. */
 INLINE float *take(float **free_values, int64_t count)

@@ -65,7 +65,7 @@ VECTORISED static void float_panel(const float *restrict panel, const float *res
     memcpy(y, sums, sizeof sums);
 }
 
-void product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes)
+void wavetts_product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes)
 {
     int64_t inputs = linear->inputs, outputs = linear->outputs;
     if (linear->codes)
@@ -96,19 +96,20 @@ int wavetts_linear(const Linear *linear, int64_t rows, const float *x, float *y)
     if (!steps)
         return -1;
     Codes codes = {(int16_t *)(steps + rows), steps};
-    product(linear, rows, (Rows){(float *)x, linear->inputs}, bias_of(linear), (Rows){y, linear->outputs}, codes);
+    Rows inputs = {(float *)x, linear->inputs}, outputs = {y, linear->outputs};
+    wavetts_product(linear, rows, inputs, bias_of(linear), outputs, codes);
     free(steps);
     return 0;
 }
 
-VECTORISED void silu(int64_t length, float *restrict x)
+VECTORISED void wavetts_silu(int64_t length, float *restrict x)
 {
     for (int64_t i = 0; i < length; i++)
         x[i] *= sigmoid(x[i]);
 }
 
-VECTORISED void lstm_cell(int64_t width, const float *restrict gates, const float *restrict old_cell,
-                          float *restrict hidden, float *restrict cell)
+VECTORISED void wavetts_lstm_cell(int64_t width, const float *restrict gates, const float *restrict old_cell,
+                                  float *restrict hidden, float *restrict cell)
 {
     const float *input = gates, *forget = input + width, *candidate = forget + width, *output = candidate + width;
     for (int64_t i = 0; i < width; i++) {
@@ -131,9 +132,10 @@ int wavetts_lstm(const Linear *gates, int64_t rows, const float *x, const float 
         memcpy(joined + row * inputs + x_width, hidden + row * width, width * sizeof(float));
     }
     Codes codes = {(int16_t *)(steps + rows), steps};
-    product(gates, rows, (Rows){joined, inputs}, bias_of(gates), (Rows){sums, 4 * width}, codes);
+    wavetts_product(gates, rows, (Rows){joined, inputs}, bias_of(gates), (Rows){sums, 4 * width}, codes);
     for (int64_t row = 0; row < rows; row++)
-        lstm_cell(width, sums + row * 4 * width, cell + row * width, new_hidden + row * width, new_cell + row * width);
+        wavetts_lstm_cell(width, sums + row * 4 * width, cell + row * width, new_hidden + row * width,
+                          new_cell + row * width);
     free(joined);
     return 0;
 }

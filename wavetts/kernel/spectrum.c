@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-VECTORISED void log_magnitudes(const Spectrum *spectrum, float loudest, const float *restrict samples,
-                                      float *restrict result, float *restrict scratch)
+VECTORISED void wavetts_log_magnitudes(const Spectrum *spectrum, float loudest, const float *restrict samples,
+                                       float *restrict result, float *restrict scratch)
 {
     int64_t first = spectrum->first, second = spectrum->second, length = first * second;
     float *windowed = scratch, *real = windowed + length, *imaginary = real + first;

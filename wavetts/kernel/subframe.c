@@ -9,13 +9,13 @@ typedef struct {
     int64_t frame_length, subframe_length, num_couplings, num_layers;
     float affine_bound, scale_bound, loudest;
     Spectrum spectrum;
-    const float *position;     /* (frame_length / subframe_length, context_dim) */
-    Linear past, cond, layer;  /* of SubframeFlow */
-    Linear biases;             /* CompactFlow.cond_linear */
-    Linear affine, envelope, cosines; /* of ConditionalAffine; no envelope's outputs without cepstra */
-    Linear dct;                /* its inverse */
-    const Linear *couplings;   /* (num_couplings, num_layers + 2): input, layers, output */
-    const int64_t *orders;     /* (num_couplings / 2, subframe_length): of the permutations' inverses */
+    const float *position;            /* (frame_length / subframe_length, context_dim) */
+    Linear past, cond, layer;         /* of SubframeFlow */
+    Linear biases;                    /* CompactFlow.cond_linear: the couplings' first biases */
+    Linear affine, envelope, cosines; /* of ConditionalAffine; without cepstra the last two have no outputs */
+    Linear dct;                       /* its inverse */
+    const Linear *couplings;          /* (num_couplings, num_layers + 2): input, layers, output */
+    const int64_t *orders;            /* (num_couplings / 2, subframe_length): of the permutations' inverses */
 } SubframeFlow;
 
 INLINE float bounded(float x, float bound) { return bound * hyperbolic_tangent(x / bound); }
@@ -60,7 +60,7 @@ typedef struct {
 
 static void residual_layer(const Linear *layer, Work *work)
 {
-    product(layer, work->rows, work->hidden, bias_of(layer), work->other, work->codes);
+    wavetts_product(layer, work->rows, work->hidden, bias_of(layer), work->other, work->codes);
     for (int64_t row = 0; row < work->rows; row++)
         add_silu(layer->outputs, row_of(work->other, row), row_of(work->hidden, row));
 }
@@ -73,13 +73,13 @@ static void see(const SubframeFlow *flow, int64_t part, Work *work)
         const float *past = row_of(work->samples, row) + start;
         float *seen = row_of(work->seen, row), *added = row_of(work->added, row);
         divide_by_level(frame_length, past, seen);
-        log_magnitudes(&flow->spectrum, flow->loudest, past, seen + frame_length, work->spectrum);
+        wavetts_log_magnitudes(&flow->spectrum, flow->loudest, past, seen + frame_length, work->spectrum);
         for (int64_t i = 0; i < width; i++)
             added[i] = row_of(work->bias, row)[i] + flow->position[part * width + i];
     }
-    product(&flow->past, work->rows, work->seen, work->added, work->hidden, work->codes);
+    wavetts_product(&flow->past, work->rows, work->seen, work->added, work->hidden, work->codes);
     for (int64_t row = 0; row < work->rows; row++)
-        silu(width, row_of(work->hidden, row));
+        wavetts_silu(width, row_of(work->hidden, row));
     residual_layer(&flow->layer, work);
 }
 
@@ -89,12 +89,12 @@ static void undo_network(const SubframeFlow *flow, int64_t coupling, Rows kept, 
     const Linear *network = flow->couplings + coupling * (flow->num_layers + 2);
     const Linear *output = network + flow->num_layers + 1;
     Rows bias = {work->biases.data + coupling * network->outputs, work->biases.stride};
-    product(network, work->rows, kept, bias, work->hidden, work->codes);
+    wavetts_product(network, work->rows, kept, bias, work->hidden, work->codes);
     for (int64_t row = 0; row < work->rows; row++)
-        silu(network->outputs, row_of(work->hidden, row));
+        wavetts_silu(network->outputs, row_of(work->hidden, row));
     for (const Linear *layer = network + 1; layer < output; layer++)
         residual_layer(layer, work);
-    product(output, work->rows, work->hidden, bias_of(output), work->shift_scale, work->codes);
+    wavetts_product(output, work->rows, work->hidden, bias_of(output), work->shift_scale, work->codes);
     for (int64_t row = 0; row < work->rows; row++)
         undo_coupling(flow->subframe_length / 2, flow->scale_bound, row_of(work->shift_scale, row), row_of(z, row));
 }
@@ -103,12 +103,12 @@ static void undo_network(const SubframeFlow *flow, int64_t coupling, Rows kept, 
 static void draw(const SubframeFlow *flow, Rows frames, Work *work)
 {
     int64_t length = flow->subframe_length, half = length / 2, rows = work->rows;
-    product(&flow->biases, rows, work->hidden, bias_of(&flow->biases), work->biases, work->codes);
-    product(&flow->affine, rows, work->hidden, bias_of(&flow->affine), work->mean_scale, work->codes);
+    wavetts_product(&flow->biases, rows, work->hidden, bias_of(&flow->biases), work->biases, work->codes);
+    wavetts_product(&flow->affine, rows, work->hidden, bias_of(&flow->affine), work->mean_scale, work->codes);
     Rows log_scale = {work->mean_scale.data + length, work->mean_scale.stride};
     if (flow->envelope.outputs) {
-        product(&flow->envelope, rows, work->hidden, bias_of(&flow->envelope), work->envelope, work->codes);
-        product(&flow->cosines, rows, work->envelope, log_scale, log_scale, work->codes);
+        wavetts_product(&flow->envelope, rows, work->hidden, bias_of(&flow->envelope), work->envelope, work->codes);
+        wavetts_product(&flow->cosines, rows, work->envelope, log_scale, log_scale, work->codes);
     }
     for (int64_t pair = flow->num_couplings / 2 - 1; pair >= 0; pair--) {
         Rows first = work->x, second = {work->x.data + half, work->x.stride}, permuted = work->permuted;
@@ -121,7 +121,7 @@ static void draw(const SubframeFlow *flow, Rows frames, Work *work)
     }
     for (int64_t row = 0; row < rows; row++)
         undo_affine(length, flow->affine_bound, row_of(work->mean_scale, row), row_of(work->x, row));
-    product(&flow->dct, rows, work->x, bias_of(&flow->dct), frames, work->codes);
+    wavetts_product(&flow->dct, rows, work->x, bias_of(&flow->dct), frames, work->codes);
 }
 
 static int allocate(const SubframeFlow *flow, Work *work)
@@ -130,8 +130,9 @@ static int allocate(const SubframeFlow *flow, Work *work)
     hidden = hidden > width ? hidden : width;
     int64_t most = seen > hidden ? seen : hidden;
     most = most > flow->cond.inputs ? most : flow->cond.inputs;
+    int64_t length = flow->subframe_length;
     int64_t lengths[] = {2 * flow->frame_length, seen, width, width, hidden, hidden, flow->biases.outputs,
-                         2 * flow->subframe_length, flow->envelope.outputs, flow->subframe_length, flow->subframe_length, flow->subframe_length};
+                         2 * length, flow->envelope.outputs, length, length, length};
     Rows *parts[] = {&work->samples, &work->seen, &work->bias, &work->added, &work->hidden, &work->other,
                      &work->biases, &work->mean_scale, &work->envelope, &work->x, &work->permuted, &work->shift_scale};
     int64_t count = sizeof lengths / sizeof *lengths, total = 1 + most;
@@ -160,7 +161,7 @@ int wavetts_subframe_inverse(const SubframeFlow *flow, int64_t rows, const float
     for (int64_t row = 0; row < rows; row++)
         memcpy(row_of(work.samples, row), cond + row * (cond_dim + length) + cond_dim, length * sizeof(float));
     Rows conds = {(float *)cond, cond_dim + length};
-    product(&flow->cond, rows, conds, bias_of(&flow->cond), work.bias, work.codes);
+    wavetts_product(&flow->cond, rows, conds, bias_of(&flow->cond), work.bias, work.codes);
     for (int64_t part = 0; part < length / part_length; part++) {
         see(flow, part, &work);
         for (int64_t row = 0; row < rows; row++)
