@@ -126,3 +126,13 @@ def small_batch():
         return Batch(ids, tokens, torch.tensor(token_lengths), waveform, torch.tensor(frame_lengths))
 
     return make
+
+
+@pytest.fixture
+def float64():
+    """All that is made without naming a type has 64 bits."""
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
