@@ -335,3 +335,16 @@ def test_it_is_built_where_there_is_a_compiler_and_left_out_elsewhere(compiler, 
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert len([*tmp_path.glob("lib/wavetts/_kernel*.so")]) == (compiler == "cc")
+
+
+@needs_kernel
+def test_a_checkout_takes_the_kernel_of_an_installation(tmp_path):
+    checkout, site = tmp_path / "checkout", tmp_path / "site"
+    shutil.copytree(ROOT / "wavetts", checkout / "wavetts", ignore=shutil.ignore_patterns("*.so", "voices"))
+    (site / "wavetts").mkdir(parents=True)
+    shutil.copy(native.library()._name, site / "wavetts")
+    code = "import wavetts; from wavetts import native; print(wavetts.__file__, native.library()._name)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(checkout), str(site)])}
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    package, kernel = result.stdout.split()
+    assert package.startswith(str(checkout)) and kernel.startswith(str(site))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
 import math
+import sys
 from ctypes import c_float, c_int, c_int64, c_void_p
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -24,8 +26,12 @@ FUNCTIONS = {"linear": (1, 2), "lstm": (1, 5), "subframe_inverse": (1, 3), "deco
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The kernel; None where it was not built, for want of a C compiler, or is another version's."""
-    spec = importlib.util.find_spec("wavetts._kernel")
+    """The kernel; None where it was not built, for want of a C compiler, or is another version's.
+
+    A checkout that is run beside an installation, as the scripts in egs do, takes the installation's.
+    """
+    packages = [str(Path(folder, "wavetts")) for folder in sys.path]
+    spec = PathFinder.find_spec("_kernel", [str(Path(__file__).parent), *packages])
     if spec is None or spec.origin is None:
         return None
     kernel = ctypes.CDLL(spec.origin)
