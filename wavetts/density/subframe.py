@@ -91,7 +91,8 @@ class SubframeFlow(NormalizingFlow):
         """Samples (N, S), each row through a random filter of its own that bends its spectral envelope.
 
         The past then tells pitch and phase, and only cond what sound it is. The filter is causal, else the past would
-        tell of what is to come: the exponential of a causal cepstrum is (Oppenheim and Schafer 1975, section 10.6).
+        tell of what is to come: the exponential of a causal cepstrum is (Oppenheim and Schafer 1975, on homomorphic
+        signal processing).
         """
         # Long enough that the end's response does not come round to the beginning.
         length = max(2 * samples.shape[1], 1024)
