@@ -9,28 +9,13 @@ import io
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from small_models import ATTENTIONS, DENSITIES, ENCODERS
 
 from wavetts.config import Config
 from wavetts.config_file import from_dict
-
-ENCODERS = {
-    "cbhg": {"embedding_dim": 6, "prenet_dims": [7, 5], "bank_size": 4, "hidden_dim": 6, "num_highway": 2},
-    "conv_lstm": {"hidden_dim": 8, "num_layers": 2, "kernel_size": 3},
-}
-ATTENTIONS = {
-    "location": {"hidden_dim": 8, "num_filters": 3, "kernel_size": 5},
-    "dynamic": {"hidden_dim": 8, "num_filters": 2, "kernel_size": 5, "prior_length": 4},
-    "gmm": {"hidden_dim": 8, "num_components": 2},
-    "forward": {"hidden_dim": 8, "key_dim": 4, "max_move": 2},
-}
-DENSITIES = {
-    "flow": {"squeeze": 4, "num_stages": 2, "num_steps": 2, "hidden_dim": 8, "position_dim": 4},
-    "compact": {"num_couplings": 4, "hidden_dim": 8, "num_layers": 1},
-    "subframe": {"subframe_length": 8, "context_dim": 6, "num_couplings": 2, "hidden_dim": 8},
-    "gaussian": {},
-}
 
 
 @pytest.fixture
@@ -136,3 +121,15 @@ def float64():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    """`write_config(text)` -> path of a YAML file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "x.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_models import ENCODERS
 from toy import metrics, toy_config, write_corpus
 
 from wavetts import checkpoint
@@ -16,10 +17,6 @@ from wavetts.model import WaveTacotron
 from wavetts.train import train
 
 RANK = 2
-ENCODERS = {
-    "cbhg": {"embedding_dim": 6, "prenet_dims": [7, 5], "bank_size": 4, "hidden_dim": 6, "num_highway": 2},
-    "conv_lstm": {"hidden_dim": 8, "num_layers": 2, "kernel_size": 3},
-}
 
 
 @pytest.fixture(scope="module")

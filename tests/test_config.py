@@ -11,11 +11,8 @@ from wavetts.config import (
     CBHGConfig,
     Config,
     ConvLSTMConfig,
-    DynamicAttentionConfig,
-    GaussianConfig,
-    LocationAttentionConfig,
 )
-from wavetts.config_file import apply_overrides, describe, dump_config, from_dict, load_config, to_dict
+from wavetts.config_file import describe, dump_config, from_dict, load_config, to_dict
 from wavetts.errors import UserError
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes" / "train").glob("*.yaml"))
@@ -39,16 +36,6 @@ NAMES |= {
 
 def name_of(section: type) -> str:
     return NAMES[section.__name__.removesuffix("Config")]
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_config(text: str) -> Path:
-        path = tmp_path / "x.yaml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write_config
 
 
 def message(function, *args) -> str:
@@ -127,18 +114,18 @@ def test_dict_round_trip_of_every_kind(section):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_dumped_config_loads_back(path, write):
+def test_dumped_config_loads_back(path, write_config):
     config = load_config(path, ["train.learning_rate=1.5e-5"])
-    assert load_config(write(dump_config(config))) == config
+    assert load_config(write_config(dump_config(config))) == config
 
 
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "{}"])
-def test_empty_file_is_the_default(text, write):
-    assert load_config(write(text)) == Config()
+def test_empty_file_is_the_default(text, write_config):
+    assert load_config(write_config(text)) == Config()
 
 
-def test_left_out_fields_keep_the_defaults_of_the_named_kind(write):
-    config = load_config(write("encoder: {kind: conv_lstm, num_layers: 2}"))
+def test_left_out_fields_keep_the_defaults_of_the_named_kind(write_config):
+    config = load_config(write_config("encoder: {kind: conv_lstm, num_layers: 2}"))
     assert config.encoder == ConvLSTMConfig(num_layers=2)
 
 
@@ -282,90 +269,12 @@ def test_folder_or_binary_file(tmp_path):
     assert message(load_config, binary).startswith(f"{binary}:1: not UTF-8 (byte 0xff)")
 
 
-def test_not_yaml(write):
-    path = write("train: {max_steps: 1\naudio: ]")
+def test_not_yaml(write_config):
+    path = write_config("train: {max_steps: 1\naudio: ]")
     assert message(load_config, path).startswith(f"{path}: not YAML: ")
     assert "line 2" in message(load_config, path)
 
 
-def test_mistake_in_a_file_names_the_file(write):
-    path = write("train: {max_steps: soon}")
+def test_mistake_in_a_file_names_the_file(write_config):
+    path = write_config("train: {max_steps: soon}")
     assert message(load_config, path) == f"{path}: train.max_steps: 'soon' is not a whole number"
-
-
-# Overrides
-
-
-@pytest.mark.parametrize(
-    ("override", "section", "key", "value"),
-    [
-        ("train.max_steps=7", "train", "max_steps", 7),
-        ("train.learning_rate=1e-3", "train", "learning_rate", 0.001),
-        ("train.learning_rate=1", "train", "learning_rate", 1.0),
-        ("train.compile=true", "train", "compile", True),
-        ("train.betas=[0.9, 0.98]", "train", "betas", [0.9, 0.98]),
-        ("text.language=de", "text", "language", "de"),
-        (" decoder.prenet_dims = [8]", "decoder", "prenet_dims", [8]),
-    ],
-)
-def test_override(override, section, key, value, write):
-    base = load_config(write("train: {num_samples: 9}"))
-    config = load_config(write("train: {num_samples: 9}"), [override])
-    result = getattr(getattr(config, section), key)
-    assert result == value and type(result) is type(value)
-    setattr(getattr(base, section), key, value)
-    assert config == base  # and nothing else has changed
-
-
-def test_later_override_wins(write):
-    assert load_config(write(""), ["train.seed=1", "train.seed=2"]).train.seed == 2
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["encoder.kind=conv_lstm", "encoder.num_layers=1"],
-        ["encoder.num_layers=1", "encoder.kind=conv_lstm"],
-        ["encoder.num_layers=1", "encoder.kind = conv_lstm"],
-    ],
-)
-def test_new_kind_starts_from_its_defaults_wherever_it_stands(overrides, write):
-    path = write("encoder: {kind: cbhg, bank_size: 3, hidden_dim: 64}")
-    assert load_config(path, overrides).encoder == ConvLSTMConfig(num_layers=1)
-
-
-def test_several_kinds_at_once(write):
-    config = load_config(write(""), ["density.kind=gaussian", "attention.kind=dynamic"])
-    assert (config.density, config.attention) == (GaussianConfig(), DynamicAttentionConfig())
-
-
-@pytest.mark.parametrize("text", ["attention: {kind: location, num_filters: 5}", "attention: {num_filters: 5}"])
-def test_naming_the_same_kind_keeps_the_fields(text, write):
-    config = load_config(write(text), ["attention.kind=location"])
-    assert config.attention == LocationAttentionConfig(num_filters=5)
-
-
-def test_apply_overrides_leaves_its_argument_alone():
-    values = {"train": {"seed": 1}}
-    assert apply_overrides(values, ["train.seed=2"]) == {"train": {"seed": 2}}
-    assert values == {"train": {"seed": 1}}
-
-
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("train.max_steps", "override 'train.max_steps': write section.field=value, e.g. train.max_steps=1000"),
-        ("max_steps=3", "override 'max_steps=3': write section.field=value, e.g. train.max_steps=1000"),
-        ("", "override '': write section.field=value, e.g. train.max_steps=1000"),
-        ("train.max_steps=[", "override 'train.max_steps=[': the value is not YAML"),
-        ("train.max_steps=", "train.max_steps: None is not a whole number"),
-        ("train.max_step=3", "train.max_step: no such field; did you mean max_steps?"),
-        ("trian.max_steps=3", "trian: no such section; did you mean train?"),
-        ("encoder.kind=lstm", "encoder.kind: 'lstm' is not one of cbhg, conv_lstm"),
-        ("encoder.kind=[cbhg]", "encoder.kind: ['cbhg'] is not one of cbhg, conv_lstm"),
-        ("audio.preemphasis=2", "audio.preemphasis: 2.0 is not in [0, 1)"),
-    ],
-)
-def test_bad_override(override, expected, write):
-    path = write("")
-    assert message(load_config, path, [override]).removeprefix(f"{path}: ") == expected

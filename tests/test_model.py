@@ -4,17 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_models import ATTENTIONS, DENSITIES, ENCODERS
 
 from wavetts.config_file import load_config
 from wavetts.layers import length_mask
 from wavetts.model import QUANTISATION_STEP, WaveTacotron, deemphasise
 from wavetts.objective import Batch, loss_sums
 
-ENCODERS, ATTENTIONS, DENSITIES = (
-    ["cbhg", "conv_lstm"],
-    ["location", "dynamic", "gmm", "forward"],
-    ["flow", "compact", "subframe", "gaussian"],
-)
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 
 

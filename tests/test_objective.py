@@ -6,17 +6,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from small_models import ATTENTIONS, DENSITIES, ENCODERS
 
 from wavetts.attention import diagonal_prior
 from wavetts.config import TrainConfig
 from wavetts.layers import length_mask
 from wavetts.objective import Batch, alignment_scores, bits_per_sample, loss_sums
-
-ENCODERS, ATTENTIONS, DENSITIES = (
-    ["cbhg", "conv_lstm"],
-    ["location", "dynamic", "gmm", "forward"],
-    ["flow", "compact", "subframe", "gaussian"],
-)
 
 
 def close(actual, expected):
