@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -228,6 +230,39 @@ def test_step_leaves_the_old_state_alone(decoder, memory, frames):
     decoder.step(frames[:, 2], keys, first[2])
     again = decoder.step(frames[:, 1], keys, state)
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+
+
+# Guidance
+
+
+@every_kind
+@every_head
+def test_guidance_reads_a_memory_further_from_its_mean(kind, cond_dim, decoder, memory, frames):
+    """As if, once attention has chosen, what it chose from were a memory that is stretched away from its mean."""
+    decoder = decoder(kind, cond_dim=cond_dim)
+    keys = decoder.attention.prepare(memory, LENGTHS)
+    _, _, state = decoder.step(frames[:, 0], keys, decoder.init_state(keys))
+    means = torch.stack([row[:length].mean(0) for row, length in zip(memory, LENGTHS.tolist(), strict=True)])
+    guidance = torch.tensor([[0.5], [0.0], [1.5]], dtype=torch.float64)
+    stretched = means[:, None] + (1 + guidance[..., None]) * (memory - means[:, None])
+    guided = decoder.step(frames[:, 1], keys, state, guidance)
+    plain = decoder.step(frames[:, 1], keys, state)
+    if cond_dim:
+        # The LSTMs see what attention read.
+        taken, decoder._features = (
+            decoder._features,
+            lambda query, context, history: taken(query, plain[2].context, history),
+        )
+    expected = decoder.step(frames[:, 1], replace(keys, memory=stretched), state)
+    # The mixture's weights sum to less than one: what is missing is not read from the mean either.
+    if kind != "gmm":
+        close(guided[0], expected[0])
+        close(guided[1], expected[1])
+    for row, same in enumerate((False, True, False)):
+        assert torch.equal(guided[0][row], plain[0][row]) == same
+    # What the next frame's attention goes by is what was read.
+    assert torch.equal(guided[2].context, plain[2].context)
+    assert torch.equal(guided[2].attention.weights, plain[2].attention.weights)
 
 
 def test_decoder_of_the_paper():

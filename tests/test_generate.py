@@ -78,6 +78,19 @@ def test_batch_is_each_utterance_alone(encoder, attention, density, speaker, sma
     same(speak(model, batch), alone(model, batch))
 
 
+def test_guidance_is_each_utterance_s_own(speaker, small_batch):
+    model, batch = speaker(attention="forward", cond_dim=11, stop=-9.0), small_batch()
+    plain, spoken = (utterances(batch) for _ in range(2))
+    for utterance, guidance in zip(spoken, (0.0, 0.4, 1.0), strict=True):
+        utterance.guidance = guidance
+    generate(model, plain)
+    generate(model, spoken)
+    for row, (ours, theirs) in enumerate(zip(spoken, plain, strict=True)):
+        assert np.array_equal(ours.waveform, theirs.waveform) == (row == 0)
+        alone = speak(model, batch, [row], SEEDS[row : row + 1], LIMITS[row : row + 1], guidance=ours.guidance)
+        same([ours], alone)
+
+
 def test_batch_is_each_utterance_alone_in_float32(speaker, small_batch):
     model, batch = speaker(density="compact", stop=-9.0).float(), small_batch()
     same(speak(model, batch), alone(model, batch), 1e-4)

@@ -230,9 +230,10 @@ def make_model(**decoder: object) -> WaveTacotron:
 
 
 def run_steps(model: WaveTacotron, lengths: list[int], rows: slice = slice(None)) -> list[Tensor]:
-    """cond, stop_logits and weights of five frames, for these of the utterances."""
+    """cond, stop_logits and weights of five frames, for these of the utterances; each has a guidance of its own."""
     torch.manual_seed(1)
     tokens, frames = torch.randint(1, 12, (len(lengths), max(lengths))), torch.randn(5, len(lengths), 16)
+    guidance = 0.4 * torch.arange(len(lengths))[rows, None]
     lengths = torch.tensor(lengths)[rows]
     outputs = []
     with torch.inference_mode():
@@ -240,7 +241,7 @@ def run_steps(model: WaveTacotron, lengths: list[int], rows: slice = slice(None)
         keys = model.decoder.attention.prepare(memory, lengths)
         state = model.decoder.init_state(keys)
         for frame in frames:
-            cond, stop_logits, state = model.decoder.step(frame[rows], keys, state)
+            cond, stop_logits, state = model.decoder.step(frame[rows], keys, state, guidance)
             outputs += [cond, stop_logits, state.attention.weights]
     return outputs
 

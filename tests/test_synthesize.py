@@ -122,6 +122,13 @@ def test_no_second_try_without_noise(voice, fake_generate):
     assert len(calls) == 1
 
 
+def test_a_model_has_a_guidance_of_its_own(voice, monkeypatch):
+    monkeypatch.setattr(voice.config.train, "sample_guidance", 0.3)
+    (piece,) = voice.prepare("one", 0)
+    assert voice.utterance(piece, SynthesisSettings()).guidance == 0.3
+    assert voice.utterance(piece, SynthesisSettings(guidance=0.0)).guidance == 0
+
+
 def test_a_model_has_a_temperature_of_its_own(voice, monkeypatch):
     monkeypatch.setattr(voice.config.train, "sample_temperature", 0.3)
     own, same, other = (

@@ -35,6 +35,7 @@ class Keys:
     memory: Tensor  # (B, I, E)
     mask: Tensor  # (B, I) True at tokens
     projected: Tensor  # (B, I, hidden) memory in the energy space, or (B, I, 0)
+    mean: Tensor  # (B, E) of the memory over the tokens
 
 
 class Attention(nn.Module):
@@ -45,7 +46,8 @@ class Attention(nn.Module):
     def prepare(self, memory: Tensor, token_lengths: Tensor) -> Keys:
         """Projects memory (B, I, E) of lengths (B,) once for all frames."""
         mask = length_mask(token_lengths, memory.shape[1])
-        return Keys(memory, mask, self.project(memory))
+        mean = (memory * mask[..., None]).sum(1) / token_lengths[:, None]
+        return Keys(memory, mask, self.project(memory), mean)
 
     def project(self, memory: Tensor) -> Tensor:
         """The part of the energies that depends on memory (B, I, E) alone."""

@@ -229,6 +229,9 @@ class TrainConfig:
     sample_temperature: float = opt(
         0.7, "temperature of those samples, and of all speech unless another is asked for (the paper's, section 4)"
     )
+    sample_guidance: float = opt(
+        0.0, "guidance towards the text of those samples, and of all speech unless another is asked for"
+    )
 
 
 EncoderConfig = CBHGConfig | ConvLSTMConfig

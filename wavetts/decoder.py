@@ -70,13 +70,20 @@ class AttentionDecoder(nn.Module):
         context = memory.new_zeros(len(memory), memory.shape[-1])
         return DecoderState((query, query), context, self.attention.init_state(keys), [(z, z) for z in zeros])
 
-    def step(self, prev_frame: Tensor, keys: Keys, state: DecoderState) -> tuple[Tensor, Tensor, DecoderState]:
+    def step(
+        self, prev_frame: Tensor, keys: Keys, state: DecoderState, guidance: float | Tensor = 0.0
+    ) -> tuple[Tensor, Tensor, DecoderState]:
         """One frame.
 
         Args:
             prev_frame: (B, K), the frame before (zeros at the start), pre-emphasised and scaled.
             keys: `attention.prepare(memory, token_lengths)`.
             state: of the frame before.
+            guidance: how much further from the text's mean the context is than attention read it, where the head (the
+                LSTMs, if there is none) makes cond of it; one for all, or (B, 1). Classifier-free guidance (Ho and
+                Salimans 2022) goes further from what a model says without its condition; here the mean stands for a
+                text that says nothing in particular, so that nothing has to be trained for it. 0 is the model as it was
+                trained.
 
         Returns:
             cond (B, C), stop_logits (B,) and the new state, whose `attention.weights` are this frame's alignment.
@@ -85,13 +92,14 @@ class AttentionDecoder(nn.Module):
         inputs = torch.cat([self.prenet(history), state.context], dim=-1)
         attention_lstm = self.attention_lstm(inputs, state.attention_lstm)
         context, attention = self.attention(attention_lstm[0], keys, state.attention)
-        x = self._features(attention_lstm[0], context, history)
+        guided = context + guidance * (context - keys.mean)
+        x = self._features(attention_lstm[0], guided if self.head is None else context, history)
         lstms = []
         for lstm, (h, c) in zip(self.lstms, state.lstms, strict=True):
             h, c = _step_lstm(lstm, x, (h, c))
             lstms.append((h, c))
             x = x + h
-        cond, stop_logits = self._condition(x, context, history)
+        cond, stop_logits = self._condition(x, guided, history)
         return cond, stop_logits, DecoderState(attention_lstm, context, attention, lstms)
 
     def forward(self, frames: Tensor, keys: Keys, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,6 +30,7 @@ class Utterance:
         seed: of its noise.
         max_frames: the most that it may become.
         temperature: std of the base noise; the paper's is 0.7, 0 is deterministic.
+        guidance: towards the text, see `AttentionDecoder.step`; 0: as the model was trained.
         stop_threshold: it ends with the first frame whose stop probability is above it.
         cancelled: who sets it, from any thread, ends the utterance before its next frame.
         stopped: its stop token ended it; False: it still speaks, was cancelled, ran into max_frames or into noise.
@@ -44,6 +45,7 @@ class Utterance:
     seed: int
     max_frames: int
     temperature: float = 0.7
+    guidance: float = 0.0
     stop_threshold: float = 0.5
     cancelled: bool = False
     stopped: bool = field(default=False, init=False)
@@ -81,7 +83,7 @@ class RunningBatch:
         self.model = model
         self.utterances: list[Utterance] = []  # who speaks, in the order of the rows
         self._generators: list[torch.Generator] = []
-        # A tree of tensors of B rows each: keys, decoder state, frame before, its last sample, temperature.
+        # A tree of tensors of B rows each: keys, decoder state, frame before, its last sample, temperature, guidance.
         self._rows: Any = None
         config = model.config.audio
         # What a waveform in [-1, 1) can be after pre-emphasis and scale.
@@ -95,8 +97,8 @@ class RunningBatch:
         tokens = pad_sequence([torch.tensor(utterance.tokens) for utterance in utterances], batch_first=True)
         keys = self.model.decoder.attention.prepare(self.model.encoder(tokens.to(device), lengths), lengths)
         frame = keys.memory.new_zeros(len(utterances), self.model.frame_length)
-        temperature = frame.new_tensor([[utterance.temperature] for utterance in utterances])
-        new = (keys, self.model.decoder.init_state(keys), frame, frame[:, 0], temperature)
+        options = frame.new_tensor([[utterance.temperature, utterance.guidance] for utterance in utterances])
+        new = (keys, self.model.decoder.init_state(keys), frame, frame[:, 0], *options.split(1, dim=1))
         self._rows = _map_tensors(_append_rows, self._rows, new) if self.utterances else new
         self.utterances = [*self.utterances, *utterances]
         self._generators += [torch.Generator().manual_seed(utterance.seed) for utterance in utterances]
@@ -111,15 +113,15 @@ class RunningBatch:
         self._drop_ended()
         if not self.utterances:
             return []
-        keys, state, frame, last_sample, temperature = self._rows
-        cond, stop_logits, state = self.model.decoder.step(frame, keys, state)
+        keys, state, frame, last_sample, temperature, guidance = self._rows
+        cond, stop_logits, state = self.model.decoder.step(frame, keys, state, guidance)
         size = self.model.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
         cond = self.model.join_past(cond, frame)
         drawn = self.model.density.sample(cond, temperature, noise.to(cond))
         frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
         waveform = self.model.to_waveform(frame[:, None], last_sample)
-        self._rows = (keys, state, frame, waveform[:, -1], temperature)
+        self._rows = (keys, state, frame, waveform[:, -1], temperature, guidance)
         wild = ~(drawn.abs() <= self._limit).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
         samples = waveform.masked_fill(wild[:, None], 0.0).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
         weights = state.attention.weights.float().cpu().numpy()

@@ -153,7 +153,7 @@ def log_samples(
         model: in evaluation mode.
         corpus: that the clips are of.
         clips: as `choose_samples` gives them, at least one.
-        config: for the temperature.
+        config: for temperature and guidance.
         tokenizer: names the tokens.
         log: where everything goes.
         step: steps done.
@@ -163,9 +163,9 @@ def log_samples(
     batch = corpus.collate(clips).to(model.scale.device)
     torch.manual_seed(mix_seed(config.train.seed, "samples"))
     forced = loss_sums(model, batch).output.alignment
+    options = (config.train.sample_temperature, config.train.sample_guidance)
     spoken = [
-        Utterance(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, config.train.sample_temperature)
-        for row, clip in enumerate(clips)
+        Utterance(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)
     ]
     generate(model, spoken)
     for row, clip in enumerate(clips):

@@ -31,6 +31,9 @@ class SynthesisSettings:
     temperature: float | None = opt(
         None, "std of the base noise; 0: the same every time, 1: as the model was trained; None: the model's own"
     )
+    guidance: float | None = opt(
+        None, "push towards the text: words are clearer, up to a point; 0: as it was trained; None: the model's own"
+    )
     stop_threshold: float = opt(0.5, "stop-token probability at which a sentence ends")
     max_seconds: float = opt(20.0, "longest that one sentence may become")
     retries: int = opt(3, "new tries with the next seed for a sentence that did not reach its end")

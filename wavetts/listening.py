@@ -16,7 +16,7 @@ from wavetts.files import make_folder, write_atomic
 from wavetts.measures import FORCED, MEASURES, SOUND, SPEECH
 from wavetts.plots import alignment_image, spectrogram_image
 from wavetts.systems import Sentence, Speech, System
-from wavetts.tables import describe_temperature, format_figure, format_interval
+from wavetts.tables import describe_sampling, format_figure, format_interval
 
 if TYPE_CHECKING:
     from wavetts.evaluate import Evaluation
@@ -97,7 +97,7 @@ def _slug(name: str) -> str:
 def _about(results: dict[str, Any]) -> str:
     settings = results["settings"]
     text = (
-        f"{results['spoken']} sentences of {results['source']}; {describe_temperature(settings)}, seed "
+        f"{results['spoken']} sentences of {results['source']}; {describe_sampling(settings)}, seed "
         f"{settings['seed']}; recogniser {results['recogniser']}; wavetts {results['wavetts']}. Means with "
         f"{results['bootstrap']['level']:.0%} intervals; arrows point to what is better."
     )

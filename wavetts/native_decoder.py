@@ -92,12 +92,16 @@ class NativeDecoder(nn.Module):
         joined = torch.zeros(batch, 2 * self._query_dim + memory_dim + self._lstm_dim)
         return NativeState(joined, self.attention.init_state(keys))
 
-    def step(self, prev_frame: Tensor, keys: Keys, state: NativeState) -> tuple[Tensor, Tensor, NativeState]:
+    def step(
+        self, prev_frame: Tensor, keys: Keys, state: NativeState, guidance: float | Tensor = 0.0
+    ) -> tuple[Tensor, Tensor, NativeState]:
         """See `AttentionDecoder.step`; the attention's weights are not summed up."""
         batch, tokens = keys.mask.shape
         cond, stop_logits = torch.empty(batch, self.cond_dim), torch.empty(batch)
         joined, weights = torch.empty_like(state.joined), torch.empty_like(state.attention.weights)
-        inputs = (prev_frame, keys.memory, keys.mask, keys.projected, state.joined, state.attention.weights)
+        guidance = torch.as_tensor(guidance, dtype=torch.float32).expand(batch, 1)
+        text = (keys.memory, keys.mask, keys.projected, keys.mean)
+        inputs = (prev_frame, *text, guidance, state.joined, state.attention.weights)
         inputs = [values.contiguous() for values in inputs]
         call("decoder_step", self._decoder, (batch, tokens), *inputs, joined, weights, cond, stop_logits)
         return cond, stop_logits, NativeState(joined, state.attention._replace(weights=weights))

@@ -190,11 +190,11 @@ class Voice:
         return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings)
 
     def settled(self, settings: SynthesisSettings | None = None) -> SynthesisSettings:
-        """The settings, or the defaults, with the model's own temperature where none is asked for."""
-        settings = settings or SynthesisSettings()
-        if settings.temperature is not None:
-            return settings
-        return dataclasses.replace(settings, temperature=self.config.train.sample_temperature)
+        """The settings, or the defaults, with the model's own temperature and guidance where none are asked for."""
+        settings, train = settings or SynthesisSettings(), self.config.train
+        own = {"temperature": train.sample_temperature, "guidance": train.sample_guidance}
+        missing = {name: value for name, value in own.items() if getattr(settings, name) is None}
+        return dataclasses.replace(settings, **missing)
 
     def utterance(self, piece: Piece, settings: SynthesisSettings, attempt: int = 0) -> Utterance:
         """A piece for `RunningBatch`; every attempt has noise of its own."""
@@ -202,7 +202,8 @@ class Voice:
         seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
         # 0.3 s of 0.1 s frames are three, whatever the floats say.
         max_frames = max(1, math.floor(seconds * self.sample_rate / self.model.frame_length + 1e-6))
-        return Utterance(piece.tokens, piece.seed + attempt, max_frames, settings.temperature, settings.stop_threshold)
+        options = (settings.temperature, settings.guidance, settings.stop_threshold)
+        return Utterance(piece.tokens, piece.seed + attempt, max_frames, *options)
 
     def take(self, piece: Piece, spoken: Utterance, attempt: int = 0) -> Take:
         """A piece as it was spoken and how well it was read; `spoken` has a frame at least."""

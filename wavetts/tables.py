@@ -72,10 +72,12 @@ def format_interval(measure: Measure, figure: dict[str, Any]) -> str:
     return f"{format_figure(measure, figure['mean'])} [{low}, {high}]"
 
 
-def describe_temperature(settings: dict[str, Any]) -> str:
-    """The temperature of an evaluation's settings, in words."""
-    temperature = settings["temperature"]
-    return "each model's own temperature" if temperature is None else f"temperature {temperature:g}"
+def describe_sampling(settings: dict[str, Any]) -> str:
+    """Temperature and guidance of an evaluation's settings, in words."""
+    given = {name: settings[name] for name in ("temperature", "guidance")}
+    own = " and ".join(name for name, value in given.items() if value is None)
+    parts = [f"{name} {value:g}" for name, value in given.items() if value is not None]
+    return ", ".join([*parts, f"each model's own {own}"] if own else parts)
 
 
 def _heading(results: dict[str, Any]) -> str:
@@ -84,7 +86,7 @@ def _heading(results: dict[str, Any]) -> str:
         settings = results["settings"]
         lines[0] += f", the first {results['spoken']} of them spoken"
         lines.append(
-            f"{describe_temperature(settings)}, seed {settings['seed']}, {settings['retries']} new tries; "
+            f"{describe_sampling(settings)}, seed {settings['seed']}, {settings['retries']} new tries; "
             f"recogniser {results['recogniser']}"
         )
     boot = results["bootstrap"]

@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     int64_t rows;
     Codes codes;
-    Rows history, joined, gates, a, b;
+    Rows history, joined, gates, guided, a, b;
 } Work;
 
 VECTORISED static void hyperbolic_tangents(int64_t length, float *restrict x)
@@ -69,6 +69,14 @@ VECTORISED static void attend(int64_t tokens, int64_t count, int64_t memory_dim,
     for (int64_t token = 0; token < count; token++)
         for (int64_t i = 0; i < memory_dim; i++)
             context[i] += weights[token] * memory[token * memory_dim + i];
+}
+
+/* AttentionDecoder.step's guided context, for one row. */
+VECTORISED static void guide(int64_t length, float guidance, const float *restrict mean, const float *restrict context,
+                             float *restrict guided)
+{
+    for (int64_t i = 0; i < length; i++)
+        guided[i] = context[i] + guidance * (context[i] - mean[i]);
 }
 
 static int64_t count_tokens(const uint8_t *mask, int64_t tokens)
@@ -147,13 +155,14 @@ static int64_t widest(const Decoder *decoder)
 
 /*
  * AttentionDecoder.step: frames (rows, K), memory (rows, tokens, E), mask (rows, tokens), projected (rows, tokens,
- * key_dim + num_moves), state and weights (rows, tokens) of before to those of this frame, cond (rows, C) and
- * stop_logits (rows,). A row of state is the attention LSTM's h and c, the context, and each LSTM's h and c. Not 0 if
- * memory is full.
+ * key_dim + num_moves), mean (rows, E), guidance (rows,), state and weights (rows, tokens) of before to those of this
+ * frame, cond (rows, C) and stop_logits (rows,). A row of state is the attention LSTM's h and c, the context, and each
+ * LSTM's h and c. Not 0 if memory is full.
  */
 int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, const float *frames,
-                         const float *memory, const uint8_t *mask, const float *projected, const float *state,
-                         const float *weights, float *new_state, float *new_weights, float *cond, float *stop_logits)
+                         const float *memory, const uint8_t *mask, const float *projected, const float *mean,
+                         const float *guidance, const float *state, const float *weights, float *new_state,
+                         float *new_weights, float *cond, float *stop_logits)
 {
     const Linear *cell = &decoder->attention_lstm;
     int64_t length = decoder->frame_length, query_dim = cell->outputs / 4, width = decoder->input.outputs;
@@ -161,13 +170,14 @@ int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, c
     int64_t memory_dim = cell->inputs - prenet_dim - query_dim, history_dim = decoder->prenet->inputs;
     int64_t state_dim = 2 * query_dim + memory_dim + 2 * width * decoder->num_lstms;
     int64_t key_dim = decoder->query.outputs, num_moves = decoder->move.outputs, most = widest(decoder);
-    int64_t per_row = 1 + history_dim + 5 * most;
+    int64_t per_row = 1 + history_dim + memory_dim + 5 * most;
     float *values = malloc(sizeof(float) * (rows * per_row + 5 * length)), *start = values;
     if (!values)
         return -1;
     Work work = {.rows = rows, .codes.steps = take(&values, rows)};
     work.codes.values = (int16_t *)take(&values, most * rows);
     work.history = (Rows){take(&values, history_dim * rows), history_dim};
+    work.guided = (Rows){take(&values, memory_dim * rows), memory_dim};
     work.joined = (Rows){take(&values, most * rows), most};
     work.a = (Rows){take(&values, most * rows), most};
     work.b = (Rows){take(&values, most * rows), most};
@@ -190,9 +200,12 @@ int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, c
         attend(tokens, count_tokens(mask + row * tokens, tokens), memory_dim, key_dim, num_moves, row_of(query, row),
                row_of(move, row), memory + row * tokens * memory_dim, projected + row * tokens * (key_dim + num_moves),
                weights + row * tokens, new_weights + row * tokens, row_of(context, row));
+    for (int64_t row = 0; row < rows; row++)
+        guide(memory_dim, guidance[row], mean + row * memory_dim, row_of(context, row), row_of(work.guided, row));
 
     Rows x = work.a;
-    join_features(decoder, &work, new, query_dim, context, memory_dim);
+    Rows seen = decoder->num_head ? context : work.guided;
+    join_features(decoder, &work, new, query_dim, seen, memory_dim);
     wavetts_product(&decoder->input, rows, work.joined, bias_of(&decoder->input), x, work.codes);
     for (int64_t i = 0; i < decoder->num_lstms; i++) {
         int64_t offset = 2 * query_dim + memory_dim + 2 * width * i;
@@ -206,7 +219,7 @@ int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, c
 
     int64_t cond_dim = decoder->stop.inputs;
     if (decoder->num_head) {
-        join_features(decoder, &work, x, width, context, memory_dim);
+        join_features(decoder, &work, x, width, work.guided, memory_dim);
         x = work.joined;
         for (const Linear *layer = decoder->head; layer < decoder->head + decoder->num_head; layer++) {
             Rows y = x.data == work.a.data ? work.b : work.a;

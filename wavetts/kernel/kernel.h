@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Changes with every structure and function that Python knows: an old library is not called. */
-#define VERSION 1
+#define VERSION 2
 
 /* One library for all x86 processors: the loader takes the clone for the one at hand. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
