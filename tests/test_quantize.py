@@ -123,3 +123,15 @@ def test_step_and_sample_are_close_and_all_large_matrices_small(density):
 def test_it_is_for_synthesis():
     with pytest.raises(AssertionError):
         quantize_weights(make_model("compact").train())
+
+
+def test_speech_is_the_same_to_the_bit_in_any_batch():
+    from wavetts import SynthesisSettings, load_voice
+
+    if native.library() is None:
+        pytest.skip("torch rounds products of other batch sizes otherwise")
+    voice, settings = load_voice("joe"), SynthesisSettings(retries=0)
+    texts = [("Good morning.", 1), ("It was a long way to the river, and nobody spoke.", 2), ("No.", 3)]
+    for together, text in zip(voice.synthesize(texts, settings), texts, strict=True):
+        (alone,) = voice.synthesize([text], settings)
+        assert torch.equal(torch.from_numpy(together.audio), torch.from_numpy(alone.audio))

@@ -95,9 +95,8 @@ class Batcher:
     """Speaks jobs, `settings.batch_size` sentences at once over all voices.
 
     A place that becomes free goes to the job that has the fewest, the oldest of these first: a long text does not hold
-    up short ones. What comes of a job does not depend on the others (`RunningBatch`); it is what `Voice.say` or
-    `Voice.stream` gives of its text, seed and temperature, but for rounding: some 1e-6 of full scale in float32, up
-    to 7e-3 with 8-bit weights (measured with a real voice, eight sentences that joined one after the other).
+    up short ones. What comes of a job does not depend on the others; it is what `Voice.say` or `Voice.stream` gives of
+    its text, seed and temperature, as exactly as `RunningBatch` says.
     """
 
     def __init__(
