@@ -119,7 +119,8 @@ def export_model(
         base = ground.base or ground.path
         if output.resolve() == base.resolve():
             raise UserError(f"{output}: the model that this one is to build on; write to another file")
-        tensors, kept = low_rank_change(_read_file(base)[0], tensors, rank)
+        weights = _read_file(base)[0] if ground.base else ground.tensors
+        tensors, kept = low_rank_change(weights, tensors, rank)
     for name, tensor in tensors.items():
         if tensor.dim() > 0 and tensor.is_floating_point():
             fraction, exponent = torch.frexp(tensor.float())
