@@ -233,8 +233,7 @@ def run_steps(model: WaveTacotron, lengths: list[int], rows: slice = slice(None)
     """cond, stop_logits and weights of five frames, for these of the utterances; each has a guidance of its own."""
     torch.manual_seed(1)
     tokens, frames = torch.randint(1, 12, (len(lengths), max(lengths))), torch.randn(5, len(lengths), 16)
-    guidance = 0.4 * torch.arange(len(lengths))[rows, None]
-    lengths = torch.tensor(lengths)[rows]
+    lengths, guidance = torch.tensor(lengths)[rows], 0.4 * torch.arange(len(lengths))[rows, None]
     outputs = []
     with torch.inference_mode():
         memory = model.encoder(tokens[rows, : lengths.max()], lengths)
