@@ -7,11 +7,7 @@ import pytest
 import yaml
 
 from wavetts import config as config_module
-from wavetts.config import (
-    CBHGConfig,
-    Config,
-    ConvLSTMConfig,
-)
+from wavetts.config import CBHGConfig, Config, ConvLSTMConfig
 from wavetts.config_file import describe, dump_config, from_dict, load_config, to_dict
 from wavetts.errors import UserError
 

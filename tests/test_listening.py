@@ -19,6 +19,7 @@ from wavetts.audio import read_audio, write_audio
 from wavetts.evaluate import Evaluation, Options, evaluate
 from wavetts.inputs import SynthesisSettings
 from wavetts.listening import write_page
+from wavetts.tables import describe_sampling
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 BROWSER = next(
@@ -177,3 +178,16 @@ def test_in_a_browser(page, evaluation, tmp_path, width, scheme, setting):
     assert (corner < 0.2) if scheme == "dark" else (corner > 0.9)
     # Text and pictures are on it.
     assert len(np.unique((pixels * 255).astype(np.uint8).reshape(-1, 3), axis=0)) > 200
+
+
+@pytest.mark.parametrize(
+    ("temperature", "guidance", "expected"),
+    [
+        (None, None, "each model's own temperature and guidance"),
+        (0.8, None, "temperature 0.8, each model's own guidance"),
+        (None, 0.0, "guidance 0, each model's own temperature"),
+        (0.8, 0.5, "temperature 0.8, guidance 0.5"),
+    ],
+)
+def test_what_was_drawn_how_is_said(temperature, guidance, expected):
+    assert describe_sampling({"temperature": temperature, "guidance": guidance}) == expected
