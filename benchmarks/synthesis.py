@@ -43,7 +43,7 @@ class Untrained(VoiceSpeaker):
         import torch
 
         from wavetts.checkpoint import LoadedModel
-        from wavetts.config_file import load_config
+        from wavetts.config.load import load_config
         from wavetts.model import WaveTacotron
         from wavetts.quantize import quantize_weights
         from wavetts.synthesize import Voice

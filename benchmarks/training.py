@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from wavetts.config import Config
-from wavetts.config_file import load_config
+from wavetts.config.load import load_config
 from wavetts.errors import Parser, UserError, run
 from wavetts.files import write_atomic
 from wavetts.model import WaveTacotron

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from wavetts.cli import _build_parser
-from wavetts.config_file import load_config
+from wavetts.config.load import load_config
 from wavetts.errors import dashed
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,7 +15,7 @@ import pytest
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
 
 from wavetts.config import Config
-from wavetts.config_file import from_dict
+from wavetts.config.load import from_dict
 
 
 @pytest.fixture

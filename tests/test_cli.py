@@ -114,7 +114,7 @@ def test_train_takes_overrides_anywhere(monkeypatch, run):
 
 
 def test_config_prints_every_field(run):
-    from wavetts.config_file import describe
+    from wavetts.config.load import describe
 
     assert run("config") == (0, describe(), "")
 

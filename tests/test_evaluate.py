@@ -17,7 +17,7 @@ from toy_voice import save_voice
 from wavetts import cli
 from wavetts.audio import read_audio, write_audio
 from wavetts.checkpoint import load_model, save_model
-from wavetts.config_file import from_dict, to_dict
+from wavetts.config.load import from_dict, to_dict
 from wavetts.data import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError

@@ -18,7 +18,7 @@ from toy_voice import save_voice
 
 from wavetts import checkpoint
 from wavetts.audio import read_audio
-from wavetts.config_file import dump_config
+from wavetts.config.load import dump_config
 
 LJSPEECH = ROOT / "tests" / "data" / "ljspeech"
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
 
-from wavetts.config_file import load_config
+from wavetts.config.load import load_config
 from wavetts.layers import length_mask
 from wavetts.model import QUANTISATION_STEP, WaveTacotron, deemphasise
 from wavetts.objective import Batch, loss_sums

@@ -18,7 +18,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from wavetts import native  # noqa: E402
 from wavetts.config import Config, SubframeFlowConfig  # noqa: E402
-from wavetts.config_file import from_dict  # noqa: E402
+from wavetts.config.load import from_dict  # noqa: E402
 from wavetts.density import build_density  # noqa: E402
 from wavetts.density.native import NativeSubframeFlow  # noqa: E402
 from wavetts.density.subframe import SubframeFlow  # noqa: E402

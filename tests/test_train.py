@@ -18,7 +18,7 @@ from toy import metrics, toy_config, write_corpus
 import wavetts.train
 from wavetts import checkpoint
 from wavetts.config import SubframeFlowConfig
-from wavetts.config_file import dump_config
+from wavetts.config.load import dump_config
 from wavetts.data import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError

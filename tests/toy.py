@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from wavetts.config import Config
-from wavetts.config_file import from_dict
+from wavetts.config.load import from_dict
 
 RATE = 8000
 FRAME = 160

@@ -18,7 +18,7 @@ from torch import Tensor
 import wavetts
 from wavetts.adapter import apply_change, find_base, low_rank_change, name_base
 from wavetts.config import Config
-from wavetts.config_file import from_dict, to_dict
+from wavetts.config.load import from_dict, to_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
 from wavetts.model import WaveTacotron

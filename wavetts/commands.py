@@ -37,7 +37,7 @@ def preprocess(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Trains a model."""
-    from wavetts.config_file import load_config
+    from wavetts.config.load import load_config
 
     config = load_config(args.config, args.overrides)
     from wavetts.train import train
@@ -55,7 +55,7 @@ def train(args: argparse.Namespace) -> None:
 
 def config(args: argparse.Namespace) -> None:
     """Prints every config field."""
-    from wavetts.config_file import describe
+    from wavetts.config.load import describe
 
     print(describe(), end="")
 

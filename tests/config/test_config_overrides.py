@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wavetts.config import ConvLSTMConfig, DynamicAttentionConfig, GaussianConfig, LocationAttentionConfig
-from wavetts.config_file import apply_overrides, load_config
+from wavetts.config.load import apply_overrides, load_config
 from wavetts.errors import UserError
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from wavetts import config as config_module
 from wavetts.config import CBHGConfig, Config, ConvLSTMConfig
-from wavetts.config_file import describe, dump_config, from_dict, load_config, to_dict
+from wavetts.config.load import describe, dump_config, from_dict, load_config, to_dict
 from wavetts.errors import UserError
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes" / "train").glob("*.yaml"))
