@@ -23,7 +23,7 @@ from wavetts.checkpoint import list_states, load_model
 from wavetts.errors import Parser, UserError, run
 from wavetts.evaluate import evaluate
 from wavetts.files import write_atomic
-from wavetts.plots import curve_figure, read_metrics, save_figure
+from wavetts.audio.figures import curve_figure, read_metrics, save_figure
 
 CONFIG = Path(__file__).parents[1] / "recipes" / "train" / "compact_16k.yaml"
 DENSITIES = {

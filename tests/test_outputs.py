@@ -137,10 +137,10 @@ def test_folder_that_is_a_file(voice, tmp_path):
 def test_plots(voice, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "wavetts.plots.alignment_figure",
+        "wavetts.audio.figures.alignment_figure",
         lambda alignment, tokens, title: drawn.append((alignment.shape, len(tokens), title)),
     )
-    monkeypatch.setattr("wavetts.plots.save_figure", lambda figure, path: path.write_bytes(b""))
+    monkeypatch.setattr("wavetts.audio.figures.save_figure", lambda figure, path: path.write_bytes(b""))
     speak(voice, tmp_path, [Text("a", "One. Two.", "list:1")], plots=True)
     assert names(tmp_path) == ["a.png", "a.spectrogram.png", "a.wav", "report.jsonl"]
     # Two sentences of 0.2 s, and their letters with full stop, begin and end.

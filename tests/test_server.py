@@ -19,7 +19,7 @@ from test_batching import until
 from test_encoding import decode
 from toy_voice import save_voice
 
-from wavetts.encoding import MEDIA_TYPES
+from wavetts.audio.codecs import MEDIA_TYPES
 from wavetts.inputs import SynthesisSettings
 from wavetts.server import Limits
 from wavetts.synthesize import load_voice

@@ -21,7 +21,7 @@ from test_encoding import decode
 from toy_voice import save_voice
 
 from wavetts.batching import Job
-from wavetts.encoding import StreamEncoder
+from wavetts.audio.codecs import StreamEncoder
 from wavetts.generate import Utterance
 from wavetts.server import Limits, Speech
 from wavetts.synthesize import load_voice

@@ -123,7 +123,7 @@ def say(args: argparse.Namespace) -> None:
     (text,) = _read_input(argparse.Namespace(text=args.text, input=None))
     if args.output is not None or not args.play:
         _check_output(args.output or "speech.wav")
-    from wavetts.play import check_player, play_file
+    from wavetts.audio.player import check_player, play_file
 
     if args.play:
         check_player()
@@ -143,8 +143,8 @@ def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: 
     """Speaks a text to a player, standard output or both while it is made, and into a file in the end."""
     import numpy as np
 
-    from wavetts.audio import streaming_wav_header, to_pcm, write_audio
-    from wavetts.play import open_player
+    from wavetts.audio.waveform import streaming_wav_header, to_pcm, write_audio
+    from wavetts.audio.player import open_player
 
     started, audio, first = time.perf_counter(), [], 0.0
     stream = voice.stream(text.text, settings=settings)
@@ -187,7 +187,7 @@ def _check_output(output: str) -> None:
 
 
 def _speak_one_file(voice: Voice, texts: list[Text], output: str, settings: SynthesisSettings) -> None:
-    from wavetts.audio import write_audio
+    from wavetts.audio.waveform import write_audio
     from wavetts.outputs import speak_to_file
 
     started = time.perf_counter()
@@ -303,7 +303,7 @@ def _settings(args: argparse.Namespace) -> SynthesisSettings:
 
 def curves(args: argparse.Namespace) -> None:
     """Draws training curves."""
-    from wavetts.plots import curve_figure, save_figure
+    from wavetts.audio.figures import curve_figure, save_figure
 
     save_figure(curve_figure(args.runs, args.key, args.over), args.output)
 

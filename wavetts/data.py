@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from wavetts.audio import read_audio
+from wavetts.audio.waveform import read_audio
 from wavetts.config import Config, TrainConfig
 from wavetts.errors import UserError
 from wavetts.manifest import read_json_lines

@@ -6,7 +6,7 @@ import dataclasses
 import html
 from typing import TYPE_CHECKING
 
-from wavetts.plots import alignment_figure, spectrogram_figure
+from wavetts.audio.figures import alignment_figure, spectrogram_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from wavetts.layers import length_mask
 from wavetts.logs import RunLog
 from wavetts.model import WaveTacotron
 from wavetts.objective import Batch, LossSums, alignment_scores, bits_per_sample, loss_sums
-from wavetts.plots import alignment_figure, spectrogram_figure
+from wavetts.audio.figures import alignment_figure, spectrogram_figure
 from wavetts.text.tokenizer import Tokenizer
 
 # Columns of what `utterance_figures` yields.

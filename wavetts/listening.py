@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from wavetts.audio import write_audio
+from wavetts.audio.waveform import write_audio
 from wavetts.files import make_folder, write_atomic
 from wavetts.measures import FORCED, MEASURES, SOUND, SPEECH
-from wavetts.plots import alignment_image, spectrogram_image
+from wavetts.audio.figures import alignment_image, spectrogram_image
 from wavetts.systems import Sentence, Speech, System
 from wavetts.tables import describe_sampling, format_figure, format_interval
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
-from wavetts.plots import read_metrics
+from wavetts.audio.figures import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

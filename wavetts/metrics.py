@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavetts.audio import MEL_HOP_SECONDS, NUM_MELS, log_mel, resample
+from wavetts.audio.waveform import MEL_HOP_SECONDS, NUM_MELS, log_mel, resample
 
 # Everything is measured at this rate, so that systems of different rates compare: the mel band ends at 7.6 kHz anyway.
 METRIC_RATE = 16000

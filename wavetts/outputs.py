@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wavetts.audio import write_audio
+from wavetts.audio.waveform import write_audio
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries
 from wavetts.inputs import SynthesisSettings, Text
@@ -123,7 +123,7 @@ def _speak_group(
 
 
 def _plot(folder: Path, name: str, result: Result, symbols: Sequence[str]) -> None:
-    from wavetts.plots import alignment_figure, save_figure, spectrogram_figure
+    from wavetts.audio.figures import alignment_figure, save_figure, spectrogram_figure
 
     labels = [symbols[token] for take in result.takes for token in take.piece.tokens]
     save_figure(alignment_figure(result.alignment, labels, name), folder / f"{name}.png")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavetts.audio import read_audio, resample, scale_loudness, trim_silence, write_audio
+from wavetts.audio.waveform import read_audio, resample, scale_loudness, trim_silence, write_audio
 from wavetts.errors import UserError
 from wavetts.files import make_folder, remove_temporaries, write_atomic
 from wavetts.manifest import Utterance, append_journal, read_corpus, read_journal, write_json_lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavetts.audio import resample
+from wavetts.audio.waveform import resample
 
 DNSMOS_RATE = 16000
 

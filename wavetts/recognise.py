@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavetts.audio import resample
+from wavetts.audio.waveform import resample
 from wavetts.errors import UserError
 from wavetts.text.normalize import normalize
 

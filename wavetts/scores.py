@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wavetts.audio import read_audio
+from wavetts.audio.waveform import read_audio
 from wavetts.metrics import Features, compare, features
 from wavetts.quality import dnsmos
 from wavetts.recognise import build_recogniser, error_rates, plain_words

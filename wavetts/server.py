@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from wavetts import __version__
 from wavetts.batching import Batcher, Event, Failure, Finished, Job
-from wavetts.encoding import MEDIA_TYPES, StreamEncoder, available_formats, encode
+from wavetts.audio.codecs import MEDIA_TYPES, StreamEncoder, available_formats, encode
 from wavetts.errors import UserError
 from wavetts.gate import SPEECH_PATH, ApiError, Gate, Metrics, add_error_handlers
 from wavetts.inputs import SynthesisSettings

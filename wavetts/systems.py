@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from wavetts.audio import read_audio
+from wavetts.audio.waveform import read_audio
 from wavetts.data import load_manifest
 from wavetts.errors import UserError
 from wavetts.inputs import SynthesisSettings, read_texts

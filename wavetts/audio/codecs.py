@@ -7,7 +7,7 @@ import io
 import numpy as np
 import soundfile
 
-from wavetts.audio import streaming_wav_header, to_pcm, write_audio
+from wavetts.audio.waveform import streaming_wav_header, to_pcm, write_audio
 from wavetts.errors import UserError
 
 # Raw samples carry no rate: clients of OpenAI's endpoint take them for this one.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wavetts.errors import UserError
-from wavetts.play import PLAYERS, check_player, open_player, play_file
+from wavetts.audio.player import PLAYERS, check_player, open_player, play_file
 
 
 @pytest.fixture

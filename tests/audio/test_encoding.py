@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavetts import encoding
-from wavetts.encoding import MEDIA_TYPES, PCM_RATE, StreamEncoder, available_formats, encode, encoded_rate
+from wavetts.audio import codecs as encoding
+from wavetts.audio.codecs import MEDIA_TYPES, PCM_RATE, StreamEncoder, available_formats, encode, encoded_rate
 from wavetts.errors import UserError
 
 RATES = [8000, 16000, 22050, 24000]

@@ -7,7 +7,7 @@ import pytest
 
 from wavetts.errors import UserError
 from wavetts.manifest import write_json_lines
-from wavetts.plots import (
+from wavetts.audio.figures import (
     alignment_figure,
     alignment_image,
     curve_figure,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wavetts.audio import (
+from wavetts.audio.waveform import (
     log_mel,
     read_audio,
     resample,
