@@ -85,7 +85,7 @@ def test_every_option_is_spelled_with_dashes(run, name):
 
 
 def test_options_of_preprocess_have_the_defaults_of_the_library(monkeypatch, run):
-    from wavetts import preprocess
+    from wavetts.corpus import preprocess
 
     calls = []
     monkeypatch.setattr(preprocess, "preprocess", lambda *arguments: calls.append(arguments))

@@ -16,7 +16,7 @@ from toy import metrics, no_noise, toy_config, write_corpus
 
 from wavetts import checkpoint
 from wavetts.config.load import dump_config
-from wavetts.data import Corpus, load_manifest
+from wavetts.corpus.batches import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.heldout import evaluate
 

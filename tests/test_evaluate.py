@@ -18,7 +18,7 @@ from wavetts import cli
 from wavetts.audio import read_audio, write_audio
 from wavetts.checkpoint import load_model, save_model
 from wavetts.config.load import from_dict, to_dict
-from wavetts.data import Corpus, load_manifest
+from wavetts.corpus.batches import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.evaluate import Options, evaluate

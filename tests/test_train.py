@@ -19,7 +19,7 @@ import wavetts.train
 from wavetts import checkpoint
 from wavetts.config import SubframeFlowConfig
 from wavetts.config.load import dump_config
-from wavetts.data import Corpus, load_manifest
+from wavetts.corpus.batches import Corpus, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.heldout import evaluate

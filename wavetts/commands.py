@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def preprocess(args: argparse.Namespace) -> None:
     """Makes training data and prints its report."""
-    from wavetts.preprocess import PreprocessOptions, preprocess
+    from wavetts.corpus.preprocess import PreprocessOptions, preprocess
 
     names = [item.name for item in dataclasses.fields(PreprocessOptions)]
     preprocess(args.folder, args.output, PreprocessOptions(**{name: getattr(args, name) for name in names}))

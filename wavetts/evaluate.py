@@ -15,7 +15,7 @@ import wavetts
 from wavetts import intervals
 from wavetts.catalog import find_voice
 from wavetts.config import Config
-from wavetts.data import Corpus, load_info, load_manifest
+from wavetts.corpus.batches import Corpus, load_info, load_manifest
 from wavetts.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.heldout import summarise, utterance_figures

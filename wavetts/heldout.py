@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wavetts.config import Config
-from wavetts.data import Clip, Corpus, mix_seed
+from wavetts.corpus.batches import Clip, Corpus, mix_seed
 from wavetts.distributed import Processes
 from wavetts.generate import Utterance, generate
 from wavetts.layers import length_mask

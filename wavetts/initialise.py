@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wavetts.config import Config
-from wavetts.data import Corpus, epoch_plan, mix_seed, split_clips
+from wavetts.corpus.batches import Corpus, epoch_plan, mix_seed, split_clips
 from wavetts.errors import UserError
 from wavetts.layers import length_mask
 from wavetts.model import WaveTacotron

@@ -12,7 +12,7 @@ from pathlib import Path
 from wavetts.config import opt
 from wavetts.errors import UserError
 from wavetts.files import decode_utf8, read_utf8
-from wavetts.manifest import check_id, numbered_lines, read_json_lines
+from wavetts.corpus.formats import check_id, numbered_lines, read_json_lines
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from wavetts.audio.waveform import write_audio
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries
 from wavetts.inputs import SynthesisSettings, Text
-from wavetts.manifest import append_journal, read_journal, write_json_lines
+from wavetts.corpus.formats import append_journal, read_journal, write_json_lines
 from wavetts.synthesize import Piece, Result, Voice, chunks
 
 

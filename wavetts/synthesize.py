@@ -17,7 +17,7 @@ import torch
 
 from wavetts.catalog import find_voice
 from wavetts.checkpoint import LoadedModel, load_model
-from wavetts.data import mix_seed
+from wavetts.corpus.batches import mix_seed
 from wavetts.distributed import choose_device
 from wavetts.errors import UserError
 from wavetts.generate import RunningBatch, Utterance, generate

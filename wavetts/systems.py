@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wavetts.audio.waveform import read_audio
-from wavetts.data import load_manifest
+from wavetts.corpus.batches import load_manifest
 from wavetts.errors import UserError
 from wavetts.inputs import SynthesisSettings, read_texts
-from wavetts.manifest import AUDIO_SUFFIXES, read_corpus
+from wavetts.corpus.formats import AUDIO_SUFFIXES, read_corpus
 from wavetts.text.normalize import normalize
 
 if TYPE_CHECKING:

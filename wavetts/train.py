@@ -15,7 +15,7 @@ from wavetts import checkpoint
 from wavetts.adapter import plain_weights, train_low_rank
 from wavetts.config import Config
 from wavetts.config.load import dump_config, to_dict
-from wavetts.data import Corpus, Step, build_tokenizer, load_info, load_manifest, mix_seed, training_steps
+from wavetts.corpus.batches import Corpus, Step, build_tokenizer, load_info, load_manifest, mix_seed, training_steps
 from wavetts.distributed import Processes, join_processes
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries, write_atomic

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wavetts.errors import UserError
-from wavetts.manifest import write_json_lines
+from wavetts.corpus.formats import write_json_lines
 from wavetts.audio.figures import (
     alignment_figure,
     alignment_image,

@@ -10,7 +10,7 @@ import pytest
 
 from wavetts.audio import read_audio
 from wavetts.errors import UserError
-from wavetts.manifest import read_corpus
+from wavetts.corpus.formats import read_corpus
 
 av = pytest.importorskip("av", reason="PyAV decodes G.722")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wavetts.errors import UserError
-from wavetts.manifest import read_corpus
+from wavetts.corpus.formats import read_corpus
 
 
 @pytest.fixture(scope="module")

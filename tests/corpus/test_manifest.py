@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wavetts.errors import UserError
-from wavetts.manifest import append_journal, read_corpus, read_journal
+from wavetts.corpus.formats import append_journal, read_corpus, read_journal
 
 
 def corpus(tmp_path, metadata: str, name: str = "metadata.csv"):

@@ -14,9 +14,9 @@ import numpy as np
 from wavetts.audio.waveform import read_audio, resample, scale_loudness, trim_silence, write_audio
 from wavetts.errors import UserError
 from wavetts.files import make_folder, remove_temporaries, write_atomic
-from wavetts.manifest import Utterance, append_journal, read_corpus, read_journal, write_json_lines
+from wavetts.corpus.formats import Utterance, append_journal, read_corpus, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
-from wavetts.report import build_report, render_report
+from wavetts.corpus.report import build_report, render_report
 
 STATE_FILE = "clips.jsonl"
 SPLITS = ("train", "dev", "test")
@@ -84,7 +84,7 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
     clips.jsonl, from which an interrupted run goes on and a later one with added clips starts.
 
     Args:
-        folder: see `wavetts.manifest.read_corpus`.
+        folder: see `wavetts.corpus.formats.read_corpus`.
         output: the folder to make.
         options: what to do. With `jobs` above 1 the caller's main module must be importable (multiprocessing's
             "spawn").

@@ -19,7 +19,7 @@ import torch
 from wavetts.audio.waveform import read_audio
 from wavetts.config import Config, TrainConfig
 from wavetts.errors import UserError
-from wavetts.manifest import read_json_lines
+from wavetts.corpus.formats import read_json_lines
 from wavetts.objective import Batch
 from wavetts.text.tokenizer import Tokenizer
 

@@ -15,7 +15,7 @@ import soundfile
 
 from wavetts.audio import read_audio, write_audio
 from wavetts.errors import UserError
-from wavetts.preprocess import PreprocessOptions, assign_splits, count_clipped, preprocess
+from wavetts.corpus.preprocess import PreprocessOptions, assign_splits, count_clipped, preprocess
 
 ROOT = Path(__file__).parent.parent
 LJSPEECH = Path(__file__).parent / "data" / "ljspeech"
@@ -241,15 +241,15 @@ SCRIPT = """
 import sys
 import time
 from pathlib import Path
-import wavetts.preprocess
+import wavetts.corpus.preprocess
 from wavetts.errors import run
-from wavetts.preprocess import PreprocessOptions, preprocess, write_audio
+from wavetts.corpus.preprocess import PreprocessOptions, preprocess, write_audio
 
 def write_slowly(*arguments):
     time.sleep(0.05)
     write_audio(*arguments)
 
-wavetts.preprocess.write_audio = write_slowly
+wavetts.corpus.preprocess.write_audio = write_slowly
 
 def main(argv):
     preprocess(Path(argv[0]), Path(argv[1]), PreprocessOptions(16000, dev=2, test=2, jobs=int(argv[2])))

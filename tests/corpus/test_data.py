@@ -10,7 +10,7 @@ import soundfile
 import torch
 from toy import FRAME, RATE, toy_config, write_corpus
 
-from wavetts.data import (
+from wavetts.corpus.batches import (
     LENGTH_JITTER,
     Corpus,
     build_tokenizer,

@@ -1,0 +1,1 @@
+"""Corpora as people have them, made into training data and batches."""
