@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wavetts.checkpoint import list_states, load_model
+from wavetts.model.tacotron.checkpoint import list_states, load_model
 from wavetts.errors import Parser, UserError, run
 from wavetts.evaluate import evaluate
 from wavetts.files import write_atomic

@@ -42,9 +42,9 @@ class Untrained(VoiceSpeaker):
         """Builds it with the symbols of `texts`, at the pace of LJSpeech's reader; precision as for `load_voice`."""
         import torch
 
-        from wavetts.checkpoint import LoadedModel
+        from wavetts.model.tacotron.checkpoint import LoadedModel
         from wavetts.config.load import load_config
-        from wavetts.model import WaveTacotron
+        from wavetts.model.tacotron import WaveTacotron
         from wavetts.quantize import quantize_weights
         from wavetts.synthesize import Voice
         from wavetts.text.tokenizer import Tokenizer

@@ -27,7 +27,7 @@ from wavetts.config import Config
 from wavetts.config.load import load_config
 from wavetts.errors import Parser, UserError, run
 from wavetts.files import write_atomic
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.objective import Batch, loss_sums
 from wavetts.optim import build_optimizer
 

@@ -75,7 +75,7 @@ def small_model(small_config):
     """`small_model(..., as small_config)` -> float64 model of 12 symbols in eval mode, every parameter random."""
     import torch
 
-    from wavetts.model import WaveTacotron
+    from wavetts.model.tacotron import WaveTacotron
 
     def make(*args, **kwargs) -> WaveTacotron:
         torch.manual_seed(0)

@@ -10,10 +10,10 @@ import torch
 from small_models import ENCODERS
 from toy import metrics, toy_config, write_corpus
 
-from wavetts import checkpoint
-from wavetts.adapter import plain_weights, train_low_rank
+from wavetts.model.tacotron import checkpoint
+from wavetts.model.tacotron.lora import plain_weights, train_low_rank
 from wavetts.errors import UserError
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.train import train
 
 RANK = 2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from scipy.stats import betabinom
 
-from wavetts.attention import diagonal_prior
+from wavetts.model.tacotron.attention import diagonal_prior
 
 
 def test_diagonal_prior_is_beta_binomial():

@@ -14,7 +14,7 @@ import torch
 import toy
 from toy import metrics, no_noise, toy_config, write_corpus
 
-from wavetts import checkpoint
+from wavetts.model.tacotron import checkpoint
 from wavetts.config.load import dump_config
 from wavetts.corpus.batches import Corpus, load_manifest
 from wavetts.distributed import Processes

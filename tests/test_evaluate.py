@@ -16,7 +16,7 @@ from toy_voice import save_voice
 
 from wavetts import cli
 from wavetts.audio import read_audio, write_audio
-from wavetts.checkpoint import load_model, save_model
+from wavetts.model.tacotron.checkpoint import load_model, save_model
 from wavetts.config.load import from_dict, to_dict
 from wavetts.corpus.batches import Corpus, load_manifest
 from wavetts.distributed import Processes
@@ -25,7 +25,7 @@ from wavetts.evaluate import Options, evaluate
 from wavetts.heldout import _shuffled
 from wavetts.heldout import evaluate as evaluate_teacher_forced
 from wavetts.inputs import SynthesisSettings
-from wavetts.model import QUANTISATION_STEP
+from wavetts.model.tacotron import QUANTISATION_STEP
 from wavetts.recognise import error_rates
 from wavetts.tables import render
 
@@ -121,7 +121,7 @@ def test_bits_of_a_gaussian_source_are_its_entropy(tmp_path):
     source = {**to_dict(toy_config()), "density": {"kind": "gaussian"}}
     source["audio"] |= {"preemphasis": 0.0, "dither": 0.0}
     config = from_dict(source)
-    from wavetts.model import WaveTacotron
+    from wavetts.model.tacotron import WaveTacotron
 
     tokenizer = load_model(save_voice(tmp_path / "letters")).tokenizer
     model = WaveTacotron(config, len(tokenizer.symbols))

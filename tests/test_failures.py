@@ -16,7 +16,7 @@ from command_lines import ROOT
 from toy import metrics, toy_config, write_corpus
 from toy_voice import save_voice
 
-from wavetts import checkpoint
+from wavetts.model.tacotron import checkpoint
 from wavetts.audio import read_audio
 from wavetts.config.load import dump_config
 

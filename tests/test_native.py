@@ -22,7 +22,7 @@ from wavetts.config.load import from_dict  # noqa: E402
 from wavetts.density import build_density  # noqa: E402
 from wavetts.density.native import NativeSubframeFlow  # noqa: E402
 from wavetts.density.subframe import SubframeFlow  # noqa: E402
-from wavetts.model import WaveTacotron  # noqa: E402
+from wavetts.model.tacotron import WaveTacotron  # noqa: E402
 from wavetts.native_decoder import NativeDecoder  # noqa: E402
 from wavetts.quantize import Int8LSTMCell, quantize_weights  # noqa: E402
 
@@ -295,7 +295,7 @@ def test_other_decoders_stay_with_torch():
 
 
 def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
-    from wavetts.generate import Utterance, generate
+    from wavetts.model.tacotron.generate import Utterance, generate
 
     def speak(model: WaveTacotron) -> Tensor:
         utterance = Utterance([3, 1, 4], seed=0, max_frames=4, stop_threshold=2.0)

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
 
-from wavetts.attention import diagonal_prior
+from wavetts.model.tacotron.attention import diagonal_prior
 from wavetts.config import TrainConfig
-from wavetts.layers import length_mask
+from wavetts.model.tacotron.layers import length_mask
 from wavetts.objective import Batch, alignment_scores, bits_per_sample, loss_sums
 
 

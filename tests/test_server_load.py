@@ -22,7 +22,7 @@ from toy_voice import save_voice
 
 from wavetts.batching import Job
 from wavetts.audio.codecs import StreamEncoder
-from wavetts.generate import Utterance
+from wavetts.model.tacotron.generate import Utterance
 from wavetts.server import Limits, Speech
 from wavetts.synthesize import load_voice
 

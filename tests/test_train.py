@@ -16,7 +16,7 @@ import toy
 from toy import metrics, toy_config, write_corpus
 
 import wavetts.train
-from wavetts import checkpoint
+from wavetts.model.tacotron import checkpoint
 from wavetts.config import SubframeFlowConfig
 from wavetts.config.load import dump_config
 from wavetts.corpus.batches import Corpus, load_manifest

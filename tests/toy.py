@@ -84,7 +84,7 @@ def no_noise() -> Iterator[None]:
     """Within it a waveform is neither dequantised nor dithered."""
     from unittest.mock import patch
 
-    from wavetts.model import WaveTacotron
+    from wavetts.model.tacotron import WaveTacotron
 
     to_frames = WaveTacotron.to_frames
     with patch.object(WaveTacotron, "to_frames", lambda self, waveform, noise: to_frames(self, waveform, False)):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wavetts.errors import UserError
-from wavetts.generate import RunningBatch, Utterance
+from wavetts.model.tacotron.generate import RunningBatch, Utterance
 from wavetts.inputs import SynthesisSettings
 from wavetts.synthesize import Voice
 from wavetts.takes import Piece, Result, Take, pause_before

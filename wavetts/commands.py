@@ -311,7 +311,7 @@ def curves(args: argparse.Namespace) -> None:
 def export(args: argparse.Namespace) -> None:
     """Writes a model in half precision."""
     from wavetts.catalog import find_voice
-    from wavetts.checkpoint import export_model
+    from wavetts.model.tacotron.checkpoint import export_model
 
     if args.rank < 1:
         raise UserError(f"--rank {args.rank}: at least 1")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.catalog import list_voices, models_under
-from wavetts.checkpoint import MODEL_NAME
+from wavetts.model.tacotron.checkpoint import MODEL_NAME
 from wavetts.errors import UserError
 from wavetts.inputs import SynthesisSettings
 from wavetts.synthesize import Voice, chunks, load_voice

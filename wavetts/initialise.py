@@ -11,8 +11,8 @@ import torch
 from wavetts.config import Config
 from wavetts.corpus.batches import Corpus, epoch_plan, mix_seed, split_clips
 from wavetts.errors import UserError
-from wavetts.layers import length_mask
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron.layers import length_mask
+from wavetts.model.tacotron import WaveTacotron
 
 # So many utterances give the waveform's scale.
 SCALE_UTTERANCES = 256

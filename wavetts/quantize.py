@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wavetts import native
 from wavetts.density.native import NativeSubframeFlow
 from wavetts.density.subframe import SubframeFlow
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.native_decoder import NativeDecoder
 
 # Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from wavetts.catalog import find_voice
-from wavetts.checkpoint import LoadedModel, load_model
+from wavetts.model.tacotron.checkpoint import LoadedModel, load_model
 from wavetts.corpus.batches import mix_seed
 from wavetts.distributed import choose_device
 from wavetts.errors import UserError
-from wavetts.generate import RunningBatch, Utterance, generate
+from wavetts.model.tacotron.generate import RunningBatch, Utterance, generate
 from wavetts.inputs import SynthesisSettings
 from wavetts.objective import alignment_scores
 from wavetts.quantize import quantize_weights

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from wavetts.config import CBHGConfig, ConvLSTMConfig
-from wavetts.encoder import CBHG, ConvLSTM, build_encoder
-from wavetts.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
+from wavetts.model.tacotron.encoder import CBHG, ConvLSTM, build_encoder
+from wavetts.model.tacotron.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
 
 KINDS = ["cbhg", "conv_lstm"]
 LENGTHS = torch.tensor([5, 8, 1, 3])

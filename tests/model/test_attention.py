@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import betabinom
 
-from wavetts.attention import AttentionState, build_attention
+from wavetts.model.tacotron.attention import AttentionState, build_attention
 from wavetts.config import DynamicAttentionConfig, ForwardAttentionConfig, GMMAttentionConfig, LocationAttentionConfig
 
 KINDS = ["location", "dynamic", "gmm", "forward"]

@@ -17,7 +17,7 @@ from wavetts.config import (
     GMMAttentionConfig,
     LocationAttentionConfig,
 )
-from wavetts.layers import length_mask
+from wavetts.model.tacotron.layers import length_mask
 
 
 class AttentionState(NamedTuple):

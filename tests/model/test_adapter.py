@@ -8,9 +8,10 @@ import safetensors.torch
 import torch
 from toy import toy_config
 
-from wavetts import adapter, checkpoint
+from wavetts.model.tacotron import lora as adapter
+from wavetts.model.tacotron import checkpoint
 from wavetts.errors import UserError
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer.build(["abcdefgh"], input="characters", language="en-us")

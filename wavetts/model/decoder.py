@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavetts.attention import AttentionState, Keys, build_attention
+from wavetts.model.tacotron.attention import AttentionState, Keys, build_attention
 from wavetts.config import Config
 
 

@@ -7,8 +7,8 @@ import torch
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
 
 from wavetts.config.load import load_config
-from wavetts.layers import length_mask
-from wavetts.model import QUANTISATION_STEP, WaveTacotron, deemphasise
+from wavetts.model.tacotron.layers import length_mask
+from wavetts.model.tacotron import QUANTISATION_STEP, WaveTacotron, deemphasise
 from wavetts.objective import Batch, loss_sums
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron
 
 LARGEST_SAMPLE = 1 - 2.0**-15
 # A model that was badly trained, or is too hot, may feed itself ever larger frames. Single ones it may get over; after

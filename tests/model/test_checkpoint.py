@@ -9,10 +9,10 @@ import safetensors.torch
 import torch
 from toy import toy_config
 
-from wavetts import checkpoint
+from wavetts.model.tacotron import checkpoint
 from wavetts.config import Config
 from wavetts.errors import UserError
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
 
 

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 import wavetts
-from wavetts.adapter import apply_change, find_base, low_rank_change, name_base
+from wavetts.model.tacotron.lora import apply_change, find_base, low_rank_change, name_base
 from wavetts.config import Config
 from wavetts.config.load import from_dict, to_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
-from wavetts.model import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
 
 MODEL_NAME = "model.safetensors"

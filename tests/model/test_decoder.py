@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wavetts.config import Config, DecoderConfig, GMMAttentionConfig
-from wavetts.decoder import AttentionDecoder
+from wavetts.model.tacotron.decoder import AttentionDecoder
 
 KINDS = ["location", "dynamic", "gmm", "forward"]
 LENGTHS = torch.tensor([5, 9, 2])

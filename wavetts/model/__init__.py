@@ -1,0 +1,1 @@
+"""The network: text encoder, attention decoder, frame density, and the file that holds it."""
