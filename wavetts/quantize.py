@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from wavetts import native
-from wavetts.density.native import NativeSubframeFlow
-from wavetts.density.subframe import SubframeFlow
+from wavetts.model.density.native import NativeSubframeFlow
+from wavetts.model.density.subframe import SubframeFlow
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.native_decoder import NativeDecoder
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from wavetts.config import FlowConfig
-from wavetts.density.base import NormalizingFlow
-from wavetts.density.transforms import ActNorm, ConvCoupling, InvertibleConv, Squeeze
+from wavetts.model.density.base import NormalizingFlow
+from wavetts.model.density.transforms import ActNorm, ConvCoupling, InvertibleConv, Squeeze
 
 
 class FlowStep(nn.Module):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.config import SubframeFlowConfig
-from wavetts.density.base import NormalizingFlow
-from wavetts.density.compact import CompactFlow
+from wavetts.model.density.base import NormalizingFlow
+from wavetts.model.density.compact import CompactFlow
 
 # Of the log-magnitudes: louder than any speech. What is drawn may go out of range, what is seen of it must not.
 LOUDEST = 2.5

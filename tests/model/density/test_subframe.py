@@ -7,7 +7,7 @@ import torch
 from small_densities import C, K, conds, perturb
 
 from wavetts.config import Config, SubframeFlowConfig
-from wavetts.density import FrameDensity, build_density
+from wavetts.model.density import FrameDensity, build_density
 
 
 def subframe_flow(**options: float) -> FrameDensity:

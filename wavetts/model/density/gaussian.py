@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from wavetts.config import GaussianConfig
-from wavetts.density.base import NormalizingFlow
-from wavetts.density.transforms import ConditionalAffine
+from wavetts.model.density.base import NormalizingFlow
+from wavetts.model.density.transforms import ConditionalAffine
 
 
 class DiagonalGaussian(NormalizingFlow):

@@ -11,11 +11,11 @@ gaussian     the baseline
 from __future__ import annotations
 
 from wavetts.config import CompactFlowConfig, Config, FlowConfig, SubframeFlowConfig
-from wavetts.density.base import FrameDensity
-from wavetts.density.compact import CompactFlow
-from wavetts.density.flow import MultiStageFlow
-from wavetts.density.gaussian import DiagonalGaussian
-from wavetts.density.subframe import SubframeFlow
+from wavetts.model.density.base import FrameDensity
+from wavetts.model.density.compact import CompactFlow
+from wavetts.model.density.flow import MultiStageFlow
+from wavetts.model.density.gaussian import DiagonalGaussian
+from wavetts.model.density.subframe import SubframeFlow
 
 __all__ = ["FrameDensity", "build_density"]
 

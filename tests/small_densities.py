@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from wavetts.config import CompactFlowConfig, Config, FlowConfig, GaussianConfig, SubframeFlowConfig
-from wavetts.density import FrameDensity, build_density
+from wavetts.model.density import FrameDensity, build_density
 
 K, C = 16, 5
 KINDS = ("flow", "compact", "subframe", "gaussian")

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from wavetts.density.base import FrameDensity
-from wavetts.density.subframe import LOUDEST, SubframeFlow
+from wavetts.model.density.base import FrameDensity
+from wavetts.model.density.subframe import LOUDEST, SubframeFlow
 from wavetts.native import Linear, Spectrum, Structure, call
 
 

@@ -10,7 +10,7 @@ import torch
 from small_densities import KINDS, C, K, conds, make, perturb
 
 from wavetts.config import CompactFlowConfig, Config, FlowConfig
-from wavetts.density import FrameDensity, build_density
+from wavetts.model.density import FrameDensity, build_density
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from wavetts.config import CompactFlowConfig
-from wavetts.density.base import NormalizingFlow
-from wavetts.density.transforms import DCT, ConditionalAffine, MLPCoupling, Permutation
+from wavetts.model.density.base import NormalizingFlow
+from wavetts.model.density.transforms import DCT, ConditionalAffine, MLPCoupling, Permutation
 
 
 class CompactFlow(NormalizingFlow):

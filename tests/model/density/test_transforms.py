@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from wavetts.density.transforms import (
+from wavetts.model.density.transforms import (
     DCT,
     ActNorm,
     ConditionalAffine,
