@@ -7,9 +7,9 @@ FLAGS = "-std=c11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno
 
 kernel = Extension(
     # A shared library for ctypes: neither Python's headers nor torch's are needed.
-    "wavetts._kernel",
-    sources=[f"wavetts/kernel/{part}.c" for part in ("linear", "spectrum", "subframe", "decoder")],
-    depends=["wavetts/kernel/kernel.h"],
+    "wavetts.runtime._kernel",
+    sources=[f"wavetts/runtime/kernel/{part}.c" for part in ("linear", "spectrum", "subframe", "decoder")],
+    depends=["wavetts/runtime/kernel/kernel.h"],
     libraries=["m"],
     extra_compile_args=FLAGS.split(),
     # Without a C compiler there is none, and the package speaks by torch alone.

@@ -45,7 +45,7 @@ class Untrained(VoiceSpeaker):
         from wavetts.model.tacotron.checkpoint import LoadedModel
         from wavetts.config.load import load_config
         from wavetts.model.tacotron import WaveTacotron
-        from wavetts.quantize import quantize_weights
+        from wavetts.runtime.int8 import quantize_weights
         from wavetts.synthesize import Voice
         from wavetts.text.tokenizer import Tokenizer
 

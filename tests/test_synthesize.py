@@ -13,7 +13,7 @@ from toy_voice import save_voice
 from wavetts import synthesize
 from wavetts.errors import UserError
 from wavetts.inputs import SynthesisSettings
-from wavetts.quantize import is_quantized
+from wavetts.runtime.int8 import is_quantized
 from wavetts.synthesize import load_voice
 
 FAST = SynthesisSettings(max_seconds=0.3, retries=1)

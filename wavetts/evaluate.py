@@ -23,7 +23,7 @@ from wavetts.inputs import SynthesisSettings
 from wavetts.measures import Rows, compare_with, summarise_rows
 from wavetts.parallel import ordered_map
 from wavetts.quality import missing_quality
-from wavetts.quantize import is_quantized
+from wavetts.runtime.int8 import is_quantized
 from wavetts.recognise import missing_recogniser
 from wavetts.robustness import token_health
 from wavetts.scores import Parts, score_speech

@@ -23,7 +23,7 @@ from wavetts.errors import UserError
 from wavetts.model.tacotron.generate import RunningBatch, Utterance, generate
 from wavetts.inputs import SynthesisSettings
 from wavetts.objective import alignment_scores
-from wavetts.quantize import quantize_weights
+from wavetts.runtime.int8 import quantize_weights
 from wavetts.takes import Piece, Result, Take, pause_before
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wavetts.model.tacotron.attention import AttentionState, ForwardAttention, Keys
 from wavetts.model.tacotron.decoder import AttentionDecoder
-from wavetts.native import Linear, Spectrum, Structure, call
+from wavetts.runtime.bindings import Linear, Spectrum, Structure, call
 
 
 class _Decoder(Structure):

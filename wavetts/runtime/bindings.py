@@ -1,4 +1,4 @@
-"""The C kernel (wavetts/kernel), where it was built: how it is found and called, and what it takes for a matrix."""
+"""The C kernel (wavetts/runtime/kernel), where it was built: how it is found and called, and what it takes for a matrix."""
 
 from __future__ import annotations
 

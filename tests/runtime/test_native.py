@@ -20,11 +20,11 @@ from wavetts import native  # noqa: E402
 from wavetts.config import Config, SubframeFlowConfig  # noqa: E402
 from wavetts.config.load import from_dict  # noqa: E402
 from wavetts.model.density import build_density  # noqa: E402
-from wavetts.model.density.native import NativeSubframeFlow  # noqa: E402
+from wavetts.runtime.density import NativeSubframeFlow  # noqa: E402
 from wavetts.model.density.subframe import SubframeFlow  # noqa: E402
 from wavetts.model.tacotron import WaveTacotron  # noqa: E402
-from wavetts.native_decoder import NativeDecoder  # noqa: E402
-from wavetts.quantize import Int8LSTMCell, quantize_weights  # noqa: E402
+from wavetts.runtime.decoder import NativeDecoder  # noqa: E402
+from wavetts.runtime.int8 import Int8LSTMCell, quantize_weights  # noqa: E402
 
 needs_kernel = pytest.mark.skipif(native.library() is None, reason="the C kernel is not built: pip install -e .")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wavetts.model.density.base import FrameDensity
 from wavetts.model.density.subframe import LOUDEST, SubframeFlow
-from wavetts.native import Linear, Spectrum, Structure, call
+from wavetts.runtime.bindings import Linear, Spectrum, Structure, call
 
 
 class _SubframeFlow(Structure):
