@@ -28,8 +28,8 @@ from wavetts.config.load import load_config
 from wavetts.errors import Parser, UserError, run
 from wavetts.files import write_atomic
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.objective import Batch, loss_sums
-from wavetts.optim import build_optimizer
+from wavetts.training.objective import Batch, loss_sums
+from wavetts.training.optim import build_optimizer
 
 ROOT = Path(__file__).parents[1]
 CHARACTERS_PER_SECOND = 14  # of LJSpeech

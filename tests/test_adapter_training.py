@@ -14,7 +14,7 @@ from wavetts.model.tacotron import checkpoint
 from wavetts.model.tacotron.lora import plain_weights, train_low_rank
 from wavetts.errors import UserError
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.train import train
+from wavetts.training.loop import train
 
 RANK = 2
 

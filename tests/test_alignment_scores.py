@@ -1,11 +1,11 @@
-"""The scores of an alignment that `wavetts.objective` computes, on alignments whose scores are known."""
+"""The scores of an alignment that `wavetts.training.objective` computes, on alignments whose scores are known."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from wavetts.objective import alignment_scores, loss_sums
+from wavetts.training.objective import alignment_scores, loss_sums
 
 
 def diagonal(tokens: int, frames: int) -> torch.Tensor:

@@ -100,10 +100,10 @@ def test_options_of_preprocess_have_the_defaults_of_the_library(monkeypatch, run
 
 
 def test_train_takes_overrides_anywhere(monkeypatch, run):
-    import wavetts.train
+    import wavetts.training.loop
 
     calls = []
-    monkeypatch.setattr(wavetts.train, "train", lambda *args, **kwargs: calls.append((args, kwargs)))
+    monkeypatch.setattr(wavetts.training.loop, "train", lambda *args, **kwargs: calls.append((args, kwargs)))
     config = str(Path(__file__).parent.parent / "recipes" / "train" / "toy.yaml")
     flags = ["--data", "D", "train.max_steps=7", "--run", "R", "--init_from", "m.safetensors", "train.seed=3"]
     assert run("train", config, "train.log_every=2", *flags) == (0, "", "")

@@ -19,11 +19,11 @@ from wavetts.audio import read_audio, write_audio
 from wavetts.model.tacotron.checkpoint import load_model, save_model
 from wavetts.config.load import from_dict, to_dict
 from wavetts.corpus.batches import Corpus, load_manifest
-from wavetts.distributed import Processes
+from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.evaluate import Options, evaluate
-from wavetts.heldout import _shuffled
-from wavetts.heldout import evaluate as evaluate_teacher_forced
+from wavetts.training.heldout import _shuffled
+from wavetts.training.heldout import evaluate as evaluate_teacher_forced
 from wavetts.inputs import SynthesisSettings
 from wavetts.model.tacotron import QUANTISATION_STEP
 from wavetts.recognise import error_rates

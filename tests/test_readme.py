@@ -175,7 +175,7 @@ import sys
 from wavetts.text.tokenizer import Tokenizer
 tokenizer = Tokenizer.build(["hello."], "characters", "en-us")
 tokenizer.encode(tokenizer.transcribe("Hello."))
-import wavetts.corpus.batches, wavetts.synthesize, wavetts.train
+import wavetts.corpus.batches, wavetts.synthesize, wavetts.training.loop
 assert not {"phonemizer", "espeakng_loader"} & {name.partition(".")[0] for name in sys.modules}
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

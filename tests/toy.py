@@ -93,7 +93,7 @@ def no_noise() -> Iterator[None]:
 
 def train_without_noise(config: Config, data: Path, run: Path) -> None:
     """Trains without dropout and dequantisation, which depend on how a batch is shared out."""
-    from wavetts.train import train
+    from wavetts.training.loop import train
 
     config.encoder.dropout = 0.0
     with no_noise():

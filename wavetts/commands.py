@@ -40,7 +40,7 @@ def train(args: argparse.Namespace) -> None:
     from wavetts.config.load import load_config
 
     config = load_config(args.config, args.overrides)
-    from wavetts.train import train
+    from wavetts.training.loop import train
 
     train(
         config,

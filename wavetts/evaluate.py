@@ -16,9 +16,9 @@ from wavetts import intervals
 from wavetts.catalog import find_voice
 from wavetts.config import Config
 from wavetts.corpus.batches import Corpus, load_info, load_manifest
-from wavetts.distributed import Processes
+from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
-from wavetts.heldout import summarise, utterance_figures
+from wavetts.training.heldout import summarise, utterance_figures
 from wavetts.inputs import SynthesisSettings
 from wavetts.measures import Rows, compare_with, summarise_rows
 from wavetts.parallel import ordered_map

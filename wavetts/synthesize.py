@@ -18,11 +18,11 @@ import torch
 from wavetts.catalog import find_voice
 from wavetts.model.tacotron.checkpoint import LoadedModel, load_model
 from wavetts.corpus.batches import mix_seed
-from wavetts.distributed import choose_device
+from wavetts.training.distributed import choose_device
 from wavetts.errors import UserError
 from wavetts.model.tacotron.generate import RunningBatch, Utterance, generate
 from wavetts.inputs import SynthesisSettings
-from wavetts.objective import alignment_scores
+from wavetts.training.objective import alignment_scores
 from wavetts.runtime.int8 import quantize_weights
 from wavetts.takes import Piece, Result, Take, pause_before
 from wavetts.text.normalize import normalize

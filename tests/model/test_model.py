@@ -9,7 +9,7 @@ from small_models import ATTENTIONS, DENSITIES, ENCODERS
 from wavetts.config.load import load_config
 from wavetts.model.tacotron.layers import length_mask
 from wavetts.model.tacotron import QUANTISATION_STEP, WaveTacotron, deemphasise
-from wavetts.objective import Batch, loss_sums
+from wavetts.training.objective import Batch, loss_sums
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 

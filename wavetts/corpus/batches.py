@@ -20,7 +20,7 @@ from wavetts.audio.waveform import read_audio
 from wavetts.config import Config, TrainConfig
 from wavetts.errors import UserError
 from wavetts.corpus.formats import read_json_lines
-from wavetts.objective import Batch
+from wavetts.training.objective import Batch
 from wavetts.text.tokenizer import Tokenizer
 
 # Lengths are sorted with this relative jitter, so that an utterance meets others from one epoch to the next.

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from wavetts.config import Config
 from wavetts.corpus.batches import Clip, Corpus, mix_seed
-from wavetts.distributed import Processes
+from wavetts.training.distributed import Processes
 from wavetts.model.tacotron.generate import Utterance, generate
 from wavetts.model.tacotron.layers import length_mask
-from wavetts.logs import RunLog
+from wavetts.training.log import RunLog
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.objective import Batch, LossSums, alignment_scores, bits_per_sample, loss_sums
+from wavetts.training.objective import Batch, LossSums, alignment_scores, bits_per_sample, loss_sums
 from wavetts.audio.figures import alignment_figure, spectrogram_figure
 from wavetts.text.tokenizer import Tokenizer
 

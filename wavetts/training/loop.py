@@ -16,16 +16,16 @@ from wavetts.model.tacotron.lora import plain_weights, train_low_rank
 from wavetts.config import Config
 from wavetts.config.load import dump_config, to_dict
 from wavetts.corpus.batches import Corpus, Step, build_tokenizer, load_info, load_manifest, mix_seed, training_steps
-from wavetts.distributed import Processes, join_processes
+from wavetts.training.distributed import Processes, join_processes
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries, write_atomic
-from wavetts.heldout import choose_samples, evaluate, log_samples
-from wavetts.initialise import initialize_density, signal_std
+from wavetts.training.heldout import choose_samples, evaluate, log_samples
+from wavetts.training.initialise import initialize_density, signal_std
 from wavetts.interrupt import Interrupt
-from wavetts.logs import RunLog, Stopwatch
+from wavetts.training.log import RunLog, Stopwatch
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.objective import bits_per_sample, loss_sums
-from wavetts.optim import build_average, build_optimizer, clip_gradients, learning_rate, progress
+from wavetts.training.objective import bits_per_sample, loss_sums
+from wavetts.training.optim import build_average, build_optimizer, clip_gradients, learning_rate, progress
 from wavetts.text.tokenizer import Tokenizer
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy import toy_config
 
-from wavetts.optim import build_average, build_optimizer, clip_gradients, learning_rate
+from wavetts.training.optim import build_average, build_optimizer, clip_gradients, learning_rate
 
 
 def test_learning_rate_warms_up_holds_and_falls():

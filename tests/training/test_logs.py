@@ -4,7 +4,7 @@ from pathlib import Path
 
 from toy import metrics
 
-from wavetts.logs import RunLog
+from wavetts.training.log import RunLog
 
 
 def test_metrics_beyond_the_resumed_step_go(tmp_path: Path):

@@ -11,7 +11,7 @@ from small_models import ATTENTIONS, DENSITIES, ENCODERS
 from wavetts.model.tacotron.attention import diagonal_prior
 from wavetts.config import TrainConfig
 from wavetts.model.tacotron.layers import length_mask
-from wavetts.objective import Batch, alignment_scores, bits_per_sample, loss_sums
+from wavetts.training.objective import Batch, alignment_scores, bits_per_sample, loss_sums
 
 
 def close(actual, expected):

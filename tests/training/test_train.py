@@ -15,16 +15,16 @@ import torch
 import toy
 from toy import metrics, toy_config, write_corpus
 
-import wavetts.train
+import wavetts.training.loop
 from wavetts.model.tacotron import checkpoint
 from wavetts.config import SubframeFlowConfig
 from wavetts.config.load import dump_config
 from wavetts.corpus.batches import Corpus, load_manifest
-from wavetts.distributed import Processes
+from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
-from wavetts.heldout import evaluate
-from wavetts.objective import loss_sums
-from wavetts.train import train
+from wavetts.training.heldout import evaluate
+from wavetts.training.objective import loss_sums
+from wavetts.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_resuming_goes_on_bit_for_bit(data: Path, finished: Path, tmp_path: Path
     # 13 is no multiple of log_every: the sums of the unfinished line are in the state.
     run_dir = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wavetts.train.Trainer, "_train_step", stop_after(13, signal.SIGTERM))
+        patch.setattr(wavetts.training.loop.Trainer, "_train_step", stop_after(13, signal.SIGTERM))
         with pytest.raises(SystemExit) as stopped:
             run(data, run_dir)
     assert stopped.value.code == 128 + signal.SIGTERM
@@ -117,7 +117,7 @@ def test_resuming_goes_on_bit_for_bit(data: Path, finished: Path, tmp_path: Path
 
 def stop_after(steps: int, number: int):
     """A training step after whose `steps`-th the process gets a signal."""
-    step = wavetts.train.Trainer._train_step
+    step = wavetts.training.loop.Trainer._train_step
 
     def stopping(self, item):
         if self.step == steps - 1:
@@ -130,7 +130,7 @@ def stop_after(steps: int, number: int):
 def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    monkeypatch.setattr(wavetts.train.Trainer, "_train_step", stop_after(3, signal.SIGINT))
+    monkeypatch.setattr(wavetts.training.loop.Trainer, "_train_step", stop_after(3, signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as stopped:
         run(data, tmp_path)
@@ -212,7 +212,7 @@ def test_an_option_counts_and_resumes_bit_for_bit(data: Path, finished: Path, tm
     section = {"max_steps": 4, "num_samples": 0, "eval_every": 4, **option}
     run(data, tmp_path / "whole", **section)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wavetts.train.Trainer, "_train_step", stop_after(2, signal.SIGTERM))
+        patch.setattr(wavetts.training.loop.Trainer, "_train_step", stop_after(2, signal.SIGTERM))
         with pytest.raises(SystemExit):
             run(data, tmp_path / "parts", **section)
     run(data, tmp_path / "parts", resume=True, **section)
@@ -227,7 +227,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, bad: range):
         result = loss_sums(model, batch, section, step)
         return dataclasses.replace(result, frame_nll=result.frame_nll * float("nan")) if step in bad else result
 
-    monkeypatch.setattr(wavetts.train, "loss_sums", spoiled)
+    monkeypatch.setattr(wavetts.training.loop, "loss_sums", spoiled)
 
 
 def test_steps_that_are_not_finite_are_skipped_and_logged(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

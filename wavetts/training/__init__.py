@@ -1,0 +1,1 @@
+"""Maximum-likelihood training: loop, objective, optimiser, held-out figures, states to resume from."""
