@@ -24,7 +24,7 @@ from peers import Espeak, Piper
 
 from wavetts.audio import write_audio
 from wavetts.errors import Parser, UserError, run
-from wavetts.inputs import SynthesisSettings, read_texts
+from wavetts.synthesis.settings import SynthesisSettings, read_texts
 from wavetts.speed import Speaker, VoiceSpeaker, measure_speed
 from wavetts.tables import render_speed
 from wavetts.text.normalize import normalize
@@ -46,7 +46,7 @@ class Untrained(VoiceSpeaker):
         from wavetts.config.load import load_config
         from wavetts.model.tacotron import WaveTacotron
         from wavetts.runtime.int8 import quantize_weights
-        from wavetts.synthesize import Voice
+        from wavetts.synthesis.voice import Voice
         from wavetts.text.tokenizer import Tokenizer
 
         torch.set_num_threads(threads)

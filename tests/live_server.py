@@ -13,9 +13,9 @@ import openai
 import uvicorn
 from test_batching import until
 
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.server import create_app
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.voice import load_voice
 
 SETTINGS = SynthesisSettings(max_seconds=0.12, retries=1, sentence_pause=0.05, seed=3)
 # Minutes of computing, even for a toy.

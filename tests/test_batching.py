@@ -12,8 +12,8 @@ from toy_voice import save_voice
 
 from wavetts.batching import Batcher, Failure, Finished, Job
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.voice import load_voice
 
 SETTINGS = SynthesisSettings(max_seconds=0.2, retries=2, batch_size=3, sentence_pause=0.05, paragraph_pause=0.1)
 TEXTS = ["one.", "a much longer text, of several words.", "First. Second one.\n\nThird. Fourth.", "two words"]

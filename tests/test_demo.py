@@ -17,7 +17,7 @@ import soundfile
 from toy import RATE
 from toy_voice import save_voice
 
-from wavetts import catalog
+from wavetts.synthesis import catalog
 from wavetts.demo_actions import Actions
 
 ROOT = Path(__file__).parent.parent

@@ -8,11 +8,12 @@ import pytest
 from toy import RATE
 from toy_voice import save_voice
 
-from wavetts import catalog, demo_actions
+from wavetts import demo_actions
+from wavetts.synthesis import catalog
 from wavetts.demo_actions import MAX_SEED, Actions
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.voice import load_voice
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from toy_voice import save_voice
 
 from wavetts import demo_views as views
 from wavetts.demo_actions import Spoken
-from wavetts.inputs import SynthesisSettings
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.voice import load_voice
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from toy_voice import save_voice
 
 
-@pytest.mark.parametrize("name", ["wavetts", "wavetts.catalog", "wavetts.synthesize"])
+@pytest.mark.parametrize("name", ["wavetts", "wavetts.synthesis.catalog", "wavetts.synthesis.voice"])
 def test_examples(name, monkeypatch, tmp_path):
-    from wavetts import catalog
+    from wavetts.synthesis import catalog
 
     # Whatever voice is bundled: one that speaks quickly.
     save_voice(tmp_path / "voices" / "noise", stop="at once")

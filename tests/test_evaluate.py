@@ -24,7 +24,7 @@ from wavetts.errors import UserError
 from wavetts.evaluate import Options, evaluate
 from wavetts.training.heldout import _shuffled
 from wavetts.training.heldout import evaluate as evaluate_teacher_forced
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.model.tacotron import QUANTISATION_STEP
 from wavetts.recognise import error_rates
 from wavetts.tables import render

@@ -17,7 +17,7 @@ from toy_voice import save_voice
 
 from wavetts.audio import read_audio, write_audio
 from wavetts.evaluate import Evaluation, Options, evaluate
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.listening import write_page
 from wavetts.tables import describe_sampling
 

@@ -97,11 +97,11 @@ def test_ci_script_is_sound():
 
 @pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
 def test_python_runs(number, tmp_path, monkeypatch):
-    import wavetts.catalog
+    import wavetts.synthesis.catalog
 
     # Whatever voice is bundled: one that speaks quickly.
     save_voice(tmp_path / "voices" / "noise")
-    monkeypatch.setattr(wavetts.catalog, "BUNDLED", tmp_path / "voices")
+    monkeypatch.setattr(wavetts.synthesis.catalog, "BUNDLED", tmp_path / "voices")
     for folder in ("recipes", "tests"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
@@ -175,7 +175,7 @@ import sys
 from wavetts.text.tokenizer import Tokenizer
 tokenizer = Tokenizer.build(["hello."], "characters", "en-us")
 tokenizer.encode(tokenizer.transcribe("Hello."))
-import wavetts.corpus.batches, wavetts.synthesize, wavetts.training.loop
+import wavetts.corpus.batches, wavetts.synthesis.voice, wavetts.training.loop
 assert not {"phonemizer", "espeakng_loader"} & {name.partition(".")[0] for name in sys.modules}
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

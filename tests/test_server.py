@@ -20,9 +20,9 @@ from test_encoding import decode
 from toy_voice import save_voice
 
 from wavetts.audio.codecs import MEDIA_TYPES
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.server import Limits
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.voice import load_voice
 
 BROKEN_OFF = r"incomplete chunked read|peer closed"
 # The toy voice knows few letters.

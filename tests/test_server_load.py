@@ -24,7 +24,7 @@ from wavetts.batching import Job
 from wavetts.audio.codecs import StreamEncoder
 from wavetts.model.tacotron.generate import Utterance
 from wavetts.server import Limits, Speech
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.voice import load_voice
 
 TEXTS = ["one.", "First. Second one.", "a much longer text, of several words.", "two words", "no"]
 AT_ONCE, WAVES, PER_WAVE = 24, 4, 100

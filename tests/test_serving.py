@@ -13,7 +13,8 @@ import pytest
 from command_lines import ROOT, check_wavetts
 from toy_voice import save_voice
 
-from wavetts import catalog, serving
+from wavetts import serving
+from wavetts.synthesis import catalog
 
 
 @pytest.fixture

@@ -13,19 +13,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wavetts.catalog import list_voices
+    from wavetts.synthesis.catalog import list_voices
     from wavetts.errors import UserError
-    from wavetts.inputs import SynthesisSettings
-    from wavetts.synthesize import load_voice
+    from wavetts.synthesis.settings import SynthesisSettings
+    from wavetts.synthesis.voice import load_voice
 
 __all__ = ["SynthesisSettings", "UserError", "list_voices", "load_voice"]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "SynthesisSettings": "wavetts.inputs",
+    "SynthesisSettings": "wavetts.synthesis.settings",
     "UserError": "wavetts.errors",
-    "list_voices": "wavetts.catalog",
-    "load_voice": "wavetts.synthesize",
+    "list_voices": "wavetts.synthesis.catalog",
+    "load_voice": "wavetts.synthesis.voice",
 }
 
 

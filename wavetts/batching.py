@@ -16,9 +16,9 @@ import numpy as np
 
 from wavetts.errors import UserError
 from wavetts.model.tacotron.generate import RunningBatch, Utterance
-from wavetts.inputs import SynthesisSettings
-from wavetts.synthesize import Voice
-from wavetts.takes import Piece, Result, Take, pause_before
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.voice import Voice
+from wavetts.synthesis.takes import Piece, Result, Take, pause_before
 
 logger = logging.getLogger("wavetts.batching")
 

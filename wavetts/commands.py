@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings, Text, load_settings, read_stdin, read_texts
+from wavetts.synthesis.settings import SynthesisSettings, Text, load_settings, read_stdin, read_texts
 
 if TYPE_CHECKING:
-    from wavetts.synthesize import Voice
-    from wavetts.takes import Take
+    from wavetts.synthesis.voice import Voice
+    from wavetts.synthesis.takes import Take
 
 
 def preprocess(args: argparse.Namespace) -> None:
@@ -77,13 +77,13 @@ def synthesize(args: argparse.Namespace) -> None:
         _check_output(args.output or "speech.wav")
     elif args.output is not None:
         raise UserError("--output-dir and -o exclude each other")
-    from wavetts.synthesize import load_voice
+    from wavetts.synthesis.voice import load_voice
 
     voice = load_voice(args.model, args.device, args.threads, args.precision)
     if args.output_dir is None:
         _speak_one_file(voice, texts, args.output or "speech.wav", settings)
         return
-    from wavetts.outputs import report_path, speak_to_folder
+    from wavetts.synthesis.outputs import report_path, speak_to_folder
 
     started = time.perf_counter()
     with _progress(len(texts[rank::world_size])) as progress:
@@ -127,7 +127,7 @@ def say(args: argparse.Namespace) -> None:
 
     if args.play:
         check_player()
-    from wavetts.synthesize import load_voice
+    from wavetts.synthesis.voice import load_voice
 
     voice = load_voice(args.voice, args.device, args.threads, args.precision)
     if args.play or args.output == "-":
@@ -188,7 +188,7 @@ def _check_output(output: str) -> None:
 
 def _speak_one_file(voice: Voice, texts: list[Text], output: str, settings: SynthesisSettings) -> None:
     from wavetts.audio.waveform import write_audio
-    from wavetts.outputs import speak_to_file
+    from wavetts.synthesis.outputs import speak_to_file
 
     started = time.perf_counter()
     with _progress(len(texts)) as progress:
@@ -232,7 +232,7 @@ def _progress(total: int) -> Iterator[Callable[[float], None]]:
 
 def voices(args: argparse.Namespace) -> None:
     """Lists the voices that have a name."""
-    from wavetts.catalog import list_voices, user_folder
+    from wavetts.synthesis.catalog import list_voices, user_folder
 
     entries = list_voices()
     if args.json:
@@ -310,7 +310,7 @@ def curves(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Writes a model in half precision."""
-    from wavetts.catalog import find_voice
+    from wavetts.synthesis.catalog import find_voice
     from wavetts.model.tacotron.checkpoint import export_model
 
     if args.rank < 1:

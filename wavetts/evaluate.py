@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 import wavetts
 from wavetts import intervals
-from wavetts.catalog import find_voice
+from wavetts.synthesis.catalog import find_voice
 from wavetts.config import Config
 from wavetts.corpus.batches import Corpus, load_info, load_manifest
 from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.training.heldout import summarise, utterance_figures
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.measures import Rows, compare_with, summarise_rows
 from wavetts.parallel import ordered_map
 from wavetts.quality import missing_quality
@@ -28,7 +28,7 @@ from wavetts.recognise import missing_recogniser
 from wavetts.robustness import token_health
 from wavetts.scores import Parts, score_speech
 from wavetts.speed import VoiceSpeaker, measure_speed
-from wavetts.synthesize import Voice, load_voice
+from wavetts.synthesis.voice import Voice, load_voice
 from wavetts.systems import (
     Sentence,
     System,

@@ -24,8 +24,8 @@ from wavetts.batching import Batcher, Event, Failure, Finished, Job
 from wavetts.audio.codecs import MEDIA_TYPES, StreamEncoder, available_formats, encode
 from wavetts.errors import UserError
 from wavetts.gate import SPEECH_PATH, ApiError, Gate, Metrics, add_error_handlers
-from wavetts.inputs import SynthesisSettings
-from wavetts.synthesize import Voice
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.voice import Voice
 
 MODEL = "wavetts"
 # What clients of OpenAI's are set to; a voice brings its own model whatever the name.

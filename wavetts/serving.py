@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from wavetts.catalog import find_voice, list_voices
+from wavetts.synthesis.catalog import find_voice, list_voices
 from wavetts.errors import UserError
 from wavetts.files import read_utf8
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.interrupt import Interrupt
 
 # Requests may finish when the server is told to end: for less than Docker waits before it kills.
@@ -49,7 +49,7 @@ def serve(
         from wavetts.server import Limits, create_app
     except ImportError as error:
         raise UserError(f"the speech server needs {error.name}: pip install 'wavetts[serve]'") from None
-    from wavetts.synthesize import load_voice
+    from wavetts.synthesis.voice import load_voice
 
     # Names of the same model share it.
     models = {path: load_voice(path, device, threads, precision) for path in {*paths.values()}}

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 
 
 class Speaker(Protocol):
@@ -38,7 +38,7 @@ class VoiceSpeaker:
         self, path: str, device: str, threads: int, settings: SynthesisSettings, precision: str = "auto"
     ) -> None:
         """Arguments as for `load_voice`."""
-        from wavetts.synthesize import load_voice
+        from wavetts.synthesis.voice import load_voice
 
         self.voice, self.settings = load_voice(path, device, threads, precision), settings
         self.sample_rate = self.voice.sample_rate

@@ -13,13 +13,13 @@ import numpy as np
 from wavetts.audio.waveform import read_audio
 from wavetts.corpus.batches import load_manifest
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings, read_texts
+from wavetts.synthesis.settings import SynthesisSettings, read_texts
 from wavetts.corpus.formats import AUDIO_SUFFIXES, read_corpus
 from wavetts.text.normalize import normalize
 
 if TYPE_CHECKING:
-    from wavetts.synthesize import Voice
-    from wavetts.takes import Result
+    from wavetts.synthesis.voice import Voice
+    from wavetts.synthesis.takes import Result
 
 DEFAULT_LANGUAGE = "en-us"
 
@@ -166,7 +166,7 @@ def speak_sentences(
     progress: Callable[[int], None],
 ) -> None:
     """Has a model say sentences; one that it cannot read is silence, with the error."""
-    from wavetts.synthesize import chunks
+    from wavetts.synthesis.voice import chunks
 
     for group in chunks(list(sentences), settings.batch_size):
         prepared = {}

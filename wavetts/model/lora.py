@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from wavetts.catalog import BUNDLED, user_folder
+from wavetts.synthesis.catalog import BUNDLED, user_folder
 from wavetts.errors import UserError
 
 # The change of the matrix NAME is NAME.up @ NAME.down.

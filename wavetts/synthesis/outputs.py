@@ -12,9 +12,9 @@ import numpy as np
 from wavetts.audio.waveform import write_audio
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries
-from wavetts.inputs import SynthesisSettings, Text
+from wavetts.synthesis.settings import SynthesisSettings, Text
 from wavetts.corpus.formats import append_journal, read_journal, write_json_lines
-from wavetts.synthesize import Piece, Result, Voice, chunks
+from wavetts.synthesis.voice import Piece, Result, Voice, chunks
 
 
 def speak_to_file(

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from toy_voice import save_voice
 
-from wavetts import outputs
+from wavetts.synthesis import outputs
 from wavetts.audio import read_audio
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings, Text
-from wavetts.outputs import speak_to_file, speak_to_folder
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.settings import SynthesisSettings, Text
+from wavetts.synthesis.outputs import speak_to_file, speak_to_folder
+from wavetts.synthesis.voice import load_voice
 
 FAST = SynthesisSettings(max_seconds=0.2, retries=0, batch_size=2)
 TEXTS = [Text(f"t{number}", "word " * (number + 1), f"list:{number}") for number in range(5)]

@@ -10,11 +10,11 @@ import torch
 from toy import FRAME, RATE
 from toy_voice import save_voice
 
-from wavetts import synthesize
+from wavetts.synthesis import voice as synthesize
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.runtime.int8 import is_quantized
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.voice import load_voice
 
 FAST = SynthesisSettings(max_seconds=0.3, retries=1)
 TEXTS = ["one.", "a much longer text, of several words.", "two words", "First. Second one. Third."]
@@ -324,7 +324,7 @@ def test_speaking_imports_nothing_that_it_does_not_need(tmp_path):
     code = f"""
 import sys
 from wavetts.cli import main
-from wavetts.synthesize import load_voice
+from wavetts.synthesis.voice import load_voice
 main(["synthesize", {str(save_voice(tmp_path, "never"))!r}, "One, two.", "-o", {str(tmp_path / "a.wav")!r},
       "--max-seconds", "0.1", "--threads", "1"])
 heavy = {{"librosa", "torchaudio", "gradio", "tensorboard", "matplotlib", "scipy", "pandas", "fastapi", "soxr"}}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wavetts.errors import UserError
-from wavetts.inputs import SynthesisSettings, load_settings, read_stdin, read_texts
+from wavetts.synthesis.settings import SynthesisSettings, load_settings, read_stdin, read_texts
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "synthesize"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import sys
 import pytest
 from toy_voice import save_voice
 
-from wavetts import catalog
-from wavetts.catalog import find_voice, list_voices, models_under, user_folder
+from wavetts.synthesis import catalog
+from wavetts.synthesis.catalog import find_voice, list_voices, models_under, user_folder
 from wavetts.errors import UserError
 
 CARD = """---

@@ -15,16 +15,16 @@ from typing import Literal
 import numpy as np
 import torch
 
-from wavetts.catalog import find_voice
+from wavetts.synthesis.catalog import find_voice
 from wavetts.model.tacotron.checkpoint import LoadedModel, load_model
 from wavetts.corpus.batches import mix_seed
 from wavetts.training.distributed import choose_device
 from wavetts.errors import UserError
 from wavetts.model.tacotron.generate import RunningBatch, Utterance, generate
-from wavetts.inputs import SynthesisSettings
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.training.objective import alignment_scores
 from wavetts.runtime.int8 import quantize_weights
-from wavetts.takes import Piece, Result, Take, pause_before
+from wavetts.synthesis.takes import Piece, Result, Take, pause_before
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text
 
