@@ -21,7 +21,7 @@ from typing import Any
 
 from wavetts.model.tacotron.checkpoint import list_states, load_model
 from wavetts.errors import Parser, UserError, run
-from wavetts.evaluate import evaluate
+from wavetts.evaluation.evaluate import evaluate
 from wavetts.files import write_atomic
 from wavetts.audio.figures import curve_figure, read_metrics, save_figure
 

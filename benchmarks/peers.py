@@ -1,4 +1,4 @@
-"""Other text-to-speech systems that install from PyPI and speak offline, as `wavetts.speed` runs ours."""
+"""Other text-to-speech systems that install from PyPI and speak offline, as `wavetts.evaluation.speed` runs ours."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ from peers import Espeak, Piper
 from wavetts.audio import write_audio
 from wavetts.errors import Parser, UserError, run
 from wavetts.synthesis.settings import SynthesisSettings, read_texts
-from wavetts.speed import Speaker, VoiceSpeaker, measure_speed
-from wavetts.tables import render_speed
+from wavetts.evaluation.speed import Speaker, VoiceSpeaker, measure_speed
+from wavetts.evaluation.tables import render_speed
 from wavetts.text.normalize import normalize
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"

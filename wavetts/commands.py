@@ -261,8 +261,8 @@ def demo(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Prints the figures of models and other systems on held-out data, and writes them."""
-    from wavetts.evaluate import Options, evaluate
-    from wavetts.tables import render, render_csv
+    from wavetts.evaluation.evaluate import Options, evaluate
+    from wavetts.evaluation.tables import render, render_csv
 
     settings = _settings(args)
     threads = (args.threads,) if args.threads else tuple(sorted({1, os.cpu_count() or 1}))
@@ -282,7 +282,7 @@ def evaluate(args: argparse.Namespace) -> None:
     table = render(evaluation.results)
     print(table, end="")
     if args.html is not None:
-        from wavetts.listening import write_page
+        from wavetts.evaluation.listening import write_page
 
         write_page(evaluation, args.html)
     from wavetts.files import write_atomic

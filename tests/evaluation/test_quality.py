@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wavetts.audio import read_audio
-from wavetts.quality import dnsmos, missing_quality
+from wavetts.evaluation.quality import dnsmos, missing_quality
 
 CLIP = Path(__file__).parent / "data" / "ljspeech" / "wavs" / "LJ001-0002.wav"
 

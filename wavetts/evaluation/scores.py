@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from wavetts.audio.waveform import read_audio
-from wavetts.metrics import Features, compare, features
-from wavetts.quality import dnsmos
-from wavetts.recognise import build_recogniser, error_rates, plain_words
-from wavetts.robustness import boundary_decibels, clipped_samples, noise_seconds, token_health
-from wavetts.systems import Sentence, Speech
+from wavetts.evaluation.metrics import Features, compare, features
+from wavetts.evaluation.quality import dnsmos
+from wavetts.evaluation.recognisers import build_recogniser, error_rates, plain_words
+from wavetts.evaluation.robustness import boundary_decibels, clipped_samples, noise_seconds, token_health
+from wavetts.evaluation.systems import Sentence, Speech
 
 # Shorter than this, DNSMOS and F0 have nothing to go by.
 SHORTEST_SECONDS = 0.05

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wavetts.errors import UserError
-from wavetts.speed import measure_speed
+from wavetts.evaluation.speed import measure_speed
 
 RATE = 1000
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wavetts.intervals import mean_interval, paired_interval
+from wavetts.evaluation.intervals import mean_interval, paired_interval
 
 # By system, then by sentence.
 Rows = dict[str, dict[str, dict[str, Any]]]

@@ -10,7 +10,7 @@ import pytest
 
 from wavetts.audio import read_audio
 from wavetts.errors import UserError
-from wavetts.recognise import build_recogniser, error_rates, missing_recogniser, plain_words
+from wavetts.evaluation.recognisers import build_recogniser, error_rates, missing_recogniser, plain_words
 
 CLIPS = Path(__file__).parent / "data" / "ljspeech"
 

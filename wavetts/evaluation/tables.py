@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from wavetts.measures import FORCED, MEASURES, SOUND, SPEECH, Measure
+from wavetts.evaluation.measures import FORCED, MEASURES, SOUND, SPEECH, Measure
 
 MISSING = "-"
 

@@ -21,13 +21,13 @@ from wavetts.config.load import from_dict, to_dict
 from wavetts.corpus.batches import Corpus, load_manifest
 from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
-from wavetts.evaluate import Options, evaluate
+from wavetts.evaluation.evaluate import Options, evaluate
 from wavetts.training.heldout import _shuffled
 from wavetts.training.heldout import evaluate as evaluate_teacher_forced
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.model.tacotron import QUANTISATION_STEP
-from wavetts.recognise import error_rates
-from wavetts.tables import render
+from wavetts.evaluation.recognisers import error_rates
+from wavetts.evaluation.tables import render
 
 FAST = SynthesisSettings(max_seconds=0.2, retries=0)
 
@@ -51,10 +51,10 @@ def ears(monkeypatch):
         heard.append((len(samples), rate))
         return "abc" if len(samples) > 0.5 * rate else ""
 
-    monkeypatch.setattr("wavetts.evaluate.missing_recogniser", lambda *_: None)
-    monkeypatch.setattr("wavetts.scores.build_recogniser", lambda *_: recognise)
-    monkeypatch.setattr("wavetts.evaluate.missing_quality", lambda: None)
-    monkeypatch.setattr("wavetts.scores.dnsmos", lambda samples, rate: {"dnsmos": 3 + float(np.abs(samples).max())})
+    monkeypatch.setattr("wavetts.evaluation.evaluate.missing_recogniser", lambda *_: None)
+    monkeypatch.setattr("wavetts.evaluation.scores.build_recogniser", lambda *_: recognise)
+    monkeypatch.setattr("wavetts.evaluation.evaluate.missing_quality", lambda: None)
+    monkeypatch.setattr("wavetts.evaluation.scores.dnsmos", lambda samples, rate: {"dnsmos": 3 + float(np.abs(samples).max())})
     return heard
 
 
@@ -238,8 +238,8 @@ def test_what_is_missing_is_said(data, voice, monkeypatch):
 
 @pytest.mark.slow
 def test_scoring_in_several_processes_is_the_same(data, tmp_path, voice, monkeypatch):
-    monkeypatch.setattr("wavetts.evaluate.missing_recogniser", lambda *_: "not wanted")
-    monkeypatch.setattr("wavetts.evaluate.missing_quality", lambda: "not wanted")
+    monkeypatch.setattr("wavetts.evaluation.evaluate.missing_recogniser", lambda *_: "not wanted")
+    monkeypatch.setattr("wavetts.evaluation.evaluate.missing_quality", lambda: "not wanted")
     one, two = (measure([voice], data / "dev.jsonl", synthesize=2, jobs=jobs) for jobs in (1, 2))
     assert one["rows"] == two["rows"]
 
@@ -265,7 +265,7 @@ def test_mistakes(data, voice, monkeypatch, paths, source, options, reason):
 
 
 def test_last_system_s_mistake_comes_before_the_first_one_s_speech(data, voice, monkeypatch):
-    monkeypatch.setattr("wavetts.evaluate.speak_sentences", lambda *_: pytest.fail("it spoke"))
+    monkeypatch.setattr("wavetts.evaluation.evaluate.speak_sentences", lambda *_: pytest.fail("it spoke"))
     for other in ("no-such-voice", str(data / "nothing")):
         with pytest.raises(UserError, match=other):
             measure([voice, other], data / "dev.jsonl")

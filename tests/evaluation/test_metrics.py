@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wavetts.audio import log_mel, read_audio
-from wavetts.metrics import compare, distortion, features
+from wavetts.evaluation.metrics import compare, distortion, features
 
 CLIP = Path(__file__).parent / "data" / "ljspeech" / "wavs" / "LJ001-0002.wav"
 RATE = 16000

@@ -13,13 +13,13 @@ import numpy as np
 
 from wavetts.audio.waveform import write_audio
 from wavetts.files import make_folder, write_atomic
-from wavetts.measures import FORCED, MEASURES, SOUND, SPEECH
+from wavetts.evaluation.measures import FORCED, MEASURES, SOUND, SPEECH
 from wavetts.audio.figures import alignment_image, spectrogram_image
-from wavetts.systems import Sentence, Speech, System
-from wavetts.tables import describe_sampling, format_figure, format_interval
+from wavetts.evaluation.systems import Sentence, Speech, System
+from wavetts.evaluation.tables import describe_sampling, format_figure, format_interval
 
 if TYPE_CHECKING:
-    from wavetts.evaluate import Evaluation
+    from wavetts.evaluation.evaluate import Evaluation
 
 STYLE = """
 :root { color-scheme: light dark; --back: #fbfaf8; --card: #fff; --text: #1d1d1f; --soft: #6a6a70; --line: #e3e0da;

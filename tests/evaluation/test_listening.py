@@ -16,10 +16,10 @@ from toy import RATE, write_corpus
 from toy_voice import save_voice
 
 from wavetts.audio import read_audio, write_audio
-from wavetts.evaluate import Evaluation, Options, evaluate
+from wavetts.evaluation.evaluate import Evaluation, Options, evaluate
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.listening import write_page
-from wavetts.tables import describe_sampling
+from wavetts.evaluation.listening import write_page
+from wavetts.evaluation.tables import describe_sampling
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 BROWSER = next(
@@ -41,8 +41,8 @@ def evaluation(tmp_path_factory) -> Evaluation:
         write_audio(folder / "other <b>" / f"{line['id']}.wav", noise, RATE)
     voice = save_voice(folder / "voice", stop="never")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wavetts.evaluate.missing_recogniser", lambda *_: "not wanted <here>")
-        patch.setattr("wavetts.evaluate.missing_quality", lambda: "nor here")
+        patch.setattr("wavetts.evaluation.evaluate.missing_recogniser", lambda *_: "not wanted <here>")
+        patch.setattr("wavetts.evaluation.evaluate.missing_quality", lambda: "nor here")
         return evaluate(
             [voice, folder / "other <b>"],
             data / "test.jsonl",
@@ -104,7 +104,7 @@ def test_nothing_on_it_is_taken_for_html(page):
 def test_silence_has_its_reason_instead_of_a_player(evaluation, tmp_path):
     from dataclasses import replace
 
-    from wavetts.systems import Speech
+    from wavetts.evaluation.systems import Speech
 
     system = evaluation.systems[1]
     name = evaluation.sentences[0].id

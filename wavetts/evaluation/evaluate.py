@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 import wavetts
-from wavetts import intervals
+from wavetts.evaluation import intervals
 from wavetts.synthesis.catalog import find_voice
 from wavetts.config import Config
 from wavetts.corpus.batches import Corpus, load_info, load_manifest
@@ -20,16 +20,16 @@ from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.training.heldout import summarise, utterance_figures
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.measures import Rows, compare_with, summarise_rows
+from wavetts.evaluation.measures import Rows, compare_with, summarise_rows
 from wavetts.parallel import ordered_map
-from wavetts.quality import missing_quality
+from wavetts.evaluation.quality import missing_quality
 from wavetts.runtime.int8 import is_quantized
-from wavetts.recognise import missing_recogniser
-from wavetts.robustness import token_health
-from wavetts.scores import Parts, score_speech
-from wavetts.speed import VoiceSpeaker, measure_speed
+from wavetts.evaluation.recognisers import missing_recogniser
+from wavetts.evaluation.robustness import token_health
+from wavetts.evaluation.scores import Parts, score_speech
+from wavetts.evaluation.speed import VoiceSpeaker, measure_speed
 from wavetts.synthesis.voice import Voice, load_voice
-from wavetts.systems import (
+from wavetts.evaluation.systems import (
     Sentence,
     System,
     find_systems,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wavetts.audio import read_audio
-from wavetts.robustness import boundary_decibels, clipped_samples, noise_seconds, token_health
+from wavetts.evaluation.robustness import boundary_decibels, clipped_samples, noise_seconds, token_health
 
 CLIPS = sorted((Path(__file__).parent / "data" / "ljspeech" / "wavs").glob("*.wav"))
 

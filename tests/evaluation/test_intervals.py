@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wavetts.intervals import mean_interval, paired_interval
+from wavetts.evaluation.intervals import mean_interval, paired_interval
 
 
 def test_interval_of_a_normal_mean():

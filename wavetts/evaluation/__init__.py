@@ -1,0 +1,1 @@
+"""Measuring models and other systems on the same sentences."""
