@@ -14,7 +14,7 @@ import uvicorn
 from test_batching import until
 
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.server import create_app
+from wavetts.server.app import create_app
 from wavetts.synthesis.voice import load_voice
 
 SETTINGS = SynthesisSettings(max_seconds=0.12, retries=1, sentence_pause=0.05, seed=3)

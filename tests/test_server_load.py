@@ -20,10 +20,10 @@ from test_batching import until
 from test_encoding import decode
 from toy_voice import save_voice
 
-from wavetts.batching import Job
+from wavetts.server.app.batching import Job
 from wavetts.audio.codecs import StreamEncoder
 from wavetts.model.tacotron.generate import Utterance
-from wavetts.server import Limits, Speech
+from wavetts.server.app import Limits, Speech
 from wavetts.synthesis.voice import load_voice
 
 TEXTS = ["one.", "First. Second one.", "a much longer text, of several words.", "two words", "no"]

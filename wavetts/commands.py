@@ -325,7 +325,7 @@ def export(args: argparse.Namespace) -> None:
 
 def serve(args: argparse.Namespace) -> None:
     """Runs the speech server until it is told to stop."""
-    from wavetts.serving import serve
+    from wavetts.server.app.run import serve
 
     serve(
         args.voices,

@@ -21,7 +21,7 @@ from toy_voice import save_voice
 
 from wavetts.audio.codecs import MEDIA_TYPES
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.server import Limits
+from wavetts.server.app import Limits
 from wavetts.synthesis.voice import load_voice
 
 BROKEN_OFF = r"incomplete chunked read|peer closed"

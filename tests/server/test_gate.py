@@ -11,8 +11,8 @@ import pytest
 from live_server import client_of, figures, serving
 from toy_voice import save_voice
 
-from wavetts import gate
-from wavetts.server import Limits
+from wavetts.server import gate
+from wavetts.server.app import Limits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*unknown to this voice")
 

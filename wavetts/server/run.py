@@ -46,7 +46,7 @@ def serve(
     try:
         import uvicorn
 
-        from wavetts.server import Limits, create_app
+        from wavetts.server.app import Limits, create_app
     except ImportError as error:
         raise UserError(f"the speech server needs {error.name}: pip install 'wavetts[serve]'") from None
     from wavetts.synthesis.voice import load_voice

@@ -20,7 +20,7 @@ from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice
 from wavetts.synthesis.takes import Piece, Result, Take, pause_before
 
-logger = logging.getLogger("wavetts.batching")
+logger = logging.getLogger("wavetts.server.app.batching")
 
 # Texts are made ready to speak between two frames; those who speak already wait no longer than about this.
 _ADMIT_SECONDS = 0.05

@@ -1,0 +1,1 @@
+"""The speech server (OpenAI's text-to-speech API)."""
