@@ -2,8 +2,8 @@
 
 import os
 
-from wavetts.demo import launch
-from wavetts.demo_actions import Actions
+from wavetts.demo.page import launch
+from wavetts.demo.page.actions import Actions
 
 if __name__ == "__main__":
     launch(Actions(), host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))

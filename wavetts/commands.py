@@ -251,10 +251,10 @@ def voices(args: argparse.Namespace) -> None:
 
 def demo(args: argparse.Namespace) -> None:
     """Serves the demo until it is interrupted."""
-    from wavetts.demo_actions import Actions
+    from wavetts.demo.page.actions import Actions
 
     actions = Actions(args.models, args.device, args.threads, args.max_chars, args.max_long_chars)
-    from wavetts.demo import launch
+    from wavetts.demo.page import launch
 
     launch(actions, args.host, args.port, args.max_waiting, open_browser=args.open)
 

@@ -8,9 +8,9 @@ import pytest
 from toy import RATE
 from toy_voice import save_voice
 
-from wavetts import demo_actions
+from wavetts.demo.page import actions as demo_actions
 from wavetts.synthesis import catalog
-from wavetts.demo_actions import MAX_SEED, Actions
+from wavetts.demo.page.actions import MAX_SEED, Actions
 from wavetts.errors import UserError
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
@@ -154,5 +154,5 @@ def test_read_tells_how_far_it_is(actions, monkeypatch):
 
 
 def test_actions_import_no_gradio():
-    code = "import sys, wavetts.demo_actions, wavetts.demo_views; assert 'gradio' not in sys.modules"
+    code = "import sys, wavetts.demo.page.actions, wavetts.demo.page.views; assert 'gradio' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

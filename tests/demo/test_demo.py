@@ -18,7 +18,7 @@ from toy import RATE
 from toy_voice import save_voice
 
 from wavetts.synthesis import catalog
-from wavetts.demo_actions import Actions
+from wavetts.demo.page.actions import Actions
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    from wavetts import demo
+    from wavetts.demo import page as demo
 
     folder = tmp_path_factory.mktemp("demo")
     save_voice(folder / "bundled" / "noise", stop="never")
