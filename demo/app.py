@@ -2,8 +2,9 @@
 
 import os
 
-from wavetts.demo.page import launch
 from wavetts.demo.page.actions import Actions
+
+from wavetts.demo.page import launch
 
 if __name__ == "__main__":
     launch(Actions(), host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))

@@ -6,13 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
+
+from paths import ROOT
 
 from wavetts.cli import _build_parser
 from wavetts.config.load import load_config
 from wavetts.errors import dashed
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def check_wavetts(words: list[str]) -> None:

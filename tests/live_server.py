@@ -13,8 +13,8 @@ import openai
 import uvicorn
 from test_batching import until
 
-from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.server.app import create_app
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 
 SETTINGS = SynthesisSettings(max_seconds=0.12, retries=1, sentence_pause=0.05, seed=3)

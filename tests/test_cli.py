@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from paths import ROOT
 from toy_voice import save_voice
 
 import wavetts
@@ -28,7 +29,7 @@ COMMANDS = [
     "export",
     "serve",
 ]
-SENTENCES = str(Path(__file__).parent.parent / "recipes" / "synthesize" / "sentences.txt")
+SENTENCES = str(ROOT / "recipes" / "synthesize" / "sentences.txt")
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
 
@@ -104,7 +105,7 @@ def test_train_takes_overrides_anywhere(monkeypatch, run):
 
     calls = []
     monkeypatch.setattr(wavetts.training.loop, "train", lambda *args, **kwargs: calls.append((args, kwargs)))
-    config = str(Path(__file__).parent.parent / "recipes" / "train" / "toy.yaml")
+    config = str(ROOT / "recipes" / "train" / "toy.yaml")
     flags = ["--data", "D", "train.max_steps=7", "--run", "R", "--init_from", "m.safetensors", "train.seed=3"]
     assert run("train", config, "train.log_every=2", *flags) == (0, "", "")
     ((args, kwargs),) = calls

@@ -16,9 +16,9 @@ from command_lines import ROOT
 from toy import metrics, toy_config, write_corpus
 from toy_voice import save_voice
 
-from wavetts.model.tacotron import checkpoint
 from wavetts.audio import read_audio
 from wavetts.config.load import dump_config
+from wavetts.model.tacotron import checkpoint
 
 LJSPEECH = ROOT / "tests" / "data" / "ljspeech"
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]

@@ -12,14 +12,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from wavetts.version import __version__
+
 if TYPE_CHECKING:
-    from wavetts.synthesis.catalog import list_voices
     from wavetts.errors import UserError
+    from wavetts.synthesis.catalog import list_voices
     from wavetts.synthesis.settings import SynthesisSettings
     from wavetts.synthesis.voice import load_voice
 
-__all__ = ["SynthesisSettings", "UserError", "list_voices", "load_voice"]
-__version__ = "0.1.0"
+__all__ = ["SynthesisSettings", "UserError", "__version__", "list_voices", "load_voice"]
 
 _HOMES = {
     "SynthesisSettings": "wavetts.synthesis.settings",

@@ -12,9 +12,9 @@ import textwrap
 import warnings
 from typing import Any
 
-import wavetts
 from wavetts import commands, options, options_speech
 from wavetts.errors import Parser, UserError, dashed, one_line
+from wavetts.version import __version__
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -65,7 +65,7 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Wave-Tacotron: text to waveform in one network. "
         "Options may be spelled --like-this or --like_this.",
     )
-    parser.add_argument("--version", action="version", version=f"wavetts {wavetts.__version__}")
+    parser.add_argument("--version", action="version", version=f"wavetts {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
 
     def command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:

@@ -22,8 +22,8 @@ from wavetts.errors import UserError
 from wavetts.synthesis.settings import SynthesisSettings, Text, load_settings, read_stdin, read_texts
 
 if TYPE_CHECKING:
-    from wavetts.synthesis.voice import Voice
     from wavetts.synthesis.takes import Take
+    from wavetts.synthesis.voice import Voice
 
 
 def preprocess(args: argparse.Namespace) -> None:
@@ -143,8 +143,8 @@ def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: 
     """Speaks a text to a player, standard output or both while it is made, and into a file in the end."""
     import numpy as np
 
-    from wavetts.audio.waveform import streaming_wav_header, to_pcm, write_audio
     from wavetts.audio.player import open_player
+    from wavetts.audio.waveform import streaming_wav_header, to_pcm, write_audio
 
     started, audio, first = time.perf_counter(), [], 0.0
     stream = voice.stream(text.text, settings=settings)
@@ -310,8 +310,8 @@ def curves(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Writes a model in half precision."""
-    from wavetts.synthesis.catalog import find_voice
     from wavetts.model.tacotron.checkpoint import export_model
+    from wavetts.synthesis.catalog import find_voice
 
     if args.rank < 1:
         raise UserError(f"--rank {args.rank}: at least 1")

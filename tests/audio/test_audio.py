@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from paths import DATA
 
 from wavetts.audio.waveform import (
     log_mel,
@@ -19,7 +19,7 @@ from wavetts.audio.waveform import (
 )
 from wavetts.errors import UserError
 
-CLIP = Path(__file__).parent / "data/ljspeech/wavs/LJ001-0008.wav"
+CLIP = DATA / "ljspeech/wavs/LJ001-0008.wav"
 
 
 def sine(frequency: float, rate: int, seconds: float = 1.0, level: float = 0.5) -> np.ndarray:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wavetts.errors import UserError
 from wavetts.audio.player import PLAYERS, check_player, open_player, play_file
+from wavetts.errors import UserError
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavetts.errors import UserError
-from wavetts.corpus.formats import write_json_lines
 from wavetts.audio.figures import (
     alignment_figure,
     alignment_image,
@@ -15,6 +13,8 @@ from wavetts.audio.figures import (
     spectrogram_figure,
     spectrogram_image,
 )
+from wavetts.corpus.formats import write_json_lines
+from wavetts.errors import UserError
 
 
 @pytest.fixture

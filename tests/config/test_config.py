@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 import yaml
+from paths import ROOT
 
 from wavetts import config as config_module
 from wavetts.config import CBHGConfig, Config, ConvLSTMConfig
 from wavetts.config.load import describe, dump_config, from_dict, load_config, to_dict
 from wavetts.errors import UserError
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes" / "train").glob("*.yaml"))
+RECIPES = sorted((ROOT / "recipes" / "train").glob("*.yaml"))
 SECTIONS = [
     value
     for value in vars(config_module).values()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wavetts.errors import UserError
 from wavetts.corpus.formats import append_journal, read_corpus, read_journal
+from wavetts.errors import UserError
 
 
 def corpus(tmp_path, metadata: str, name: str = "metadata.csv"):

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from paths import DATA, ROOT
 
 from wavetts.audio import read_audio, write_audio
-from wavetts.errors import UserError
 from wavetts.corpus.preprocess import PreprocessOptions, assign_splits, count_clipped, preprocess
+from wavetts.errors import UserError
 
-ROOT = Path(__file__).parent.parent
-LJSPEECH = Path(__file__).parent / "data" / "ljspeech"
+LJSPEECH = DATA / "ljspeech"
 OPTIONS = PreprocessOptions(sample_rate=24000, dev=1, test=1)
 MANIFESTS = ("train.jsonl", "dev.jsonl", "test.jsonl", "dropped.jsonl", "info.json", "report.md")
 

@@ -10,17 +10,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 import soundfile
+from paths import ROOT
 from toy import RATE
 from toy_voice import save_voice
-
-from wavetts.synthesis import catalog
 from wavetts.demo.page.actions import Actions
 
-ROOT = Path(__file__).parent.parent
+from wavetts.synthesis import catalog
+
 pytestmark = pytest.mark.slow
 
 

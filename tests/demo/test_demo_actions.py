@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from toy import RATE
 from toy_voice import save_voice
+from wavetts.demo.page.actions import MAX_SEED, Actions
 
 from wavetts.demo.page import actions as demo_actions
-from wavetts.synthesis import catalog
-from wavetts.demo.page.actions import MAX_SEED, Actions
 from wavetts.errors import UserError
+from wavetts.synthesis import catalog
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 

@@ -13,21 +13,21 @@ import pytest
 import torch
 from toy import RATE, no_noise, toy_config, write_corpus
 from toy_voice import save_voice
+from wavetts.model.tacotron.checkpoint import load_model, save_model
 
 from wavetts import cli
 from wavetts.audio import read_audio, write_audio
-from wavetts.model.tacotron.checkpoint import load_model, save_model
 from wavetts.config.load import from_dict, to_dict
 from wavetts.corpus.batches import Corpus, load_manifest
-from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
 from wavetts.evaluation.evaluate import Options, evaluate
-from wavetts.training.heldout import _shuffled
-from wavetts.training.heldout import evaluate as evaluate_teacher_forced
-from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.model.tacotron import QUANTISATION_STEP
 from wavetts.evaluation.recognisers import error_rates
 from wavetts.evaluation.tables import render
+from wavetts.model.tacotron import QUANTISATION_STEP
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.training.distributed import Processes
+from wavetts.training.heldout import _shuffled
+from wavetts.training.heldout import evaluate as evaluate_teacher_forced
 
 FAST = SynthesisSettings(max_seconds=0.2, retries=0)
 
@@ -54,7 +54,9 @@ def ears(monkeypatch):
     monkeypatch.setattr("wavetts.evaluation.evaluate.missing_recogniser", lambda *_: None)
     monkeypatch.setattr("wavetts.evaluation.scores.build_recogniser", lambda *_: recognise)
     monkeypatch.setattr("wavetts.evaluation.evaluate.missing_quality", lambda: None)
-    monkeypatch.setattr("wavetts.evaluation.scores.dnsmos", lambda samples, rate: {"dnsmos": 3 + float(np.abs(samples).max())})
+    monkeypatch.setattr(
+        "wavetts.evaluation.scores.dnsmos", lambda samples, rate: {"dnsmos": 3 + float(np.abs(samples).max())}
+    )
     return heard
 
 

@@ -17,9 +17,9 @@ from toy_voice import save_voice
 
 from wavetts.audio import read_audio, write_audio
 from wavetts.evaluation.evaluate import Evaluation, Options, evaluate
-from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.evaluation.listening import write_page
 from wavetts.evaluation.tables import describe_sampling
+from wavetts.synthesis.settings import SynthesisSettings
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 BROWSER = next(

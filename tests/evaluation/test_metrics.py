@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from paths import DATA
 
 from wavetts.audio import log_mel, read_audio
 from wavetts.evaluation.metrics import compare, distortion, features
 
-CLIP = Path(__file__).parent / "data" / "ljspeech" / "wavs" / "LJ001-0002.wav"
+CLIP = DATA / "ljspeech" / "wavs" / "LJ001-0002.wav"
 RATE = 16000
 
 

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import DATA
 
 from wavetts.audio import read_audio
 from wavetts.evaluation.quality import dnsmos, missing_quality
 
-CLIP = Path(__file__).parent / "data" / "ljspeech" / "wavs" / "LJ001-0002.wav"
+CLIP = DATA / "ljspeech" / "wavs" / "LJ001-0002.wav"
 
 
 def test_recording_scores_above_noise():

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from paths import DATA
 
 from wavetts.audio import read_audio
 from wavetts.errors import UserError
 from wavetts.evaluation.recognisers import build_recogniser, error_rates, missing_recogniser, plain_words
 
-CLIPS = Path(__file__).parent / "data" / "ljspeech"
+CLIPS = DATA / "ljspeech"
 
 
 def test_error_rates_of_known_strings():

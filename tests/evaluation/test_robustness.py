@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from paths import DATA
 
 from wavetts.audio import read_audio
 from wavetts.evaluation.robustness import boundary_decibels, clipped_samples, noise_seconds, token_health
 
-CLIPS = sorted((Path(__file__).parent / "data" / "ljspeech" / "wavs").glob("*.wav"))
+CLIPS = sorted((DATA / "ljspeech" / "wavs").glob("*.wav"))
 
 
 def alignment(*peaks: int, tokens: int) -> np.ndarray:

@@ -8,10 +8,9 @@ import safetensors.torch
 import torch
 from toy import toy_config
 
-from wavetts.model.tacotron import lora as adapter
-from wavetts.model.tacotron import checkpoint
 from wavetts.errors import UserError
-from wavetts.model.tacotron import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron, checkpoint
+from wavetts.model.tacotron import lora as adapter
 from wavetts.text.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer.build(["abcdefgh"], input="characters", language="en-us")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from scipy.stats import betabinom
-
 from wavetts.model.tacotron.attention import AttentionState, build_attention
+
 from wavetts.config import DynamicAttentionConfig, ForwardAttentionConfig, GMMAttentionConfig, LocationAttentionConfig
 
 KINDS = ["location", "dynamic", "gmm", "forward"]

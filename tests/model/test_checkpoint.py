@@ -9,10 +9,9 @@ import safetensors.torch
 import torch
 from toy import toy_config
 
-from wavetts.model.tacotron import checkpoint
 from wavetts.config import Config
 from wavetts.errors import UserError
-from wavetts.model.tacotron import WaveTacotron
+from wavetts.model.tacotron import WaveTacotron, checkpoint
 from wavetts.text.tokenizer import Tokenizer
 
 

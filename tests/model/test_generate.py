@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from wavetts.model.tacotron.generate import LARGEST_SAMPLE, MOST_WILD_FRAMES, RunningBatch, Utterance, generate
 
 ATTENTIONS, DENSITIES = ["location", "dynamic", "gmm", "forward"], ["flow", "compact", "subframe", "gaussian"]

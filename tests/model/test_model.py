@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
+from paths import ROOT
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
+from wavetts.model.tacotron.layers import length_mask
 
 from wavetts.config.load import load_config
-from wavetts.model.tacotron.layers import length_mask
 from wavetts.model.tacotron import QUANTISATION_STEP, WaveTacotron, deemphasise
 from wavetts.training.objective import Batch, loss_sums
 
-RECIPES = Path(__file__).parents[1] / "recipes" / "train"
+RECIPES = ROOT / "recipes" / "train"
 
 
 def close(actual, expected):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from wavetts.audio import read_audio
-from wavetts.errors import UserError
 from wavetts.corpus.formats import read_corpus
+from wavetts.errors import UserError
 
 av = pytest.importorskip("av", reason="PyAV decodes G.722")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from wavetts.errors import UserError
 from wavetts.corpus.formats import read_corpus
+from wavetts.errors import UserError
 
 
 @pytest.fixture(scope="module")

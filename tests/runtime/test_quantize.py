@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from wavetts import native  # noqa: E402
 from wavetts.config.load import from_dict  # noqa: E402
 from wavetts.model.tacotron import WaveTacotron  # noqa: E402
+from wavetts.runtime import bindings as native  # noqa: E402
 from wavetts.runtime.int8 import SMALLEST, Int8Linear, Int8LSTMCell, quantize_weights  # noqa: E402
 
 

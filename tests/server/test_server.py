@@ -20,8 +20,8 @@ from test_encoding import decode
 from toy_voice import save_voice
 
 from wavetts.audio.codecs import MEDIA_TYPES
-from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.server.app import Limits
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 
 BROKEN_OFF = r"incomplete chunked read|peer closed"

@@ -6,9 +6,9 @@ import sys
 import pytest
 from toy_voice import save_voice
 
+from wavetts.errors import UserError
 from wavetts.synthesis import catalog
 from wavetts.synthesis.catalog import find_voice, list_voices, models_under, user_folder
-from wavetts.errors import UserError
 
 CARD = """---
 license: CC0-1.0

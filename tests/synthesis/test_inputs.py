@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from wavetts.errors import UserError
 from wavetts.synthesis.settings import SynthesisSettings, load_settings, read_stdin, read_texts
 
-RECIPES = Path(__file__).parent.parent / "recipes" / "synthesize"
+RECIPES = ROOT / "recipes" / "synthesize"
 
 
 def write(folder: Path, name: str, content: str | bytes) -> str:

@@ -10,10 +10,10 @@ import torch
 from toy import FRAME, RATE
 from toy_voice import save_voice
 
-from wavetts.synthesis import voice as synthesize
 from wavetts.errors import UserError
-from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.runtime.int8 import is_quantized
+from wavetts.synthesis import voice as synthesize
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 
 FAST = SynthesisSettings(max_seconds=0.3, retries=1)

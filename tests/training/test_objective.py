@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
-
 from wavetts.model.tacotron.attention import diagonal_prior
-from wavetts.config import TrainConfig
 from wavetts.model.tacotron.layers import length_mask
+
+from wavetts.config import TrainConfig
 from wavetts.training.objective import Batch, alignment_scores, bits_per_sample, loss_sums
 
 

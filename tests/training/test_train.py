@@ -16,15 +16,15 @@ import toy
 from toy import metrics, toy_config, write_corpus
 
 import wavetts.training.loop
-from wavetts.model.tacotron import checkpoint
 from wavetts.config import SubframeFlowConfig
 from wavetts.config.load import dump_config
 from wavetts.corpus.batches import Corpus, load_manifest
-from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
+from wavetts.model.tacotron import checkpoint
+from wavetts.training.distributed import Processes
 from wavetts.training.heldout import evaluate
-from wavetts.training.objective import loss_sums
 from wavetts.training.loop import train
+from wavetts.training.objective import loss_sums
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import warnings
@@ -18,10 +17,11 @@ import torch
 
 from wavetts.audio.waveform import read_audio
 from wavetts.config import Config, TrainConfig
-from wavetts.errors import UserError
 from wavetts.corpus.formats import read_json_lines
-from wavetts.training.objective import Batch
+from wavetts.errors import UserError
+from wavetts.seeds import mix_seed
 from wavetts.text.tokenizer import Tokenizer
+from wavetts.training.objective import Batch
 
 # Lengths are sorted with this relative jitter, so that an utterance meets others from one epoch to the next.
 LENGTH_JITTER = 0.1
@@ -287,11 +287,6 @@ class Corpus:
 def _warn_left_out(ids: list[str], reason: str) -> None:
     names = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
     warnings.warn(f"{len(ids)} utterances left out ({names}): {reason}", stacklevel=3)
-
-
-def mix_seed(*values: int | str) -> int:
-    """A seed of 63 well-mixed bits from any numbers and names."""
-    return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), "big") >> 1
 
 
 def epoch_plan(corpus: Corpus, train: TrainConfig, epoch: int) -> list[list[Clip]]:

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.audio.waveform import read_audio, resample, scale_loudness, trim_silence, write_audio
+from wavetts.corpus.formats import Utterance, append_journal, read_corpus, read_journal, write_json_lines
+from wavetts.corpus.report import build_report, render_report
 from wavetts.errors import UserError
 from wavetts.files import make_folder, remove_temporaries, write_atomic
-from wavetts.corpus.formats import Utterance, append_journal, read_corpus, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
-from wavetts.corpus.report import build_report, render_report
 
 STATE_FILE = "clips.jsonl"
 SPLITS = ("train", "dev", "test")

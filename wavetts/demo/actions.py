@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wavetts.synthesis.catalog import list_voices, models_under
-from wavetts.model.tacotron.checkpoint import MODEL_NAME
 from wavetts.errors import UserError
+from wavetts.model.tacotron.checkpoint import MODEL_NAME
+from wavetts.synthesis.catalog import list_voices, models_under
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.synthesis.voice import Voice, chunks, load_voice
 from wavetts.synthesis.takes import Piece, Result
+from wavetts.synthesis.voice import Voice, chunks, load_voice
 
 MAX_TEMPERATURE = 1.5
 MAX_SEED = 2**31 - 1

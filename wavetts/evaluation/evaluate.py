@@ -11,24 +11,16 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-import wavetts
-from wavetts.evaluation import intervals
-from wavetts.synthesis.catalog import find_voice
 from wavetts.config import Config
 from wavetts.corpus.batches import Corpus, load_info, load_manifest
-from wavetts.training.distributed import Processes
 from wavetts.errors import UserError
-from wavetts.training.heldout import summarise, utterance_figures
-from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.evaluation import intervals
 from wavetts.evaluation.measures import Rows, compare_with, summarise_rows
-from wavetts.parallel import ordered_map
 from wavetts.evaluation.quality import missing_quality
-from wavetts.runtime.int8 import is_quantized
 from wavetts.evaluation.recognisers import missing_recogniser
 from wavetts.evaluation.robustness import token_health
 from wavetts.evaluation.scores import Parts, score_speech
 from wavetts.evaluation.speed import VoiceSpeaker, measure_speed
-from wavetts.synthesis.voice import Voice, load_voice
 from wavetts.evaluation.systems import (
     Sentence,
     System,
@@ -38,6 +30,14 @@ from wavetts.evaluation.systems import (
     read_sentences,
     speak_sentences,
 )
+from wavetts.parallel import ordered_map
+from wavetts.runtime.int8 import is_quantized
+from wavetts.synthesis.catalog import find_voice
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.voice import Voice, load_voice
+from wavetts.training.distributed import Processes
+from wavetts.training.heldout import summarise, utterance_figures
+from wavetts.version import __version__
 
 # A batch of a large machine's training would fill a small one's memory.
 BATCH_SECONDS = 60.0
@@ -153,7 +153,7 @@ def evaluate(
     for entry in described:
         entry["figures"] = summarise_rows(rows[entry["name"]].values())
     results = {
-        "wavetts": wavetts.__version__,
+        "wavetts": __version__,
         "source": str(source),
         "utterances": len(sentences),
         "spoken": len(spoken),

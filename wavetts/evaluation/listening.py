@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import numpy as np
 
-from wavetts.audio.waveform import write_audio
-from wavetts.files import make_folder, write_atomic
-from wavetts.evaluation.measures import FORCED, MEASURES, SOUND, SPEECH
 from wavetts.audio.figures import alignment_image, spectrogram_image
+from wavetts.audio.waveform import write_audio
+from wavetts.evaluation.measures import FORCED, MEASURES, SOUND, SPEECH
 from wavetts.evaluation.systems import Sentence, Speech, System
 from wavetts.evaluation.tables import describe_sampling, format_figure, format_interval
+from wavetts.files import make_folder, write_atomic
 
 if TYPE_CHECKING:
     from wavetts.evaluation.evaluate import Evaluation

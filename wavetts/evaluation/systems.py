@@ -12,14 +12,14 @@ import numpy as np
 
 from wavetts.audio.waveform import read_audio
 from wavetts.corpus.batches import load_manifest
+from wavetts.corpus.formats import AUDIO_SUFFIXES, read_corpus
 from wavetts.errors import UserError
 from wavetts.synthesis.settings import SynthesisSettings, read_texts
-from wavetts.corpus.formats import AUDIO_SUFFIXES, read_corpus
 from wavetts.text.normalize import normalize
 
 if TYPE_CHECKING:
-    from wavetts.synthesis.voice import Voice
     from wavetts.synthesis.takes import Result
+    from wavetts.synthesis.voice import Voice
 
 DEFAULT_LANGUAGE = "en-us"
 

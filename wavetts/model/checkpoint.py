@@ -15,14 +15,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-import wavetts
-from wavetts.model.tacotron.lora import apply_change, find_base, low_rank_change, name_base
 from wavetts.config import Config
 from wavetts.config.load import from_dict, to_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
 from wavetts.model.tacotron import WaveTacotron
+from wavetts.model.tacotron.lora import apply_change, find_base, low_rank_change, name_base
 from wavetts.text.tokenizer import Tokenizer
+from wavetts.version import __version__
 
 MODEL_NAME = "model.safetensors"
 BEST_NAME = "best.safetensors"
@@ -63,7 +63,7 @@ def save_model(
         UserError: the file cannot be written; an earlier one of that name is intact.
     """
     metadata = {
-        "wavetts": json.dumps({"format": FORMAT_VERSION, "version": wavetts.__version__}),
+        "wavetts": json.dumps({"format": FORMAT_VERSION, "version": __version__}),
         "config": json.dumps(to_dict(config)),
         "tokenizer": json.dumps(tokenizer.to_dict(), ensure_ascii=False),
         "info": json.dumps(info),

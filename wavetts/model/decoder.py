@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavetts.model.tacotron.attention import AttentionState, Keys, build_attention
 from wavetts.config import Config
+from wavetts.model.tacotron.attention import AttentionState, Keys, build_attention
 
 
 @dataclass

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from wavetts.synthesis.catalog import BUNDLED, user_folder
 from wavetts.errors import UserError
+from wavetts.synthesis.catalog import BUNDLED, user_folder
 
 # The change of the matrix NAME is NAME.up @ NAME.down.
 UP, DOWN = ".up", ".down"

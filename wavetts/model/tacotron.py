@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.config import Config
-from wavetts.model.tacotron.decoder import AttentionDecoder
 from wavetts.model.density import build_density
+from wavetts.model.tacotron.decoder import AttentionDecoder
 from wavetts.model.tacotron.encoder import build_encoder
 
 QUANTISATION_STEP = 2.0**-15  # of 16-bit audio in [-1, 1)

@@ -7,11 +7,11 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from wavetts.runtime import bindings as native
-from wavetts.runtime.density import NativeSubframeFlow
 from wavetts.model.density.subframe import SubframeFlow
 from wavetts.model.tacotron import WaveTacotron
+from wavetts.runtime import bindings as native
 from wavetts.runtime.decoder import NativeDecoder
+from wavetts.runtime.density import NativeSubframeFlow
 
 # Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.
 SMALLEST = 1 << 16

@@ -19,13 +19,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive, Scope, Send
 
-from wavetts import __version__
-from wavetts.server.app.batching import Batcher, Event, Failure, Finished, Job
 from wavetts.audio.codecs import MEDIA_TYPES, StreamEncoder, available_formats, encode
 from wavetts.errors import UserError
+from wavetts.server.app.batching import Batcher, Event, Failure, Finished, Job
 from wavetts.server.gate import SPEECH_PATH, ApiError, Gate, Metrics, add_error_handlers
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice
+from wavetts.version import __version__
 
 MODEL = "wavetts"
 # What clients of OpenAI's are set to; a voice brings its own model whatever the name.

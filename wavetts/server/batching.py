@@ -17,8 +17,8 @@ import numpy as np
 from wavetts.errors import UserError
 from wavetts.model.tacotron.generate import RunningBatch, Utterance
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.synthesis.voice import Voice
 from wavetts.synthesis.takes import Piece, Result, Take, pause_before
+from wavetts.synthesis.voice import Voice
 
 logger = logging.getLogger("wavetts.server.app.batching")
 

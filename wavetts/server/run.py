@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from wavetts.synthesis.catalog import find_voice, list_voices
 from wavetts.errors import UserError
 from wavetts.files import read_utf8
-from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.interrupt import Interrupt
+from wavetts.synthesis.catalog import find_voice, list_voices
+from wavetts.synthesis.settings import SynthesisSettings
 
 # Requests may finish when the server is told to end: for less than Docker waits before it kills.
 SHUTDOWN_SECONDS = 8

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wavetts.errors import UserError
 
-BUNDLED = Path(__file__).parent / "voices"
+BUNDLED = Path(__file__).parents[1] / "voices"
 DEFAULT = "joe"
 _MODEL_NAME = "model.safetensors"
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)^---$", re.MULTILINE | re.DOTALL)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavetts.config import opt
+from wavetts.corpus.formats import check_id, numbered_lines, read_json_lines
 from wavetts.errors import UserError
 from wavetts.files import decode_utf8, read_utf8
-from wavetts.corpus.formats import check_id, numbered_lines, read_json_lines
 
 
 @dataclass(frozen=True)

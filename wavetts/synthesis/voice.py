@@ -15,18 +15,18 @@ from typing import Literal
 import numpy as np
 import torch
 
-from wavetts.synthesis.catalog import find_voice
-from wavetts.model.tacotron.checkpoint import LoadedModel, load_model
-from wavetts.corpus.batches import mix_seed
-from wavetts.training.distributed import choose_device
 from wavetts.errors import UserError
+from wavetts.model.tacotron.checkpoint import LoadedModel, load_model
 from wavetts.model.tacotron.generate import RunningBatch, Utterance, generate
-from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.training.objective import alignment_scores
 from wavetts.runtime.int8 import quantize_weights
+from wavetts.seeds import mix_seed
+from wavetts.synthesis.catalog import find_voice
+from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Result, Take, pause_before
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text
+from wavetts.training.distributed import choose_device
+from wavetts.training.objective import alignment_scores
 
 # A sentence may take this many seconds, and this many more for each token. Read speech has 10 to 20 tokens a second:
 # the allowance is two to four times that, so that only attention that is lost runs into it.

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from wavetts.audio.figures import read_metrics
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
-from wavetts.audio.figures import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

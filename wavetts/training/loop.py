@@ -11,22 +11,22 @@ from typing import Any
 
 import torch
 
-from wavetts.model.tacotron import checkpoint
-from wavetts.model.tacotron.lora import plain_weights, train_low_rank
 from wavetts.config import Config
 from wavetts.config.load import dump_config, to_dict
-from wavetts.corpus.batches import Corpus, Step, build_tokenizer, load_info, load_manifest, mix_seed, training_steps
-from wavetts.training.distributed import Processes, join_processes
+from wavetts.corpus.batches import Corpus, Step, build_tokenizer, load_info, load_manifest, training_steps
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries, write_atomic
+from wavetts.interrupt import Interrupt
+from wavetts.model.tacotron import WaveTacotron, checkpoint
+from wavetts.model.tacotron.lora import plain_weights, train_low_rank
+from wavetts.seeds import mix_seed
+from wavetts.text.tokenizer import Tokenizer
+from wavetts.training.distributed import Processes, join_processes
 from wavetts.training.heldout import choose_samples, evaluate, log_samples
 from wavetts.training.initialise import initialize_density, signal_std
-from wavetts.interrupt import Interrupt
 from wavetts.training.log import RunLog, Stopwatch
-from wavetts.model.tacotron import WaveTacotron
 from wavetts.training.objective import bits_per_sample, loss_sums
 from wavetts.training.optim import build_average, build_optimizer, clip_gradients, learning_rate, progress
-from wavetts.text.tokenizer import Tokenizer
 
 
 def train(

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wavetts.model.tacotron.attention import diagonal_prior
 from wavetts.config import TrainConfig
-from wavetts.model.tacotron.layers import length_mask
 from wavetts.model.tacotron import Output, WaveTacotron
+from wavetts.model.tacotron.attention import diagonal_prior
+from wavetts.model.tacotron.layers import length_mask
 
 
 @dataclass

@@ -19,10 +19,10 @@ from live_server import LONG, SETTINGS, figures, is_idle, serving
 from test_batching import until
 from test_encoding import decode
 from toy_voice import save_voice
-
-from wavetts.server.app.batching import Job
-from wavetts.audio.codecs import StreamEncoder
 from wavetts.model.tacotron.generate import Utterance
+from wavetts.server.app.batching import Job
+
+from wavetts.audio.codecs import StreamEncoder
 from wavetts.server.app import Limits, Speech
 from wavetts.synthesis.voice import load_voice
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import torch
 from scipy.stats import betabinom
-
 from wavetts.model.tacotron.attention import diagonal_prior
 
 
