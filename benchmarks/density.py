@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wavetts.model.tacotron.checkpoint import list_states, load_model
-
 from wavetts.audio.figures import curve_figure, read_metrics, save_figure
 from wavetts.errors import Parser, UserError, run
 from wavetts.evaluation.evaluate import evaluate
 from wavetts.files import write_atomic
+from wavetts.model.checkpoint import load_model
+from wavetts.training.state import list_states
 
 CONFIG = Path(__file__).parents[1] / "recipes" / "train" / "compact_16k.yaml"
 DENSITIES = {

@@ -26,7 +26,8 @@ from wavetts.audio import write_audio
 from wavetts.errors import Parser, UserError, run
 from wavetts.evaluation.speed import Speaker, VoiceSpeaker, measure_speed
 from wavetts.evaluation.tables import render_speed
-from wavetts.synthesis.settings import SynthesisSettings, read_texts
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.texts import read_texts
 from wavetts.text.normalize import normalize
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
@@ -41,9 +42,9 @@ class Untrained(VoiceSpeaker):
     def __init__(self, recipe: str, threads: int, texts: list[str], precision: str) -> None:
         """Builds it with the symbols of `texts`, at the pace of LJSpeech's reader; precision as for `load_voice`."""
         import torch
-        from wavetts.model.tacotron.checkpoint import LoadedModel
 
         from wavetts.config.load import load_config
+        from wavetts.model.checkpoint import LoadedModel
         from wavetts.model.tacotron import WaveTacotron
         from wavetts.runtime.int8 import quantize_weights
         from wavetts.synthesis.voice import Voice

@@ -25,10 +25,11 @@ import torch
 
 from wavetts.config import Config
 from wavetts.config.load import load_config
+from wavetts.corpus.batches import Batch
 from wavetts.errors import Parser, UserError, run
 from wavetts.files import write_atomic
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.training.objective import Batch, loss_sums
+from wavetts.training.objective import loss_sums
 from wavetts.training.optim import build_optimizer
 
 ROOT = Path(__file__).parents[1]

@@ -2,8 +2,7 @@
 
 import os
 
-from wavetts.demo.page.actions import Actions
-
+from wavetts.demo.actions import Actions
 from wavetts.demo.page import launch
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def small_batch():
     """`small_batch(token_lengths, frame_lengths)` -> float64 Batch for `small_model`."""
     import torch
 
-    from wavetts.training.objective import Batch
+    from wavetts.corpus.batches import Batch
 
     def make(token_lengths=(5, 8, 3), frame_lengths=(4, 3, 6), frame_length=16) -> Batch:
         torch.manual_seed(1)

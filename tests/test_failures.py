@@ -18,7 +18,8 @@ from toy_voice import save_voice
 
 from wavetts.audio import read_audio
 from wavetts.config.load import dump_config
-from wavetts.model.tacotron import checkpoint
+from wavetts.model import checkpoint
+from wavetts.training import state as states
 
 LJSPEECH = ROOT / "tests" / "data" / "ljspeech"
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
@@ -77,7 +78,7 @@ def test_truncated_states(train, tmp_path):
     folder = tmp_path / "run"
     assert train(folder)[0] == 0
     whole = metrics(folder, "train")
-    older, newest = checkpoint.list_states(folder)
+    older, newest = states.list_states(folder)
     newest.write_bytes(newest.read_bytes()[:1000])
     code, _, err = train(folder, "--resume")
     assert code == 0
@@ -162,14 +163,14 @@ def test_line_of_100_kb(run, tmp_path):
 def test_full_disk_in_training(train, small_disk, tmp_path):
     """What was saved before stays whole, and the run goes on from there as if nothing had been."""
     assert train(tmp_path / "whole")[0] == 0
-    state = checkpoint.list_states(tmp_path / "whole")[0].stat().st_size
+    state = states.list_states(tmp_path / "whole")[0].stat().st_size
     # Room for the first save and a part of the second.
     model = (tmp_path / "whole" / "model.safetensors").stat().st_size
     resize(small_disk, str(state + model + state // 2))
     folder = small_disk / "run"
     assert_one_line(train(folder), "No space left on device")
-    (path,) = checkpoint.list_states(folder)
-    assert checkpoint.load_state(path)["step"] == 2
+    (path,) = states.list_states(folder)
+    assert states.load_state(path)["step"] == 2
     assert checkpoint.load_model(folder).info["step"] == 2
     assert not list(folder.glob(".*"))
     resize(small_disk, "16m")

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 from toy import toy_config
-from wavetts.model.tacotron.checkpoint import save_model
 
+from wavetts.model.checkpoint import save_model
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
 

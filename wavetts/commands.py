@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavetts.errors import UserError
-from wavetts.synthesis.settings import SynthesisSettings, Text, load_settings, read_stdin, read_texts
+from wavetts.synthesis.settings import SynthesisSettings, load_settings
+from wavetts.synthesis.texts import Text, read_stdin, read_texts
 
 if TYPE_CHECKING:
     from wavetts.synthesis.takes import Take
@@ -40,6 +41,7 @@ def train(args: argparse.Namespace) -> None:
     from wavetts.config.load import load_config
 
     config = load_config(args.config, args.overrides)
+    from wavetts.synthesis.catalog import voice_folders
     from wavetts.training.loop import train
 
     train(
@@ -48,6 +50,7 @@ def train(args: argparse.Namespace) -> None:
         args.run_dir,
         resume=args.resume,
         init_from=args.init_from,
+        voice_folders=voice_folders(),
         device=args.device,
         threads=args.threads,
     )
@@ -251,7 +254,7 @@ def voices(args: argparse.Namespace) -> None:
 
 def demo(args: argparse.Namespace) -> None:
     """Serves the demo until it is interrupted."""
-    from wavetts.demo.page.actions import Actions
+    from wavetts.demo.actions import Actions
 
     actions = Actions(args.models, args.device, args.threads, args.max_chars, args.max_long_chars)
     from wavetts.demo.page import launch
@@ -310,13 +313,13 @@ def curves(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Writes a model in half precision."""
-    from wavetts.model.tacotron.checkpoint import export_model
-    from wavetts.synthesis.catalog import find_voice
+    from wavetts.model.checkpoint import export_model
+    from wavetts.synthesis.catalog import find_voice, voice_folders
 
     if args.rank < 1:
         raise UserError(f"--rank {args.rank}: at least 1")
     base = find_voice(args.base) if args.base else None
-    kept = export_model(args.model, args.output, args.mantissa_bits, base, args.rank)
+    kept = export_model(args.model, args.output, args.mantissa_bits, base, args.rank, voice_folders())
     if kept:
         least = min(kept, key=kept.__getitem__)
         mean = sum(kept.values()) / len(kept)
@@ -325,7 +328,7 @@ def export(args: argparse.Namespace) -> None:
 
 def serve(args: argparse.Namespace) -> None:
     """Runs the speech server until it is told to stop."""
-    from wavetts.server.app.run import serve
+    from wavetts.server.run import serve
 
     serve(
         args.voices,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from wavetts.errors import UserError
@@ -66,6 +67,17 @@ def decode_utf8(data: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(f"{source}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
+
+
+def numbered_lines(content: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that are not blank.
+
+    Only line feeds end a line: `splitlines` also splits at U+2028 and form feeds, and the numbers would not be an
+    editor's.
+    """
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
 
 
 def make_folder(path: Path) -> None:

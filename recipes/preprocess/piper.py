@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.audio import write_audio
-from wavetts.corpus.formats import append_journal, numbered_lines, read_journal, write_json_lines
 from wavetts.errors import Parser, UserError, run
-from wavetts.files import make_folder, read_utf8, remove_temporaries, write_atomic
+from wavetts.files import make_folder, numbered_lines, read_utf8, remove_temporaries, write_atomic
+from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text

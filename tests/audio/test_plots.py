@@ -13,8 +13,8 @@ from wavetts.audio.figures import (
     spectrogram_figure,
     spectrogram_image,
 )
-from wavetts.corpus.formats import write_json_lines
 from wavetts.errors import UserError
+from wavetts.jsonlines import write_json_lines
 
 
 @pytest.fixture

@@ -10,16 +10,8 @@ import soundfile
 import torch
 from toy import FRAME, RATE, toy_config, write_corpus
 
-from wavetts.corpus.batches import (
-    LENGTH_JITTER,
-    Corpus,
-    build_tokenizer,
-    epoch_plan,
-    load_info,
-    load_manifest,
-    split_clips,
-    training_steps,
-)
+from wavetts.corpus.batches import LENGTH_JITTER, Corpus, epoch_plan, split_clips, training_steps
+from wavetts.corpus.manifest import build_tokenizer, load_info, load_manifest
 from wavetts.errors import UserError
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wavetts.corpus.formats import append_journal, read_corpus, read_journal
+from wavetts.corpus.formats import read_corpus
 from wavetts.errors import UserError
+from wavetts.jsonlines import append_journal, read_journal
 
 
 def corpus(tmp_path, metadata: str, name: str = "metadata.csv"):

@@ -16,8 +16,8 @@ import soundfile
 from paths import ROOT
 from toy import RATE
 from toy_voice import save_voice
-from wavetts.demo.page.actions import Actions
 
+from wavetts.demo.actions import Actions
 from wavetts.synthesis import catalog
 
 pytestmark = pytest.mark.slow

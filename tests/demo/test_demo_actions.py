@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from toy import RATE
 from toy_voice import save_voice
-from wavetts.demo.page.actions import MAX_SEED, Actions
 
-from wavetts.demo.page import actions as demo_actions
+from wavetts.demo import actions as demo_actions
+from wavetts.demo.actions import MAX_SEED, Actions
 from wavetts.errors import UserError
 from wavetts.synthesis import catalog
 from wavetts.synthesis.settings import SynthesisSettings
@@ -154,5 +154,5 @@ def test_read_tells_how_far_it_is(actions, monkeypatch):
 
 
 def test_actions_import_no_gradio():
-    code = "import sys, wavetts.demo.page.actions, wavetts.demo.page.views; assert 'gradio' not in sys.modules"
+    code = "import sys, wavetts.demo.actions, wavetts.demo.views; assert 'gradio' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

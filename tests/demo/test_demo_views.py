@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 from toy_voice import save_voice
-from wavetts.demo.page.actions import Spoken
 
-from wavetts.demo.page import views
+from wavetts.demo import views
+from wavetts.demo.actions import Spoken
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 

@@ -13,16 +13,17 @@ import pytest
 import torch
 from toy import RATE, no_noise, toy_config, write_corpus
 from toy_voice import save_voice
-from wavetts.model.tacotron.checkpoint import load_model, save_model
 
 from wavetts import cli
 from wavetts.audio import read_audio, write_audio
 from wavetts.config.load import from_dict, to_dict
-from wavetts.corpus.batches import Corpus, load_manifest
+from wavetts.corpus.batches import Corpus
+from wavetts.corpus.manifest import load_manifest
 from wavetts.errors import UserError
 from wavetts.evaluation.evaluate import Options, evaluate
 from wavetts.evaluation.recognisers import error_rates
 from wavetts.evaluation.tables import render
+from wavetts.model.checkpoint import load_model, save_model
 from wavetts.model.tacotron import QUANTISATION_STEP
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.training.distributed import Processes

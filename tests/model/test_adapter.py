@@ -9,9 +9,11 @@ import torch
 from toy import toy_config
 
 from wavetts.errors import UserError
-from wavetts.model.tacotron import WaveTacotron, checkpoint
-from wavetts.model.tacotron import lora as adapter
+from wavetts.model import checkpoint
+from wavetts.model import lora as adapter
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
+from wavetts.training import state as states
 
 TOKENIZER = Tokenizer.build(["abcdefgh"], input="characters", language="en-us")
 MORE_SYMBOLS = Tokenizer.build(["abcdefghij"], input="characters", language="en-us")
@@ -107,33 +109,29 @@ def test_training_goes_on_from_one_with_new_symbols(base: Path, tmp_path: Path):
     run = save(tmp_path / "run.safetensors", random_model(MORE_SYMBOLS), MORE_SYMBOLS)
     small = tmp_path / "ann" / "model.safetensors"
     checkpoint.export_model(run, small, base=base)
-    model, tokenizer = checkpoint.start_from(small, toy_config(), TOKENIZER)
+    model, tokenizer = states.start_from(small, toy_config(), TOKENIZER)
     assert tokenizer.symbols == MORE_SYMBOLS.symbols
     assert len(model.encoder.embedding.weight) == len(MORE_SYMBOLS.symbols)
 
 
-def test_the_base_is_found_beside_it_or_among_the_voices_and_must_be_the_same(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_base_is_found_beside_it_or_among_the_voices_and_must_be_the_same(base: Path, tmp_path: Path):
     small = tmp_path / "ann" / "model.safetensors"
     checkpoint.export_model(save(tmp_path / "run.safetensors", changed_model(1)), small, base=base)
     alone = tmp_path / "elsewhere" / "deep" / "model.safetensors"
     alone.parent.mkdir(parents=True)
     shutil.copy(small, alone)
     voices = tmp_path / "voices"
-    monkeypatch.setenv("WAVETTS_VOICES", str(voices))
-    monkeypatch.setattr(adapter, "BUNDLED", tmp_path / "none")
-    message = rf"{alone}: builds on the model joe/model\.safetensors, and it is neither beside it nor in {voices}; copy"
+    message = rf"{alone}: builds on the model joe/model\.safetensors, and it is not beside it nor in {voices}; copy"
     with pytest.raises(UserError, match=message):
-        checkpoint.load_model(alone)
+        checkpoint.load_model(alone, voice_folders=[voices])
     shutil.copytree(base.parent, voices / "joe")
-    checkpoint.load_model(alone)
+    checkpoint.load_model(alone, voice_folders=[voices])
     with torch.no_grad():
         other = random_model()
         other.scale.fill_(2)
     save(voices / "joe" / "model.safetensors", other)
     with pytest.raises(UserError, match="is another one; copy the one that it was made from there"):
-        checkpoint.load_model(alone)
+        checkpoint.load_model(alone, voice_folders=[voices])
 
 
 def test_a_model_is_not_written_over_its_base(base: Path, tmp_path: Path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wavetts.training.objective import alignment_scores, loss_sums
+from wavetts.model.alignment import alignment_scores
+from wavetts.training.objective import loss_sums
 
 
 def diagonal(tokens: int, frames: int) -> torch.Tensor:

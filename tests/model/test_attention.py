@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 from scipy.stats import betabinom
-from wavetts.model.tacotron.attention import AttentionState, build_attention
 
 from wavetts.config import DynamicAttentionConfig, ForwardAttentionConfig, GMMAttentionConfig, LocationAttentionConfig
+from wavetts.model.attention import AttentionState, build_attention
 
 KINDS = ["location", "dynamic", "gmm", "forward"]
 QUERY_DIM, MEMORY_DIM = 7, 8

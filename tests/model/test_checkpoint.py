@@ -11,8 +11,10 @@ from toy import toy_config
 
 from wavetts.config import Config
 from wavetts.errors import UserError
-from wavetts.model.tacotron import WaveTacotron, checkpoint
+from wavetts.model import checkpoint
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
+from wavetts.training import state as states
 
 
 def make_tokenizer(letters: str = "abcdefgh") -> Tokenizer:
@@ -112,24 +114,24 @@ def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_states_fall_back_over_damaged_ones(tmp_path: Path):
     for step in (1, 2, 3):
-        checkpoint.save_state(checkpoint.state_path(tmp_path, step), {"step": step, "x": torch.arange(1000)})
-    checkpoint.prune_states(tmp_path)
-    assert [path.name for path in checkpoint.list_states(tmp_path)] == ["state-00000002.pt", "state-00000003.pt"]
-    newest = checkpoint.state_path(tmp_path, 3)
+        states.save_state(states.state_path(tmp_path, step), {"step": step, "x": torch.arange(1000)})
+    states.prune_states(tmp_path)
+    assert [path.name for path in states.list_states(tmp_path)] == ["state-00000002.pt", "state-00000003.pt"]
+    newest = states.state_path(tmp_path, 3)
     whole = newest.read_bytes()
     for size in (0, 100, len(whole) // 2, len(whole) - 1):
         newest.write_bytes(whole[:size])
         with pytest.warns(UserWarning, match=r"state-00000003\.pt: cut off, damaged .*; trying the state before it"):
-            assert checkpoint.newest_state(tmp_path)["step"] == 2
-    checkpoint.state_path(tmp_path, 2).unlink()
+            assert states.newest_state(tmp_path)["step"] == 2
+    states.state_path(tmp_path, 2).unlink()
     with pytest.raises(UserError, match=r"state-00000003\.pt: damaged, as all states .* --init-from"):
-        checkpoint.newest_state(tmp_path)
+        states.newest_state(tmp_path)
 
 
 def test_a_state_executes_nothing(tmp_path: Path):
-    torch.save({"step": 1, "path": Path("x")}, checkpoint.state_path(tmp_path, 1))
+    torch.save({"step": 1, "path": Path("x")}, states.state_path(tmp_path, 1))
     with pytest.raises(UserError, match="damaged"):
-        checkpoint.load_state(checkpoint.state_path(tmp_path, 1))
+        states.load_state(states.state_path(tmp_path, 1))
 
 
 def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path):
@@ -138,14 +140,14 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path):
         pytest.skip("no small file system can be mounted here")
     try:
         path = tmp_path / "state-00000001.pt"
-        checkpoint.save_state(path, {"step": 1})
+        states.save_state(path, {"step": 1})
         model = write_model(tmp_path / "model.safetensors")
         with pytest.raises(UserError, match=r"cannot write .*No space left on device"):
-            checkpoint.save_state(path, {"step": 2, "x": torch.zeros(500_000)})
+            states.save_state(path, {"step": 2, "x": torch.zeros(500_000)})
         with pytest.raises(UserError, match=r"cannot write .*No space left on device"):
             weights = {**model.state_dict(), "x": torch.zeros(500_000)}
             checkpoint.save_model(tmp_path / "model.safetensors", weights, toy_config(), make_tokenizer(), {})
-        assert checkpoint.load_state(path) == {"step": 1}
+        assert states.load_state(path) == {"step": 1}
         assert checkpoint.load_model(tmp_path).info == {"step": 7}
         assert sorted(item.name for item in tmp_path.iterdir()) == ["model.safetensors", "state-00000001.pt"]
     finally:
@@ -154,7 +156,7 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path):
 
 def test_start_from_keeps_old_symbols_and_scale_and_appends_new_ones(tmp_path: Path):
     old = write_model(tmp_path / "model.safetensors")
-    model, tokenizer = checkpoint.start_from(tmp_path, toy_config(max_steps=5), make_tokenizer("aéxz"))
+    model, tokenizer = states.start_from(tmp_path, toy_config(max_steps=5), make_tokenizer("aéxz"))
     assert tokenizer.symbols == (*make_tokenizer().symbols, *sorted("éxz"))
     rows = model.encoder.embedding.weight
     assert torch.equal(rows[:11], old.encoder.embedding.weight) and rows.shape[0] == 14
@@ -167,11 +169,11 @@ def test_start_from_another_shape_names_tensors_and_fields(tmp_path: Path):
     config = toy_config()
     config.decoder.prenet_dims = [16, 24]
     with pytest.raises(UserError, match=r"decoder\.prenet_dims: \[16, 16\] there, \[16, 24\] here.*decoder\.prenet"):
-        checkpoint.start_from(tmp_path, config, make_tokenizer())
+        states.start_from(tmp_path, config, make_tokenizer())
     config = toy_config()
     config.encoder.hidden_dim = 24
     with pytest.raises(UserError, match=r"encoder\.hidden_dim: 16 there, 24 here"):
-        checkpoint.start_from(tmp_path, config, make_tokenizer())
+        states.start_from(tmp_path, config, make_tokenizer())
     phonemes = Tokenizer(make_tokenizer().symbols, "phonemes", "en-us", "1.52.0")
     with pytest.raises(UserError, match=r"set text\.input=characters"):
-        checkpoint.start_from(tmp_path, toy_config(), phonemes)
+        states.start_from(tmp_path, toy_config(), phonemes)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from wavetts.model.tacotron.decoder import AttentionDecoder
 
 from wavetts.config import Config, DecoderConfig, GMMAttentionConfig
+from wavetts.model.decoder import AttentionDecoder
 
 KINDS = ["location", "dynamic", "gmm", "forward"]
 LENGTHS = torch.tensor([5, 9, 2])

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 from scipy.stats import betabinom
-from wavetts.model.tacotron.attention import diagonal_prior
+
+from wavetts.model.alignment import diagonal_prior
 
 
 def test_diagonal_prior_is_beta_binomial():

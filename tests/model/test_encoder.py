@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from wavetts.model.tacotron.encoder import CBHG, ConvLSTM, build_encoder
-from wavetts.model.tacotron.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
 
 from wavetts.config import CBHGConfig, ConvLSTMConfig
+from wavetts.model.encoder import CBHG, ConvLSTM, build_encoder
+from wavetts.model.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
 
 KINDS = ["cbhg", "conv_lstm"]
 LENGTHS = torch.tensor([5, 8, 1, 3])

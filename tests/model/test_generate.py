@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from wavetts.model.tacotron.generate import LARGEST_SAMPLE, MOST_WILD_FRAMES, RunningBatch, Utterance, generate
+
+from wavetts.model.generate import LARGEST_SAMPLE, MOST_WILD_FRAMES, RunningBatch, Utterance, generate
 
 ATTENTIONS, DENSITIES = ["location", "dynamic", "gmm", "forward"], ["flow", "compact", "subframe", "gaussian"]
 SEEDS, LIMITS = [11, 22, 33], [7, 4, 9]

@@ -4,11 +4,12 @@ import pytest
 import torch
 from paths import ROOT
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
-from wavetts.model.tacotron.layers import length_mask
 
 from wavetts.config.load import load_config
+from wavetts.corpus.batches import Batch
+from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import QUANTISATION_STEP, WaveTacotron, deemphasise
-from wavetts.training.objective import Batch, loss_sums
+from wavetts.training.objective import loss_sums
 
 RECIPES = ROOT / "recipes" / "train"
 

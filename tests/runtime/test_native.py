@@ -295,7 +295,7 @@ def test_other_decoders_stay_with_torch():
 
 
 def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
-    from wavetts.model.tacotron.generate import Utterance, generate
+    from wavetts.model.generate import Utterance, generate
 
     def speak(model: WaveTacotron) -> Tensor:
         utterance = Utterance([3, 1, 4], seed=0, max_frames=4, stop_threshold=2.0)
@@ -320,7 +320,7 @@ def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
 
 
 def test_versions_and_panels_are_those_of_the_sources():
-    folder = ROOT / "wavetts" / "kernel"
+    folder = ROOT / "wavetts" / "runtime" / "kernel"
     assert f"#define VERSION {native.VERSION}\n" in (folder / "kernel.h").read_text(encoding="utf-8")
     assert f"#define PANEL {native.PANEL}\n" in (folder / "linear.c").read_text(encoding="utf-8")
 
@@ -334,16 +334,16 @@ def test_it_is_built_where_there_is_a_compiler_and_left_out_elsewhere(compiler, 
     environment.pop("PYTHONPATH", None)
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert len([*tmp_path.glob("lib/wavetts/_kernel*.so")]) == (compiler == "cc")
+    assert len([*tmp_path.glob("lib/wavetts/runtime/_kernel*.so")]) == (compiler == "cc")
 
 
 @needs_kernel
 def test_a_checkout_takes_the_kernel_of_an_installation(tmp_path):
     checkout, site = tmp_path / "checkout", tmp_path / "site"
     shutil.copytree(ROOT / "wavetts", checkout / "wavetts", ignore=shutil.ignore_patterns("*.so", "voices"))
-    (site / "wavetts").mkdir(parents=True)
-    shutil.copy(native.library()._name, site / "wavetts")
-    code = "import wavetts; from wavetts.runtime import bindings as native; print(wavetts.__file__, native.library()._name)"
+    (site / "wavetts" / "runtime").mkdir(parents=True)
+    shutil.copy(native.library()._name, site / "wavetts" / "runtime")
+    code = "import wavetts; from wavetts.runtime.bindings import library; print(wavetts.__file__, library()._name)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(checkout), str(site)])}
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     package, kernel = result.stdout.split()

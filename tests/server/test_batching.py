@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from toy_voice import save_voice
-from wavetts.server.app.batching import Batcher, Failure, Finished, Job
 
 from wavetts.errors import UserError
+from wavetts.server.batching import Batcher, Failure, Finished, Job
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 

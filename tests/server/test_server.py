@@ -230,7 +230,7 @@ def test_client_that_goes_away_frees_its_place(folder):
 
 
 def test_defect_is_the_servers_fault_and_it_lives_on(folder, monkeypatch):
-    from wavetts.model.tacotron.generate import RunningBatch
+    from wavetts.model.generate import RunningBatch
 
     def fail(_):
         raise RuntimeError("defect")
@@ -245,7 +245,7 @@ def test_defect_is_the_servers_fault_and_it_lives_on(folder, monkeypatch):
 
 
 def test_failure_in_the_middle_of_a_stream(folder, monkeypatch):
-    from wavetts.model.tacotron.generate import RunningBatch
+    from wavetts.model.generate import RunningBatch
 
     step, started = RunningBatch.step, []
 

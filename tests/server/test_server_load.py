@@ -19,11 +19,11 @@ from live_server import LONG, SETTINGS, figures, is_idle, serving
 from test_batching import until
 from test_encoding import decode
 from toy_voice import save_voice
-from wavetts.model.tacotron.generate import Utterance
-from wavetts.server.app.batching import Job
 
 from wavetts.audio.codecs import StreamEncoder
+from wavetts.model.generate import Utterance
 from wavetts.server.app import Limits, Speech
+from wavetts.server.batching import Job
 from wavetts.synthesis.voice import load_voice
 
 TEXTS = ["one.", "First. Second one.", "a much longer text, of several words.", "two words", "no"]

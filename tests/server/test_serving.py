@@ -13,7 +13,7 @@ import pytest
 from command_lines import ROOT, check_wavetts
 from toy_voice import save_voice
 
-from wavetts.server.app import run as serving
+from wavetts.server import run as serving
 from wavetts.synthesis import catalog
 
 

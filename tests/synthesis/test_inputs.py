@@ -9,7 +9,8 @@ import pytest
 from paths import ROOT
 
 from wavetts.errors import UserError
-from wavetts.synthesis.settings import SynthesisSettings, load_settings, read_stdin, read_texts
+from wavetts.synthesis.settings import SynthesisSettings, load_settings
+from wavetts.synthesis.texts import read_stdin, read_texts
 
 RECIPES = ROOT / "recipes" / "synthesize"
 

@@ -18,7 +18,8 @@ from wavetts.audio import read_audio
 from wavetts.errors import UserError
 from wavetts.synthesis import outputs
 from wavetts.synthesis.outputs import speak_to_file, speak_to_folder
-from wavetts.synthesis.settings import SynthesisSettings, Text
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.texts import Text
 from wavetts.synthesis.voice import load_voice
 
 FAST = SynthesisSettings(max_seconds=0.2, retries=0, batch_size=2)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from small_models import ENCODERS
 from toy import metrics, toy_config, write_corpus
-from wavetts.model.tacotron.lora import plain_weights, train_low_rank
 
 from wavetts.errors import UserError
-from wavetts.model.tacotron import WaveTacotron, checkpoint
+from wavetts.model import checkpoint
+from wavetts.model.lora import plain_weights, train_low_rank
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.training.loop import train
 
 RANK = 2

@@ -15,8 +15,9 @@ import toy
 from toy import metrics, no_noise, toy_config, write_corpus
 
 from wavetts.config.load import dump_config
-from wavetts.corpus.batches import Corpus, load_manifest
-from wavetts.model.tacotron import checkpoint
+from wavetts.corpus.batches import Corpus
+from wavetts.corpus.manifest import load_manifest
+from wavetts.model import checkpoint
 from wavetts.training.distributed import Processes
 from wavetts.training.heldout import evaluate
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from small_models import ATTENTIONS, DENSITIES, ENCODERS
-from wavetts.model.tacotron.attention import diagonal_prior
-from wavetts.model.tacotron.layers import length_mask
 
 from wavetts.config import TrainConfig
-from wavetts.training.objective import Batch, alignment_scores, bits_per_sample, loss_sums
+from wavetts.corpus.batches import Batch
+from wavetts.model.alignment import alignment_scores, diagonal_prior
+from wavetts.model.layers import length_mask
+from wavetts.training.objective import bits_per_sample, loss_sums
 
 
 def close(actual, expected):

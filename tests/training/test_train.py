@@ -18,9 +18,11 @@ from toy import metrics, toy_config, write_corpus
 import wavetts.training.loop
 from wavetts.config import SubframeFlowConfig
 from wavetts.config.load import dump_config
-from wavetts.corpus.batches import Corpus, load_manifest
+from wavetts.corpus.batches import Corpus
+from wavetts.corpus.manifest import load_manifest
 from wavetts.errors import UserError
-from wavetts.model.tacotron import checkpoint
+from wavetts.model import checkpoint
+from wavetts.training import state as states
 from wavetts.training.distributed import Processes
 from wavetts.training.heldout import evaluate
 from wavetts.training.loop import train
@@ -53,11 +55,11 @@ def assert_same_run(one: Path, other: Path):
     for name in (checkpoint.MODEL_NAME, checkpoint.BEST_NAME):
         left, right = weights(one / name), weights(other / name)
         assert all(torch.equal(left[key], right[key]) for key in left)
-    states = [checkpoint.load_state(checkpoint.list_states(path)[-1]) for path in (one, other)]
+    pair = [states.load_state(states.list_states(path)[-1]) for path in (one, other)]
     for key in ("model", "average"):
-        assert all(torch.equal(states[0][key][name], states[1][key][name]) for name in states[0][key])
-    for index, moments in states[0]["optimizer"].items():
-        assert all(torch.equal(value, states[1]["optimizer"][index][name]) for name, value in moments.items())
+        assert all(torch.equal(pair[0][key][name], pair[1][key][name]) for name in pair[0][key])
+    for index, moments in pair[0]["optimizer"].items():
+        assert all(torch.equal(value, pair[1]["optimizer"][index][name]) for name, value in moments.items())
 
 
 def test_a_run_leaves_its_files_and_figures(finished: Path):
@@ -110,7 +112,7 @@ def test_resuming_goes_on_bit_for_bit(data: Path, finished: Path, tmp_path: Path
         with pytest.raises(SystemExit) as stopped:
             run(data, run_dir)
     assert stopped.value.code == 128 + signal.SIGTERM
-    assert checkpoint.list_states(run_dir)[-1].name == "state-00000013.pt"
+    assert states.list_states(run_dir)[-1].name == "state-00000013.pt"
     run(data, run_dir, resume=True)
     assert_same_run(run_dir, finished)
 
@@ -148,7 +150,7 @@ def test_a_killed_run_resumes_bit_for_bit(data: Path, tmp_path: Path):
     words = ["train", config, "--data", data, "--run", killed, "--device", "cpu", "--threads", "1"]
     process = subprocess.Popen([sys.executable, "-m", "wavetts", *map(str, words)], stderr=subprocess.DEVNULL)
     for _ in range(6000):
-        if checkpoint.state_path(killed, 21).is_file() or process.poll() is not None:
+        if states.state_path(killed, 21).is_file() or process.poll() is not None:
             break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -161,7 +163,7 @@ def test_a_killed_run_resumes_bit_for_bit(data: Path, tmp_path: Path):
 def test_a_truncated_state_falls_back_to_the_one_before(data: Path, finished: Path, tmp_path: Path):
     run_dir = tmp_path / "run"
     shutil.copytree(finished, run_dir)
-    newest = checkpoint.list_states(run_dir)[-1]
+    newest = states.list_states(run_dir)[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     with pytest.warns(UserWarning, match="trying the state before it"):
         run(data, run_dir, resume=True)
@@ -238,14 +240,14 @@ def test_steps_that_are_not_finite_are_skipped_and_logged(data: Path, tmp_path: 
     assert bad[0]["ids"] and set(bad[0]["ids"]) <= {f"train-{number:03d}" for number in range(24)}
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path).values())
     assert [line["step"] for line in metrics(tmp_path, "train")] == [2, 4, 8, 10]
-    assert int(checkpoint.newest_state(tmp_path)["average"]["n_averaged"]) == 8
+    assert int(states.newest_state(tmp_path)["average"]["n_averaged"]) == 8
 
 
 def test_too_many_in_a_row_end_the_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spoil(monkeypatch, range(6, 100))
     with pytest.raises(UserError, match=r"step 9: not finite .*3 times in a row .*metrics\.jsonl"):
         run(data, tmp_path, max_bad_steps=3)
-    assert checkpoint.newest_state(tmp_path)["step"] == 5
+    assert states.newest_state(tmp_path)["step"] == 5
 
 
 def test_init_from_starts_with_the_old_weights(data: Path, finished: Path, tmp_path: Path):
@@ -272,7 +274,7 @@ def test_held_out_figures_are_of_the_averaged_weights(data: Path, finished: Path
     figures = evaluate(loaded.model, corpus, loaded.config, alone)
     logged = {key: value for key, value in metrics(finished, "dev")[-1].items() if key not in ("kind", "step")}
     assert figures == logged
-    loaded.model.load_state_dict(checkpoint.newest_state(finished)["model"])
+    loaded.model.load_state_dict(states.newest_state(finished)["model"])
     assert evaluate(loaded.model, corpus, loaded.config, alone) != logged
 
 
@@ -321,7 +323,7 @@ def test_a_disk_that_is_full_for_tensorboard_is_one_line(
         with pytest.raises(UserError, match=r"cannot write to .*run: No space left on device; mend that and resume"):
             run(data, tmp_path / "run", max_steps=4, save_every=1)
     assert "Traceback" not in capfd.readouterr().err
-    resume = bool(checkpoint.list_states(tmp_path / "run"))
+    resume = bool(states.list_states(tmp_path / "run"))
     run(data, tmp_path / "run", resume=resume, max_steps=4, save_every=1)
     assert [line["step"] for line in metrics(tmp_path / "run", "train")] == [2, 4]
 
@@ -336,7 +338,7 @@ def test_no_held_out_data_is_a_warning(tmp_path: Path):
 def test_wall_time_ends_a_run_and_is_kept_over_resumes(data: Path, tmp_path: Path):
     section = {"max_steps": 100_000, "num_samples": 0, "save_every": 1000, "eval_every": 1000}
     run(data, tmp_path, max_minutes=0.004, **section)
-    state = checkpoint.newest_state(tmp_path)
+    state = states.newest_state(tmp_path)
     assert 0.004 <= state["minutes"] < 0.1 and state["step"] < 1000
     run(data, tmp_path, resume=True, max_minutes=state["minutes"] + 0.004, **section)
-    assert checkpoint.newest_state(tmp_path)["minutes"] >= state["minutes"] + 0.004
+    assert states.newest_state(tmp_path)["minutes"] >= state["minutes"] + 0.004

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wavetts.corpus.formats import read_journal
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
+from wavetts.jsonlines import read_journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,17 +1,14 @@
-"""Corpora as they come (LJSpeech's layout, JSON lines) and the JSON lines that we write."""
+"""Corpora as they come: LJSpeech's layout, JSON lines."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from wavetts.errors import UserError
-from wavetts.files import read_utf8, write_atomic
+from wavetts.files import numbered_lines, read_utf8
+from wavetts.jsonlines import read_json_lines
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 # With ".flac" and the temporary name's additions this stays below the 255 bytes that file systems allow.
@@ -87,95 +84,6 @@ def check_id(name: str, where: str) -> None:
         raise UserError(
             f"{where}: id {name!r} cannot name a file; use no '/', '\\' or control signs, and no leading dot"
         )
-
-
-def numbered_lines(content: str) -> Iterator[tuple[int, str]]:
-    """Yield number and text of the lines that are not blank.
-
-    Only line feeds end a line: `splitlines` also splits at U+2028 and form feeds, and the numbers would not be an
-    editor's.
-    """
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
-
-
-def read_json_lines(path: Path) -> Iterator[tuple[str, dict]]:
-    """Read a file of one JSON object a line; blank lines are skipped.
-
-    Yields:
-        "file:line" and the object.
-
-    Raises:
-        UserError: the file is missing, or a line is not a JSON object.
-    """
-    for number, line in numbered_lines(read_utf8(path)):
-        where = f"{path}:{number}"
-        try:
-            item = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{where}: not JSON ({error})") from error
-        if not isinstance(item, dict):
-            raise UserError(f"{where}: expected a JSON object, not {line[:40]!r}")
-        yield where, item
-
-
-def write_json_lines(path: Path, items: Iterable[dict]) -> None:
-    """Write one JSON object a line, atomically."""
-    write_atomic(path, "".join(json_line(item) for item in items))
-
-
-def json_line(item: dict) -> str:
-    """One line of JSON, with the letters as they are and the line's end."""
-    return json.dumps(item, ensure_ascii=False) + "\n"
-
-
-def read_journal(path: Path) -> list[dict]:
-    """Read JSON lines that were appended one at a time, without a last line that a kill or a full disk cut off.
-
-    Raises:
-        UserError: the file cannot be read, or another line is damaged.
-    """
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    items = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            items.append(json.loads(line))
-        except ValueError:
-            raise UserError(f"{path}:{number}: not JSON; the file was not written by wavetts, or is damaged") from None
-    return items
-
-
-@contextmanager
-def append_journal(path: Path) -> Iterator[Callable[[dict], None]]:
-    """Give a function that appends an object to a journal, at once, so that a kill loses none before it.
-
-    Raises:
-        UserError: the disk is full, or the like.
-    """
-
-    def append(item: dict) -> None:
-        line = json_line(item).encode()
-        with _writing(path):
-            # A disk that fills up takes a part of the line without an error.
-            if file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with _writing(path):
-        file = path.open("ab", buffering=0)
-    with file:
-        yield append
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from error
 
 
 def _read_columns(path: Path) -> Iterator[Utterance]:

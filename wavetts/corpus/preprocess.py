@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.audio.waveform import read_audio, resample, scale_loudness, trim_silence, write_audio
-from wavetts.corpus.formats import Utterance, append_journal, read_corpus, read_journal, write_json_lines
+from wavetts.corpus.formats import Utterance, read_corpus
 from wavetts.corpus.report import build_report, render_report
 from wavetts.errors import UserError
 from wavetts.files import make_folder, remove_temporaries, write_atomic
+from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
 
 STATE_FILE = "clips.jsonl"

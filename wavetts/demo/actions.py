@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.errors import UserError
-from wavetts.model.tacotron.checkpoint import MODEL_NAME
+from wavetts.model.checkpoint import MODEL_NAME
 from wavetts.synthesis.catalog import list_voices, models_under
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Result

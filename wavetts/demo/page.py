@@ -18,9 +18,9 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 
 from wavetts.audio.waveform import to_pcm, write_audio
-from wavetts.demo.page import views
-from wavetts.demo.page.actions import MAX_COMPARED, MAX_SEED, MAX_TEMPERATURE, Actions, Spoken
-from wavetts.demo.page.views import line
+from wavetts.demo import views
+from wavetts.demo.actions import MAX_COMPARED, MAX_SEED, MAX_TEMPERATURE, Actions, Spoken
+from wavetts.demo.views import line
 from wavetts.errors import UserError
 
 if TYPE_CHECKING:

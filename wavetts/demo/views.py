@@ -11,7 +11,7 @@ from wavetts.audio.figures import alignment_figure, spectrogram_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wavetts.demo.page.actions import Spoken
+    from wavetts.demo.actions import Spoken
 
 CSS = """
 .gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from wavetts.config import Config
-from wavetts.corpus.batches import Corpus, load_info, load_manifest
+from wavetts.corpus.batches import Corpus
+from wavetts.corpus.manifest import load_info, load_manifest
 from wavetts.errors import UserError
 from wavetts.evaluation import intervals
 from wavetts.evaluation.measures import Rows, compare_with, summarise_rows

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wavetts.audio.waveform import read_audio
-from wavetts.corpus.batches import load_manifest
 from wavetts.corpus.formats import AUDIO_SUFFIXES, read_corpus
+from wavetts.corpus.manifest import load_manifest
 from wavetts.errors import UserError
-from wavetts.synthesis.settings import SynthesisSettings, read_texts
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.texts import read_texts
 from wavetts.text.normalize import normalize
 
 if TYPE_CHECKING:

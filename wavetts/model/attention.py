@@ -17,7 +17,8 @@ from wavetts.config import (
     GMMAttentionConfig,
     LocationAttentionConfig,
 )
-from wavetts.model.tacotron.layers import length_mask
+from wavetts.model.alignment import beta_binomial
+from wavetts.model.layers import length_mask
 
 
 class AttentionState(NamedTuple):
@@ -133,7 +134,7 @@ class DynamicAttention(Attention):
         self.static_features = nn.Linear(filters, config.hidden_dim, bias=False)
         self.dynamic_features = nn.Linear(filters, config.hidden_dim)
         self.energy = nn.Linear(config.hidden_dim, 1, bias=False)
-        prior = _beta_binomial(config.prior_length - 1, config.prior_alpha, config.prior_beta)
+        prior = beta_binomial(config.prior_length - 1, config.prior_alpha, config.prior_beta)
         # A convolution correlates: flipped, entry k moves the alignment k tokens forward.
         self.register_buffer("prior", prior.flip(0)[None, None].float())
 
@@ -219,37 +220,6 @@ class ForwardAttention(Attention):
         # The floor lets content find a pointer that was lost.
         energy = energy + (predicted + 1e-7).log()
         return torch.softmax(energy.masked_fill(~keys.mask, -torch.inf), dim=-1), state.position
-
-
-def _beta_binomial(n: int, alpha: Tensor | float, beta: Tensor | float) -> Tensor:
-    """Probabilities (..., n + 1) of the beta-binomial distribution over 0..n; alpha and beta broadcast as (..., 1)."""
-    k = torch.arange(n + 1, dtype=torch.float64)
-    alpha, beta = torch.as_tensor(alpha, dtype=torch.float64), torch.as_tensor(beta, dtype=torch.float64)
-
-    def log_beta(a: Tensor, b: Tensor) -> Tensor:
-        return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
-
-    size = torch.tensor(float(n), dtype=torch.float64)
-    choose = torch.lgamma(size + 1) - torch.lgamma(k + 1) - torch.lgamma(size - k + 1)
-    return torch.exp(choose + log_beta(k + alpha, size - k + beta) - log_beta(alpha, beta))
-
-
-def diagonal_prior(token_lengths: Tensor, frame_lengths: Tensor, floor: float = 1e-3) -> Tensor:
-    """The beta-binomial prior of a diagonal alignment (Shih et al. 2021, RAD-TTS, section 3.2).
-
-    Args:
-        token_lengths: (B,).
-        frame_lengths: (B,).
-        floor: added to every entry, so that the prior guides and never forbids.
-
-    Returns:
-        (B, T, I) float32; zero at padding.
-    """
-    prior = torch.zeros(len(token_lengths), int(frame_lengths.max()), int(token_lengths.max()))
-    for row, tokens, frames in zip(prior, token_lengths.tolist(), frame_lengths.tolist(), strict=True):
-        t = torch.arange(1, frames + 1, dtype=torch.float64)[:, None]
-        row[:frames, :tokens] = _beta_binomial(tokens - 1, t, frames - t + 1).float() + floor
-    return prior.to(token_lengths.device)
 
 
 def build_attention(config: AttentionConfig, query_dim: int, memory_dim: int) -> Attention:

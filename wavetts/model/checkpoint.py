@@ -1,11 +1,9 @@
-"""Models in one safetensors file that says how to build them, and training states to go on from."""
+"""Models in one safetensors file that says how to build them."""
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,15 +17,14 @@ from wavetts.config import Config
 from wavetts.config.load import from_dict, to_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
+from wavetts.model.lora import apply_change, find_base, low_rank_change, name_base
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.model.tacotron.lora import apply_change, find_base, low_rank_change, name_base
 from wavetts.text.tokenizer import Tokenizer
 from wavetts.version import __version__
 
 MODEL_NAME = "model.safetensors"
 BEST_NAME = "best.safetensors"
 FORMAT_VERSION = 1
-STATES_KEPT = 2
 
 
 @dataclass
@@ -74,24 +71,30 @@ def save_model(
     write_atomic(Path(path), safetensors.torch.save(tensors, metadata))
 
 
-def load_model(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
+def load_model(path: Path, device: torch.device | str = "cpu", voice_folders: Sequence[Path] = ()) -> LoadedModel:
     """Builds the model that `save_model` wrote.
 
     Args:
         path: the file, or a run folder that holds model.safetensors.
         device: where the weights go.
+        voice_folders: where a model that this one builds on is sought, besides beside it.
 
     Raises:
         UserError: the file is missing, cut off, not one of ours, of a later format, or not of its own config.
     """
-    path, tensors, config, tokenizer, info, _ = _read_model(path)
+    path, tensors, config, tokenizer, info, _ = read_model(path, voice_folders)
     model = WaveTacotron(config, len(tokenizer.symbols))
-    _load_weights(model, tensors, f"{path}: the weights are not those of its own config")
+    load_weights(model, tensors, f"{path}: the weights are not those of its own config")
     return LoadedModel(model.to(device).eval(), tokenizer, config, info)
 
 
 def export_model(
-    path: Path, output: Path, mantissa_bits: int = 10, base: Path | None = None, rank: int = 16
+    path: Path,
+    output: Path,
+    mantissa_bits: int = 10,
+    base: Path | None = None,
+    rank: int = 16,
+    voice_folders: Sequence[Path] = (),
 ) -> dict[str, float]:
     """Writes a model for passing on: the same file with its matrices in half precision, half the size.
 
@@ -105,6 +108,7 @@ def export_model(
         base: a model, as for `load_model`, that this one was trained on from: write only what differs, see `adapter`.
             If it builds on another one itself, that one is built on.
         rank: of each matrix' change from `base`.
+        voice_folders: as for `load_model`.
 
     Returns:
         With `base`, the share of each changed matrix' change that is kept; else nothing.
@@ -112,10 +116,10 @@ def export_model(
     Raises:
         UserError: as `load_model` and `save_model` do, a weight is beyond float16's range, or the output is the base.
     """
-    file = _read_model(path)
+    file = read_model(path, voice_folders)
     tensors, kept = file.tensors, {}
     if base is not None:
-        ground = _read_model(base)
+        ground = read_model(base, voice_folders)
         base = ground.base or ground.path
         if output.resolve() == base.resolve():
             raise UserError(f"{output}: the model that this one is to build on; write to another file")
@@ -132,7 +136,9 @@ def export_model(
     return kept
 
 
-class _ModelFile(NamedTuple):
+class ModelFile(NamedTuple):
+    """What a model file holds."""
+
     path: Path
     tensors: dict[str, Tensor]  # all weights, those of its base applied
     config: Config
@@ -141,7 +147,8 @@ class _ModelFile(NamedTuple):
     base: Path | None  # the file that it builds on
 
 
-def _read_model(path: Path) -> _ModelFile:
+def read_model(path: Path, voice_folders: Sequence[Path] = ()) -> ModelFile:
+    """Reads a model's file, the weights of its base applied; arguments and errors as of `load_model`."""
     path = Path(path)
     if path.is_dir():
         path = path / MODEL_NAME
@@ -156,11 +163,11 @@ def _read_model(path: Path) -> _ModelFile:
             raise UserError(f"{path}: written by wavetts {header['version']}, which is newer; update wavetts")
         base = None
         if "base" in metadata:
-            base = find_base(path, json.loads(metadata["base"]))
+            base = find_base(path, json.loads(metadata["base"]), voice_folders)
             tensors = apply_change(_read_file(base)[0], tensors)
         config = from_dict(json.loads(metadata["config"]), str(path))
         tokenizer = Tokenizer.from_dict(json.loads(metadata["tokenizer"]))
-        return _ModelFile(path, tensors, config, tokenizer, json.loads(metadata["info"]), base)
+        return ModelFile(path, tensors, config, tokenizer, json.loads(metadata["info"]), base)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
 
@@ -178,7 +185,7 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def _load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) -> None:
+def load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) -> None:
     """Loads all tensors or raises a UserError of `problem` and the tensors that do not fit."""
     own = model.state_dict()
     wrong = [
@@ -193,58 +200,6 @@ def _load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str)
     model.load_state_dict(tensors)
 
 
-def merge_tokenizers(old: Tokenizer, new: Tokenizer, path: Path) -> Tokenizer:
-    """The new tokenizer with the old one's symbols at their old places and its own further ones after them.
-
-    Raises:
-        UserError: one reads phonemes and the other characters.
-    """
-    if old.input != new.input:
-        raise UserError(
-            f"{path}: it reads {old.input}, the config says text.input={new.input}; set text.input={old.input}"
-        )
-    added = tuple(symbol for symbol in new.symbols if symbol not in old.symbols)
-    return dataclasses.replace(new, symbols=old.symbols + added)
-
-
-def start_from(path: Path, config: Config, tokenizer: Tokenizer) -> tuple[WaveTacotron, Tokenizer]:
-    """A model for a new run with another one's weights.
-
-    Symbols of the old table keep their embeddings; new ones are appended with fresh rows. The scale of the waveform
-    stays the old model's, as its networks were trained in it. A density of another kind starts anew: encoder and
-    decoder, which have learnt to read, are worth keeping.
-
-    Args:
-        path: of the old model, as for `load_model`.
-        config: of the new run.
-        tokenizer: of the new run's training data.
-
-    Returns:
-        The model, and the merged tokenizer that it reads.
-
-    Raises:
-        UserError: as `load_model`; or the shapes differ, naming tensors and the config fields that do.
-    """
-    path, tensors, old_config, old_tokenizer, *_ = _read_model(path)
-    tokenizer = merge_tokenizers(old_tokenizer, tokenizer, path)
-    model = WaveTacotron(config, len(tokenizer.symbols))
-    # Only the embedding depends on the number of symbols.
-    name = "encoder.embedding.weight"
-    fresh = model.state_dict()[name]
-    if tensors[name].shape[1] == fresh.shape[1]:
-        tensors[name] = torch.cat([tensors[name], fresh[len(tensors[name]) :]])
-    if old_config.density.kind != config.density.kind:
-        warnings.warn(
-            f"{path}: its density is {old_config.density.kind}; the {config.density.kind} of this run starts anew",
-            stacklevel=2,
-        )
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("density.")}
-        tensors |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith("density.")}
-    fields = [line for line in config_differences(old_config, config) if not line.startswith(("train.", "text."))]
-    _load_weights(model, tensors, f"{path}: does not fit the config ({'; '.join(fields) or 'same fields'})")
-    return model, tokenizer
-
-
 def config_differences(old: Config, new: Config) -> list[str]:
     """Fields that differ, as "section.field: OLD there, NEW here"."""
     lines = []
@@ -257,74 +212,3 @@ def config_differences(old: Config, new: Config) -> list[str]:
             if before.get(key) != after.get(key)
         ]
     return lines
-
-
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Writes a training state of tensors and plain values, atomically.
-
-    Raises:
-        UserError: the file cannot be written; an earlier one of that name is intact.
-    """
-    # Serialised in memory, so that a full disk is an OSError of ours and not an assertion of torch's writer.
-    data = io.BytesIO()
-    torch.save(state, data)
-    write_atomic(Path(path), data.getvalue())
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """Reads a training state onto the CPU; nothing in the file is executed.
-
-    Raises:
-        UserError: the file is missing, cut off or not a training state.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such training state") from None
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged files
-        raise UserError(f"{path}: cut off, damaged or not a training state ({type(error).__name__})") from None
-    if not isinstance(state, dict) or "step" not in state:
-        raise UserError(f"{path}: not a training state")
-    return state
-
-
-def state_path(run_dir: Path, step: int) -> Path:
-    """Where the state after `step` steps lies."""
-    return Path(run_dir) / f"state-{step:08d}.pt"
-
-
-def list_states(run_dir: Path) -> list[Path]:
-    """The run's states, oldest first."""
-    return sorted(Path(run_dir).glob("state-????????.pt"))
-
-
-def newest_state(run_dir: Path) -> dict[str, Any]:
-    """The newest state of a run that can be read; a damaged one is passed over with a warning.
-
-    Raises:
-        UserError: there is none.
-    """
-    paths = list_states(run_dir)
-    for path in reversed(paths):
-        try:
-            return load_state(path)
-        except UserError as error:
-            if path != paths[0]:
-                warnings.warn(f"{error}; trying the state before it", stacklevel=2)
-    if paths:
-        raise UserError(f"{paths[0]}: damaged, as all states of this run are; start another with --init-from {run_dir}")
-    raise UserError(f"{run_dir}: no training state to resume from; start the run without --resume")
-
-
-def check_config(state: dict[str, Any], config: Config, run_dir: Path) -> None:
-    """Raises a UserError that names the fields, but those of `train`, in which a config is not that of a state."""
-    lines = config_differences(from_dict(state["config"], str(run_dir)), config)
-    changed = [line for line in lines if not line.startswith("train.")]
-    if changed:
-        raise UserError(f"{run_dir}: only train.* may change on --resume, but {'; '.join(changed)}; start a new run")
-
-
-def prune_states(run_dir: Path) -> None:
-    """Removes all states but the last ones."""
-    for path in list_states(run_dir)[:-STATES_KEPT]:
-        path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.config import Config
-from wavetts.model.tacotron.attention import AttentionState, Keys, build_attention
+from wavetts.model.attention import AttentionState, Keys, build_attention
 
 
 @dataclass

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.config import CBHGConfig, ConvLSTMConfig, EncoderConfig
-from wavetts.model.tacotron.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
+from wavetts.model.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
 
 
 class CBHG(nn.Module):

@@ -7,6 +7,7 @@ from either file, is an ordinary model.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from wavetts.errors import UserError
-from wavetts.synthesis.catalog import BUNDLED, user_folder
 
 # The change of the matrix NAME is NAME.up @ NAME.down.
 UP, DOWN = ".up", ".down"
@@ -130,12 +130,13 @@ def name_base(path: Path) -> dict[str, str]:
     return {"file": f"{path.parent.name}/{path.name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def find_base(path: Path, reference: dict[str, str]) -> Path:
-    """The file that a model builds on: beside it, in a folder beside it or its own, or among the voices.
+def find_base(path: Path, reference: dict[str, str], voice_folders: Sequence[Path] = ()) -> Path:
+    """The file that a model builds on: beside it, in a folder beside it or its own, or in one of the voice folders.
 
     Args:
         path: of the model.
         reference: of `name_base`.
+        voice_folders: folders whose subfolders hold models.
 
     Raises:
         UserError: there is none with the right contents.
@@ -143,10 +144,11 @@ def find_base(path: Path, reference: dict[str, str]) -> Path:
     file = Path(reference["file"])
     path = path.resolve()
     folder = path.parent
-    places = [folder / file.name, folder / file, folder.parent / file, user_folder() / file, BUNDLED / file]
+    places = [folder / file.name, folder / file, folder.parent / file, *(parent / file for parent in voice_folders)]
     found = [place for place in places if place.is_file() and place != path]
     for place in found:
         if hashlib.sha256(place.read_bytes()).hexdigest() == reference["sha256"]:
             return place
-    problem = f"{found[0]} is another one" if found else f"it is neither beside it nor in {user_folder()}"
+    among = "".join(f" nor in {parent}" for parent in voice_folders)
+    problem = f"{found[0]} is another one" if found else f"it is not beside it{among}"
     raise UserError(f"{path}: builds on the model {file}, and {problem}; copy the one that it was made from there")

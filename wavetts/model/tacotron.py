@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.config import Config
+from wavetts.model.decoder import AttentionDecoder
 from wavetts.model.density import build_density
-from wavetts.model.tacotron.decoder import AttentionDecoder
-from wavetts.model.tacotron.encoder import build_encoder
+from wavetts.model.encoder import build_encoder
 
 QUANTISATION_STEP = 2.0**-15  # of 16-bit audio in [-1, 1)
 

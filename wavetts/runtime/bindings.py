@@ -1,4 +1,4 @@
-"""The C kernel (wavetts/runtime/kernel), where it was built: how it is found and called, and what it takes for a matrix."""
+"""The C kernel in `kernel/`, where it was built: how it is found and called, and what it takes for a matrix."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def library() -> ctypes.CDLL | None:
 
     A checkout that is run beside an installation, as the scripts in egs do, takes the installation's.
     """
-    packages = [str(Path(folder, "wavetts")) for folder in sys.path]
+    packages = [str(Path(folder, "wavetts", "runtime")) for folder in sys.path]
     spec = PathFinder.find_spec("_kernel", [str(Path(__file__).parent), *packages])
     if spec is None or spec.origin is None:
         return None

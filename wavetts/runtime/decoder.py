@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from wavetts.model.tacotron.attention import AttentionState, ForwardAttention, Keys
-from wavetts.model.tacotron.decoder import AttentionDecoder
+from wavetts.model.attention import AttentionState, ForwardAttention, Keys
+from wavetts.model.decoder import AttentionDecoder
 from wavetts.runtime.bindings import Linear, Spectrum, Structure, call
 
 

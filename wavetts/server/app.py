@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from wavetts.audio.codecs import MEDIA_TYPES, StreamEncoder, available_formats, encode
 from wavetts.errors import UserError
-from wavetts.server.app.batching import Batcher, Event, Failure, Finished, Job
+from wavetts.server.batching import Batcher, Event, Failure, Finished, Job
 from wavetts.server.gate import SPEECH_PATH, ApiError, Gate, Metrics, add_error_handlers
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wavetts.errors import UserError
-from wavetts.model.tacotron.generate import RunningBatch, Utterance
+from wavetts.model.generate import RunningBatch, Utterance
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Result, Take, pause_before
 from wavetts.synthesis.voice import Voice
 
-logger = logging.getLogger("wavetts.server.app.batching")
+logger = logging.getLogger("wavetts.server.batching")
 
 # Texts are made ready to speak between two frames; those who speak already wait no longer than about this.
 _ADMIT_SECONDS = 0.05

@@ -62,6 +62,11 @@ def user_folder() -> Path:
     return Path(data) / "wavetts" / "voices"
 
 
+def voice_folders() -> list[Path]:
+    """The folders whose subfolders are voices: the user's, then the package's."""
+    return [user_folder(), BUNDLED]
+
+
 def find_voice(voice: str | Path | None) -> Path:
     """The path of a voice.
 

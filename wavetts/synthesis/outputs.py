@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from wavetts.audio.waveform import write_audio
-from wavetts.corpus.formats import append_journal, read_journal, write_json_lines
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries
-from wavetts.synthesis.settings import SynthesisSettings, Text
+from wavetts.jsonlines import append_journal, read_journal, write_json_lines
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.texts import Text
 from wavetts.synthesis.voice import Piece, Result, Voice, chunks
 
 

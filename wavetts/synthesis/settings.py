@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from wavetts.config import opt
-from wavetts.corpus.formats import check_id, numbered_lines, read_json_lines
 from wavetts.errors import UserError
-from wavetts.files import decode_utf8, read_utf8
-
-
-@dataclass(frozen=True)
-class Text:
-    """One text to speak: `id` names its output file, `source` (file:line) its origin in messages."""
-
-    id: str
-    text: str
-    source: str
+from wavetts.files import read_utf8
 
 
 @dataclass(frozen=True)
@@ -84,65 +72,3 @@ def load_settings(path: Path) -> SynthesisSettings:
         return SynthesisSettings(**values)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def read_texts(path: str) -> list[Text]:
-    """Read the texts of a list, by the kind of file.
-
-    - `.jsonl`: an object with "id" and "text" on each line; other keys are ignored, so manifests of preprocess do.
-    - `.csv`: LJSpeech's `id|text` or `id|text|normalised` lines; the normalised text is taken if it is there.
-    - anything else, and `-` for standard input: one text on each line; `NAME-0012` is the text of line 12.
-
-    Blank lines are skipped.
-
-    Raises:
-        UserError: the file is missing, not UTF-8 or without a text; a line has no text, no id or the id of an
-            earlier line; an id is no plain file name. The message names file and line.
-    """
-    source = "standard input" if path == "-" else path
-    texts: dict[str, Text] = {}
-    for name, text, where in _read_entries(path, source):
-        check_id(name, where)
-        if not text.strip():
-            raise UserError(f"{where}: no text; remove the line or give it one")
-        # Compared without case: on some systems ID.wav and id.wav are one file.
-        earlier = texts.setdefault(name.lower(), Text(name, text, where)).source
-        if earlier != where:
-            raise UserError(f"{where}: id {name!r} was given at {earlier} already; ids name the output files")
-    if not texts:
-        raise UserError(f"{source}: no text in it")
-    return list(texts.values())
-
-
-def _read_entries(path: str, source: str) -> Iterator[tuple[str, str, str]]:
-    """Yield id, text and "file:line"."""
-    suffix = Path(path).suffix.lower()
-    if suffix == ".jsonl":
-        for where, item in read_json_lines(Path(path)):
-            if not all(isinstance(item.get(key), str) for key in ("id", "text")):
-                raise UserError(f'{where}: expected an object with "id" and "text", both strings')
-            yield item["id"], item["text"], where
-        return
-    stem = "text" if path == "-" else Path(path).stem
-    content = decode_utf8(sys.stdin.buffer.read(), source) if path == "-" else read_utf8(Path(path))
-    for number, line in numbered_lines(content):
-        where = f"{source}:{number}"
-        if suffix == ".csv":
-            fields = line.split("|")
-            if len(fields) not in (2, 3):
-                raise UserError(f"{where}: expected 'id|text' or 'id|text|normalised', got {len(fields)} columns")
-            yield fields[0].strip(), fields[-1].strip() or fields[1].strip(), where
-        else:
-            yield f"{stem}-{number:04d}", line.strip(), where
-
-
-def read_stdin() -> Text:
-    """All of standard input as one text, in paragraphs that blank lines separate.
-
-    Raises:
-        UserError: it is not UTF-8 or there is nothing to speak.
-    """
-    text = decode_utf8(sys.stdin.buffer.read(), "standard input")
-    if not text.strip():
-        raise UserError("standard input: no text in it")
-    return Text("speech", text, "standard input")

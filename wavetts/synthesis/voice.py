@@ -16,17 +16,17 @@ import numpy as np
 import torch
 
 from wavetts.errors import UserError
-from wavetts.model.tacotron.checkpoint import LoadedModel, load_model
-from wavetts.model.tacotron.generate import RunningBatch, Utterance, generate
+from wavetts.model.alignment import alignment_scores
+from wavetts.model.checkpoint import LoadedModel, load_model
+from wavetts.model.device import choose_device
+from wavetts.model.generate import RunningBatch, Utterance, generate
 from wavetts.runtime.int8 import quantize_weights
 from wavetts.seeds import mix_seed
-from wavetts.synthesis.catalog import find_voice
+from wavetts.synthesis.catalog import find_voice, voice_folders
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Result, Take, pause_before
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text
-from wavetts.training.distributed import choose_device
-from wavetts.training.objective import alignment_scores
 
 # A sentence may take this many seconds, and this many more for each token. Read speech has 10 to 20 tokens a second:
 # the allowance is two to four times that, so that only attention that is lost runs into it.
@@ -299,7 +299,7 @@ def load_voice(
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if precision == "int8" and place.type != "cpu":
         raise UserError(f"--precision int8 is for CPUs, not for {place}; leave it out")
-    loaded = load_model(path, place)
+    loaded = load_model(path, place, voice_folders())
     if precision == "int8" or (precision == "auto" and place.type == "cpu"):
         quantize_weights(loaded.model)
     return Voice(loaded)

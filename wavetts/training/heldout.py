@@ -11,15 +11,16 @@ from torch import Tensor
 
 from wavetts.audio.figures import alignment_figure, spectrogram_figure
 from wavetts.config import Config
-from wavetts.corpus.batches import Clip, Corpus
+from wavetts.corpus.batches import Batch, Clip, Corpus
+from wavetts.model.alignment import alignment_scores
+from wavetts.model.generate import Utterance, generate
+from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.model.tacotron.generate import Utterance, generate
-from wavetts.model.tacotron.layers import length_mask
 from wavetts.seeds import mix_seed
 from wavetts.text.tokenizer import Tokenizer
 from wavetts.training.distributed import Processes
 from wavetts.training.log import RunLog
-from wavetts.training.objective import Batch, LossSums, alignment_scores, bits_per_sample, loss_sums
+from wavetts.training.objective import LossSums, bits_per_sample, loss_sums
 
 # Columns of what `utterance_figures` yields.
 NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, COUNT = range(8)

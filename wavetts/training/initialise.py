@@ -11,8 +11,8 @@ import torch
 from wavetts.config import Config
 from wavetts.corpus.batches import Corpus, epoch_plan, split_clips
 from wavetts.errors import UserError
+from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.model.tacotron.layers import length_mask
 from wavetts.seeds import mix_seed
 
 # So many utterances give the waveform's scale.

@@ -6,6 +6,7 @@ import math
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import torch
 
 from wavetts.config import Config
 from wavetts.config.load import dump_config, to_dict
-from wavetts.corpus.batches import Corpus, Step, build_tokenizer, load_info, load_manifest, training_steps
+from wavetts.corpus.batches import Corpus, Step, training_steps
+from wavetts.corpus.manifest import build_tokenizer, load_info, load_manifest
 from wavetts.errors import UserError
 from wavetts.files import remove_temporaries, write_atomic
 from wavetts.interrupt import Interrupt
-from wavetts.model.tacotron import WaveTacotron, checkpoint
-from wavetts.model.tacotron.lora import plain_weights, train_low_rank
+from wavetts.model import checkpoint
+from wavetts.model.lora import plain_weights, train_low_rank
+from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
 from wavetts.text.tokenizer import Tokenizer
+from wavetts.training import state as states
 from wavetts.training.distributed import Processes, join_processes
 from wavetts.training.heldout import choose_samples, evaluate, log_samples
 from wavetts.training.initialise import initialize_density, signal_std
@@ -37,6 +41,7 @@ def train(
     init_from: Path | None = None,
     device: str = "auto",
     threads: int = 0,
+    voice_folders: Sequence[Path] = (),
 ) -> None:
     """Trains a model on a preprocessed corpus, alone or as one of the processes that `torchrun` started.
 
@@ -52,6 +57,7 @@ def train(
         init_from: start with the weights of this model file or run folder.
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: of torch on the CPU; 0: torch's default.
+        voice_folders: where a model that `init_from` builds on is sought, besides beside it.
 
     Raises:
         UserError: data, config, run folder or device do not fit, a file cannot be read or written, or the loss was not
@@ -65,7 +71,7 @@ def train(
     with join_processes(device) as processes, warnings.catch_warnings():
         if not processes.is_main:
             warnings.simplefilter("ignore")  # The main process says the same.
-        trainer = Trainer(config, Path(data_dir), Path(run_dir), resume, init_from, processes)
+        trainer = Trainer(config, Path(data_dir), Path(run_dir), resume, init_from, processes, voice_folders)
         trainer.run()
 
 
@@ -80,14 +86,15 @@ class Trainer:
         resume: bool,
         init_from: Path | None,
         processes: Processes,
+        voice_folders: Sequence[Path] = (),
     ) -> None:
         """Loads data and weights; writes nothing yet. Arguments and errors as of `train`."""
         self.config, self.run_dir, self.processes = config, run_dir, processes
         state = None
         if resume:
-            state = checkpoint.newest_state(run_dir)
-            checkpoint.check_config(state, config, run_dir)
-        elif checkpoint.list_states(run_dir) or any(run_dir.glob("*.safetensors")):
+            state = states.newest_state(run_dir)
+            states.check_config(state, config, run_dir)
+        elif states.list_states(run_dir) or any(run_dir.glob("*.safetensors")):
             raise UserError(f"{run_dir}: holds a run already; add --resume to go on with it, or choose another folder")
 
         info = load_info(data_dir, config)
@@ -99,7 +106,7 @@ class Trainer:
         else:
             self.tokenizer = build_tokenizer(utterances, info, config)
             if init_from is not None:
-                self.model, self.tokenizer = checkpoint.start_from(init_from, config, self.tokenizer)
+                self.model, self.tokenizer = states.start_from(init_from, config, self.tokenizer, voice_folders)
             else:
                 self.model = WaveTacotron(config, len(self.tokenizer.symbols))
         if config.train.adapter_rank and not resume and init_from is None:
@@ -151,8 +158,8 @@ class Trainer:
         """Makes the run folder; removes what an interrupted process left beyond the state."""
         write_atomic(self.run_dir / "config.yaml", dump_config(self.config))
         remove_temporaries(self.run_dir)
-        for path in checkpoint.list_states(self.run_dir):
-            if path > checkpoint.state_path(self.run_dir, self.step):
+        for path in states.list_states(self.run_dir):
+            if path > states.state_path(self.run_dir, self.step):
                 path.unlink()
         return RunLog(
             self.run_dir, self.step, self.config.train.max_steps if not self.config.train.max_minutes else None
@@ -341,6 +348,6 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict()["state"],
         }
-        checkpoint.save_state(checkpoint.state_path(self.run_dir, self.step), state)
+        states.save_state(states.state_path(self.run_dir, self.step), state)
         self._save_model(checkpoint.MODEL_NAME, self.figures if self.evaluated == self.step else {})
-        checkpoint.prune_states(self.run_dir)
+        states.prune_states(self.run_dir)

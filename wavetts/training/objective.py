@@ -10,25 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavetts.config import TrainConfig
+from wavetts.corpus.batches import Batch
+from wavetts.model.alignment import diagonal_prior
+from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import Output, WaveTacotron
-from wavetts.model.tacotron.attention import diagonal_prior
-from wavetts.model.tacotron.layers import length_mask
-
-
-@dataclass
-class Batch:
-    """Utterances of whole frames, padded to the longest."""
-
-    ids: list[str]
-    tokens: Tensor  # (B, I) int64, 0 at padding
-    token_lengths: Tensor  # (B,)
-    waveform: Tensor  # (B, T * K) float32 in [-1, 1), zeros at padding
-    frame_lengths: Tensor  # (B,)
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The batch on `device`."""
-        moved = [x.to(device, non_blocking=True) for x in (self.tokens, self.token_lengths, self.waveform)]
-        return Batch(self.ids, *moved, self.frame_lengths.to(device, non_blocking=True))
 
 
 @dataclass
@@ -106,34 +91,3 @@ def bits_per_sample(frame_nll: float, num_samples: int, scale: float) -> float:
         scale: the model's `scale`; its log-det is ln(scale) a sample.
     """
     return (frame_nll / num_samples - math.log(scale)) / math.log(2) + 15
-
-
-def alignment_scores(alignment: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> dict[str, Tensor]:
-    """How far an alignment is from a reader's.
-
-    Args:
-        alignment: (B, T, I).
-        token_lengths: (B,).
-        frame_lengths: (B,).
-
-    Returns:
-        "coverage" (B,): share of the tokens that hold at least 0.1 of the attention in some frame, or the path's peak.
-        "diagonality" (B,): 1 where the expected position moves from the first token to the last at an even pace,
-        0 where it strays half the text on average, linear in between.
-    """
-    mask = length_mask(frame_lengths, alignment.shape[1])
-    alignment = alignment.detach().float() * mask[..., None]
-    tokens = length_mask(token_lengths, alignment.shape[2])
-    # A frame without any attention, padding above all, has no peak.
-    peak, token = alignment.max(dim=-1)
-    visits = torch.zeros_like(alignment[:, 0]).scatter_add_(1, token, (peak > 0).to(alignment))
-    covered = ((visits > 0) | (alignment.amax(dim=1) >= 0.1)) & tokens
-    index = torch.arange(alignment.shape[2], device=alignment.device, dtype=torch.float32)
-    position = (alignment @ index) / alignment.sum(-1).clamp_min(1e-6)
-    relative = position / (token_lengths[:, None] - 1).clamp_min(1)
-    time = torch.arange(alignment.shape[1], device=alignment.device, dtype=torch.float32)
-    error = (relative - time / (frame_lengths[:, None] - 1).clamp_min(1)).abs() * mask
-    return {
-        "coverage": covered.sum(1) / token_lengths,
-        "diagonality": (1 - 2 * error.sum(1) / frame_lengths).clamp_min(0.0),
-    }

@@ -1,0 +1,148 @@
+"""Training states to resume from, and another model's weights to start from."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wavetts.config import Config
+from wavetts.config.load import from_dict
+from wavetts.errors import UserError
+from wavetts.files import write_atomic
+from wavetts.model.checkpoint import config_differences, load_weights, read_model
+from wavetts.model.tacotron import WaveTacotron
+from wavetts.text.tokenizer import Tokenizer
+
+STATES_KEPT = 2
+
+
+def merge_tokenizers(old: Tokenizer, new: Tokenizer, path: Path) -> Tokenizer:
+    """The new tokenizer with the old one's symbols at their old places and its own further ones after them.
+
+    Raises:
+        UserError: one reads phonemes and the other characters.
+    """
+    if old.input != new.input:
+        raise UserError(
+            f"{path}: it reads {old.input}, the config says text.input={new.input}; set text.input={old.input}"
+        )
+    added = tuple(symbol for symbol in new.symbols if symbol not in old.symbols)
+    return dataclasses.replace(new, symbols=old.symbols + added)
+
+
+def start_from(
+    path: Path, config: Config, tokenizer: Tokenizer, voice_folders: Sequence[Path] = ()
+) -> tuple[WaveTacotron, Tokenizer]:
+    """A model for a new run with another one's weights.
+
+    Symbols of the old table keep their embeddings; new ones are appended with fresh rows. The scale of the waveform
+    stays the old model's, as its networks were trained in it. A density of another kind starts anew: encoder and
+    decoder, which have learnt to read, are worth keeping.
+
+    Args:
+        path: of the old model, as for `load_model`.
+        config: of the new run.
+        tokenizer: of the new run's training data.
+        voice_folders: as for `load_model`.
+
+    Returns:
+        The model, and the merged tokenizer that it reads.
+
+    Raises:
+        UserError: as `load_model`; or the shapes differ, naming tensors and the config fields that do.
+    """
+    path, tensors, old_config, old_tokenizer, *_ = read_model(path, voice_folders)
+    tokenizer = merge_tokenizers(old_tokenizer, tokenizer, path)
+    model = WaveTacotron(config, len(tokenizer.symbols))
+    # Only the embedding depends on the number of symbols.
+    name = "encoder.embedding.weight"
+    fresh = model.state_dict()[name]
+    if tensors[name].shape[1] == fresh.shape[1]:
+        tensors[name] = torch.cat([tensors[name], fresh[len(tensors[name]) :]])
+    if old_config.density.kind != config.density.kind:
+        warnings.warn(
+            f"{path}: its density is {old_config.density.kind}; the {config.density.kind} of this run starts anew",
+            stacklevel=2,
+        )
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("density.")}
+        tensors |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith("density.")}
+    fields = [line for line in config_differences(old_config, config) if not line.startswith(("train.", "text."))]
+    load_weights(model, tensors, f"{path}: does not fit the config ({'; '.join(fields) or 'same fields'})")
+    return model, tokenizer
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Writes a training state of tensors and plain values, atomically.
+
+    Raises:
+        UserError: the file cannot be written; an earlier one of that name is intact.
+    """
+    # Serialised in memory, so that a full disk is an OSError of ours and not an assertion of torch's writer.
+    data = io.BytesIO()
+    torch.save(state, data)
+    write_atomic(Path(path), data.getvalue())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Reads a training state onto the CPU; nothing in the file is executed.
+
+    Raises:
+        UserError: the file is missing, cut off or not a training state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such training state") from None
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for damaged files
+        raise UserError(f"{path}: cut off, damaged or not a training state ({type(error).__name__})") from None
+    if not isinstance(state, dict) or "step" not in state:
+        raise UserError(f"{path}: not a training state")
+    return state
+
+
+def state_path(run_dir: Path, step: int) -> Path:
+    """Where the state after `step` steps lies."""
+    return Path(run_dir) / f"state-{step:08d}.pt"
+
+
+def list_states(run_dir: Path) -> list[Path]:
+    """The run's states, oldest first."""
+    return sorted(Path(run_dir).glob("state-????????.pt"))
+
+
+def newest_state(run_dir: Path) -> dict[str, Any]:
+    """The newest state of a run that can be read; a damaged one is passed over with a warning.
+
+    Raises:
+        UserError: there is none.
+    """
+    paths = list_states(run_dir)
+    for path in reversed(paths):
+        try:
+            return load_state(path)
+        except UserError as error:
+            if path != paths[0]:
+                warnings.warn(f"{error}; trying the state before it", stacklevel=2)
+    if paths:
+        raise UserError(f"{paths[0]}: damaged, as all states of this run are; start another with --init-from {run_dir}")
+    raise UserError(f"{run_dir}: no training state to resume from; start the run without --resume")
+
+
+def check_config(state: dict[str, Any], config: Config, run_dir: Path) -> None:
+    """Raises a UserError that names the fields, but those of `train`, in which a config is not that of a state."""
+    lines = config_differences(from_dict(state["config"], str(run_dir)), config)
+    changed = [line for line in lines if not line.startswith("train.")]
+    if changed:
+        raise UserError(f"{run_dir}: only train.* may change on --resume, but {'; '.join(changed)}; start a new run")
+
+
+def prune_states(run_dir: Path) -> None:
+    """Removes all states but the last ones."""
+    for path in list_states(run_dir)[:-STATES_KEPT]:
+        path.unlink(missing_ok=True)
