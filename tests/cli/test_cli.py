@@ -14,7 +14,7 @@ from paths import ROOT
 from toy_voice import save_voice
 
 import wavetts
-from wavetts import commands
+from wavetts.cli import config as config_command
 
 COMMANDS = [
     "preprocess",
@@ -111,6 +111,7 @@ def test_train_takes_overrides_anywhere(monkeypatch, run):
     ((args, kwargs),) = calls
     assert args[1:] == (Path("D"), Path("R"))
     assert (args[0].train.max_steps, args[0].train.seed, args[0].train.log_every) == (7, 3, 2)
+    assert kwargs.pop("voice_folders")
     assert kwargs == {"resume": False, "init_from": Path("m.safetensors"), "device": "auto", "threads": 0}
 
 
@@ -170,7 +171,7 @@ def test_ctrl_c(run, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "config", interrupt)
+    monkeypatch.setattr(config_command, "run", interrupt)
     assert run("config") == (130, "", "wavetts: interrupted\n")
 
 

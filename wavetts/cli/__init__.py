@@ -6,15 +6,30 @@ Nothing heavy is imported before a command runs, so that help is instant.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import textwrap
 import warnings
 from typing import Any
 
-from wavetts import commands, options, options_speech
 from wavetts.errors import Parser, UserError, dashed, one_line
 from wavetts.version import __version__
+
+# In the order of use; each is a module of this package with `add` (its arguments) and `run` (what it does).
+COMMANDS = (
+    "preprocess",
+    "train",
+    "config",
+    "synthesize",
+    "say",
+    "voices",
+    "demo",
+    "evaluate",
+    "curves",
+    "export",
+    "serve",
+)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -49,7 +64,7 @@ def _run(argv: list[str]) -> None:
         rest = [word for word in rest if word not in args.overrides]
     if rest:
         raise UserError(f"unrecognized arguments: {' '.join(rest)}; see `wavetts {args.command} --help`")
-    getattr(commands, args.command)(args)
+    importlib.import_module(f"wavetts.cli.{args.command}").run(args)
 
 
 def _print_warning(message: Warning | str, *_: Any) -> None:
@@ -80,15 +95,6 @@ def _build_parser() -> argparse.ArgumentParser:
         )
         return sub
 
-    options.add_preprocess(command)
-    options.add_train(command)
-    command("config", "print every config field with its default and meaning", "wavetts config | less")
-    options_speech.add_synthesize(command)
-    options_speech.add_say(command)
-    options_speech.add_voices(command)
-    options_speech.add_demo(command)
-    options.add_evaluate(command)
-    options.add_curves(command)
-    options.add_export(command)
-    options_speech.add_serve(command)
+    for name in COMMANDS:
+        importlib.import_module(f"wavetts.cli.{name}").add(command)
     return parser

@@ -1,0 +1,57 @@
+"""`wavetts export`: a model to pass on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from wavetts.errors import UserError
+
+
+def add(command: Callable) -> None:
+    """The command's arguments."""
+    sub = command(
+        "export",
+        "write a model in half precision, to pass on",
+        "wavetts export runs/paper voice.safetensors\nwavetts export runs/paper/best.safetensors voice.safetensors\n"
+        "wavetts export runs/mine voice.safetensors --base joe --rank 32",
+        " Every other command takes the file in place of a run folder.",
+    )
+    sub.add_argument("model", metavar="MODEL", type=Path, help="model file or run folder")
+    sub.add_argument("output", metavar="OUTPUT", type=Path, help="the .safetensors file to write")
+    sub.add_argument(
+        "--mantissa-bits",
+        type=int,
+        choices=range(2, 11),
+        metavar="N",
+        default=10,
+        help="round weights to N of half precision's 10 bits, so that packages compress them (default %(default)s)",
+    )
+    sub.add_argument(
+        "--base",
+        metavar="VOICE",
+        help="write only what differs from this voice, model file or run folder; who loads it needs that one too",
+    )
+    sub.add_argument(
+        "--rank",
+        type=int,
+        default=16,
+        metavar="R",
+        help="with --base: of the change of each matrix; higher is larger and closer (default %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes a model in half precision."""
+    from wavetts.model.checkpoint import export_model
+    from wavetts.synthesis.catalog import find_voice, voice_folders
+
+    if args.rank < 1:
+        raise UserError(f"--rank {args.rank}: at least 1")
+    base = find_voice(args.base) if args.base else None
+    kept = export_model(args.model, args.output, args.mantissa_bits, base, args.rank, voice_folders())
+    if kept:
+        least = min(kept, key=kept.__getitem__)
+        mean = sum(kept.values()) / len(kept)
+        print(f"kept of the changes of {len(kept)} matrices: {mean:.1%} on average, least {kept[least]:.1%} of {least}")

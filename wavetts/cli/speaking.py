@@ -1,0 +1,100 @@
+"""What `say` and `synthesize` share: where texts come from, where speech goes, and what is said of it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wavetts.errors import UserError
+from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.texts import Text, read_stdin, read_texts
+
+if TYPE_CHECKING:
+    from wavetts.synthesis.takes import Take
+    from wavetts.synthesis.voice import Voice
+
+
+def read_input(args: argparse.Namespace) -> list[Text]:
+    """The texts that `args.text`, `args.input` or standard input give.
+
+    Raises:
+        UserError: there are none, or two of these were given.
+    """
+    if args.input is not None:
+        if args.text is not None:
+            raise UserError("give a TEXT or --input FILE, not both")
+        return read_texts(args.input)
+    if args.text == "-" or (args.text is None and not sys.stdin.isatty()):
+        return [read_stdin()]
+    if not (args.text or "").strip():
+        raise UserError("no text: give it as an argument, through a pipe or with --input FILE")
+    return [Text("speech", args.text, "TEXT")]
+
+
+def check_output(output: str) -> None:
+    """Finds out before minutes of synthesis that its end would fail."""
+    if output == "-":
+        if sys.stdout.isatty():
+            raise UserError("standard output is a terminal: send the audio on (-o - | aplay) or give -o FILE")
+        return
+    path = Path(output)
+    if path.suffix.lower() not in (".wav", ".flac"):
+        raise UserError(f"-o {output}: audio is written as .wav or .flac")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"-o {output}: cannot be written; choose another file")
+
+
+def speak_one_file(voice: Voice, texts: list[Text], output: str, settings: SynthesisSettings) -> None:
+    """Speaks texts one after the other into one file, or as WAV to standard output (`-`)."""
+    from wavetts.audio.waveform import write_audio
+    from wavetts.synthesis.outputs import speak_to_file
+
+    started = time.perf_counter()
+    with progress_bar(len(texts)) as progress:
+        audio, results = speak_to_file(voice, texts, settings, progress)
+    if output == "-":
+        # A WAV header holds the length, which is written last: a pipe cannot go back.
+        encoded = io.BytesIO()
+        write_audio(encoded, audio, voice.sample_rate)
+        sys.stdout.buffer.write(encoded.getvalue())
+        sys.stdout.buffer.flush()
+    else:
+        write_audio(output, audio, voice.sample_rate)
+    takes = [take for result in results for take in result.takes]
+    warn_of_broken([take for take in takes if not take.complete], len(takes))
+    summarise(len(audio) / voice.sample_rate, time.perf_counter() - started)
+
+
+def warn_of_broken(broken: list[Take], total: int) -> None:
+    """Warns of the sentences, of `total`, that did not reach their end."""
+    if broken:
+        warnings.warn(
+            f"{len(broken)} of {total} sentences did not reach their end "
+            f"in {max(take.tries for take in broken)} tries, the first: {broken[0].piece.spoken!r}",
+            stacklevel=1,
+        )
+
+
+def summarise(seconds: float, elapsed: float, more: str = "") -> None:
+    """Says how much speech was made, and how fast."""
+    speed = f", {seconds / elapsed:.2f} x real time" if elapsed > 0 else ""
+    print(f"{seconds:.1f} s of speech in {elapsed:.1f} s{speed}{more}", file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr that counts in fractions of texts."""
+    from tqdm import tqdm
+
+    layout = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+    with tqdm(total=total, desc="speaking", bar_format=layout) as bar:
+        yield bar.update

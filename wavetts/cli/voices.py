@@ -1,0 +1,41 @@
+"""`wavetts voices`: the voices that have a name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+
+def add(command: Callable) -> None:
+    """The command's arguments."""
+    sub = command(
+        "voices",
+        "list the voices that have a name",
+        "wavetts voices\n"
+        "wavetts voices --json\n"
+        "wavetts export runs/paper ~/.local/share/wavetts/voices/mine/model.safetensors",
+        " Those that came with the installation, and your own: folders with a model.safetensors (and a README.md as "
+        "a card) in $WAVETTS_VOICES, or else in wavetts/voices of $XDG_DATA_HOME (~/.local/share).",
+    )
+    sub.add_argument("--json", action="store_true", help="as JSON, with paths")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Lists the voices that have a name."""
+    from wavetts.synthesis.catalog import list_voices, user_folder
+
+    entries = list_voices()
+    if args.json:
+        lines = [{**vars(entry), "path": str(entry.path), "default": entry == entries[0]} for entry in entries]
+        print(json.dumps(lines, indent=2, ensure_ascii=False))
+        return
+    rows = [("name", "language", "Hz", "licence", "description")]
+    for entry in entries:
+        name = f"{entry.name} (default)" if entry == entries[0] else entry.name
+        rows.append((name, entry.language, str(entry.sample_rate), entry.licence, entry.description))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"your own: {user_folder()}/NAME/model.safetensors", file=sys.stderr)
