@@ -134,3 +134,15 @@ def test_mistakes_are_one_line(tmp_path):
     assert "nothing.yaml" in run("training.py", "--config", tmp_path / "nothing.yaml", code=2)
     error = run("synthesis.py", "--texts", Path("none.txt"), code=2)
     assert error == "error: none.txt: no such file\n"
+
+
+@pytest.mark.slow
+def test_gpu_runs_on_a_cpu_with_small_models(tmp_path):
+    output = tmp_path / "gpu.json"
+    table = run("gpu.py", "--device", "cpu", "--tiny", "--output", output)
+    figures = json.loads(output.read_text(encoding="utf-8"))
+    assert [row["config"] for row in figures["rows"]] == ["ljspeech_paper_phonemes", "compact_16k"]
+    for row in figures["rows"]:
+        assert row["config"] in table
+        assert row["audio_seconds_per_second"] > 0 and row["gigabytes"] > 0
+        assert set(row["speech"]) == {"1", "2"} and min(row["speech"].values()) > 0

@@ -278,3 +278,30 @@ def test_bits_of_uniform_noise_by_hand():
     # The density 1/2 on [-1, 1) is ln 2 nats a sample, and 16 bits; scaled by 8, 1/16 on [-8, 8).
     assert bits_per_sample(100 * math.log(2), 100, 1.0) == pytest.approx(16)
     assert bits_per_sample(100 * math.log(16), 100, 8.0) == pytest.approx(16)
+
+
+def test_products_of_encoder_and_decoder_may_be_bfloat16(small_model, small_batch):
+    model = small_model().float()
+    batch = small_batch()
+    batch = dataclasses.replace(batch, waveform=batch.waveform.float())
+    exact, rounded = (
+        loss_sums(model, batch, TrainConfig(precision=precision), noise=False) for precision in ("float32", "bf16")
+    )
+    assert rounded.packed_nll.dtype == torch.float32
+    torch.testing.assert_close(rounded.frame_nll, exact.frame_nll, rtol=0.05, atol=0.5)
+    assert not torch.equal(rounded.output.cond, exact.output.cond)
+
+
+def test_nothing_waits_for_a_device_to_count_frames(small_model, small_batch, monkeypatch):
+    """Lengths are turned into indices on the CPU: a mask's size is never asked of the device."""
+    model, batch = small_model(), small_batch()
+    expected = loss_sums(model, batch, noise=False)
+    moved = batch.to("cpu")
+    assert moved.frame_lengths is batch.frame_lengths and moved.token_lengths is batch.token_lengths
+
+    def indexed_by_mask(self, key, original=torch.Tensor.__getitem__):
+        assert not (isinstance(key, torch.Tensor) and key.dtype == torch.bool), "a mask as an index waits"
+        return original(self, key)
+
+    monkeypatch.setattr(torch.Tensor, "__getitem__", indexed_by_mask)
+    assert torch.equal(loss_sums(model, moved, noise=False).packed_nll, expected.packed_nll)

@@ -218,8 +218,14 @@ class TrainConfig:
     random_phase: bool = opt(
         True, "shift where an utterance's first frame starts, by up to one frame, anew in each epoch"
     )
-    precision: Literal["float32", "bf16"] = opt("float32", "bf16: autocast outside the flow, on GPUs")
+    precision: Literal["float32", "bf16"] = opt(
+        "float32",
+        "bf16: encoder's and decoder's products in bfloat16 (autocast); the density has its own precision",
+    )
+    tf32: bool = opt(False, "float32 products of GPUs in TensorFloat-32: faster, 10 bits of mantissa")
     compile: bool = opt(False, "torch.compile the density")
+    compile_attention: bool = opt(False, "torch.compile the step of the attention's loop: few launches a frame")
+    loader_threads: int = opt(2, "threads that read and pad audio ahead of the training loop")
     max_bad_steps: int = opt(20, "stop after this many non-finite losses in a row")
     log_every: int = opt(10, "steps between lines of metrics.jsonl")
     eval_every: int = opt(1000, "steps between held-out evaluations")

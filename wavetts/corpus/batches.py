@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,8 +24,6 @@ from wavetts.text.tokenizer import Tokenizer
 LENGTH_JITTER = 0.1
 PREFETCHED_STEPS = 4
 
-T = TypeVar("T")
-
 
 @dataclass
 class Batch:
@@ -39,9 +36,16 @@ class Batch:
     frame_lengths: Tensor  # (B,)
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on `device`."""
-        moved = [x.to(device, non_blocking=True) for x in (self.tokens, self.token_lengths, self.waveform)]
-        return Batch(self.ids, *moved, self.frame_lengths.to(device, non_blocking=True))
+        """The batch with tokens and waveform on `device`.
+
+        Lengths stay on the CPU, where they are turned into indices without waiting for a GPU.
+        """
+        tokens, waveform = (x.to(device, non_blocking=True) for x in (self.tokens, self.waveform))
+        return replace(self, tokens=tokens, waveform=waveform)
+
+    def pinned(self) -> Batch:
+        """The batch in page-locked memory, which a GPU copies from while the CPU goes on."""
+        return replace(self, tokens=self.tokens.pin_memory(), waveform=self.waveform.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -226,42 +230,61 @@ def split_clips(clips: Sequence[Clip], parts: int) -> list[list[Clip]]:
 
 
 def training_steps(
-    corpus: Corpus, config: Config, epoch: int = 0, index: int = 0, rank: int = 0, world_size: int = 1
+    corpus: Corpus,
+    config: Config,
+    epoch: int = 0,
+    index: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    pin_memory: bool = False,
 ) -> Iterator[Step]:
-    """One process' share of the steps from batch `index` of `epoch` on, without end, read ahead by a thread.
+    """One process' share of the steps from batch `index` of `epoch` on, without end, read ahead by threads.
+
+    Args:
+        corpus: what to train on.
+        config: its train section says what a batch is, and how many threads read (`train.loader_threads`).
+        epoch: of the first step.
+        index: of the first step in its epoch.
+        rank: this process among
+        world_size: so many.
+        pin_memory: page-lock the batches, for a GPU.
 
     Raises:
         UserError: as `Corpus.collate`.
     """
     train = config.train
 
-    def read() -> Iterator[Step]:
+    def planned() -> Iterator[tuple[int, int, list[Clip]]]:
         first, current = index, epoch
         while True:
             plan = epoch_plan(corpus, train, current)
             for number in range(first, len(plan)):
-                shards = split_clips(plan[number], train.accumulate * world_size)[rank::world_size]
-                yield Step(
-                    epoch=current,
-                    index=number,
-                    ids=[corpus.utterances[clip.index].id for clip in plan[number]],
-                    num_frames=sum(clip.num_frames for clip in plan[number]),
-                    batches=[corpus.collate(shard) if shard else None for shard in shards],
-                )
+                yield current, number, plan[number]
             first, current = 0, current + 1
 
-    return _prefetch(read(), PREFETCHED_STEPS)
+    def read(current: int, number: int, clips: list[Clip]) -> Step:
+        shards = split_clips(clips, train.accumulate * world_size)[rank::world_size]
+        batches = [corpus.collate(shard) if shard else None for shard in shards]
+        return Step(
+            epoch=current,
+            index=number,
+            ids=[corpus.utterances[clip.index].id for clip in clips],
+            num_frames=sum(clip.num_frames for clip in clips),
+            batches=[batch.pinned() if batch is not None and pin_memory else batch for batch in batches],
+        )
+
+    return _prefetch(planned(), read, train.loader_threads)
 
 
-def _prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
-    """The items of an endless iterator, in order, up to `depth` of them computed ahead in one thread."""
-    with ThreadPoolExecutor(1, thread_name_prefix="wavetts-data") as pool:
-        pending = deque(pool.submit(next, items) for _ in range(depth))
+def _prefetch(plan: Iterator[tuple[int, int, list[Clip]]], read: Callable[..., Step], threads: int) -> Iterator[Step]:
+    """The steps of an endless plan, in its order, read ahead by so many threads."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="wavetts-data") as pool:
+        pending = deque(pool.submit(read, *next(plan)) for _ in range(PREFETCHED_STEPS + threads))
         try:
             while True:
-                item = pending.popleft().result()
-                pending.append(pool.submit(next, items))
-                yield item
+                step = pending.popleft().result()
+                pending.append(pool.submit(read, *next(plan)))
+                yield step
         finally:
             for future in pending:
                 future.cancel()

@@ -52,6 +52,9 @@ def alignment_scores(alignment: Tensor, token_lengths: Tensor, frame_lengths: Te
         "diagonality" (B,): 1 where the expected position moves from the first token to the last at an even pace,
         0 where it strays half the text on average, linear in between.
     """
+    token_lengths, frame_lengths = (
+        lengths.to(alignment.device, non_blocking=True) for lengths in (token_lengths, frame_lengths)
+    )
     mask = length_mask(frame_lengths, alignment.shape[1])
     alignment = alignment.detach().float() * mask[..., None]
     tokens = length_mask(token_lengths, alignment.shape[2])

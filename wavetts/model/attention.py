@@ -46,8 +46,8 @@ class Attention(nn.Module):
 
     def prepare(self, memory: Tensor, token_lengths: Tensor) -> Keys:
         """Projects memory (B, I, E) of lengths (B,) once for all frames."""
-        mask = length_mask(token_lengths, memory.shape[1])
-        mean = (memory * mask[..., None]).sum(1) / token_lengths[:, None]
+        mask = length_mask(token_lengths, memory.shape[1], memory.device)
+        mean = (memory * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         return Keys(memory, mask, self.project(memory), mean)
 
     def project(self, memory: Tensor) -> Tensor:

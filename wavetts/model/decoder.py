@@ -132,15 +132,46 @@ class AttentionDecoder(nn.Module):
         queries, contexts, weights = [], [], []
         priors = [None] * len(projected) if prior is None else prior.unbind(1)
         for gates, frame_prior in zip(projected.unbind(0), priors, strict=True):
-            gates = torch.addmm(gates, torch.cat([context, query], dim=1), recurrent_weight)
-            i, f, g, o = gates.chunk(4, dim=1)
-            memory_cell = torch.sigmoid(f) * memory_cell + torch.sigmoid(i) * torch.tanh(g)
-            query = torch.sigmoid(o) * torch.tanh(memory_cell)
-            context, attention = self.attention(query, keys, attention, frame_prior)
+            query, memory_cell, context, attention = self.attend_step(
+                gates, recurrent_weight, query, memory_cell, context, attention, keys, frame_prior
+            )
             queries.append(query)
             contexts.append(context)
             weights.append(attention.weights)
         return torch.stack(queries, 1), torch.stack(contexts, 1), torch.stack(weights, 1)
+
+    def attend_step(
+        self,
+        gates: Tensor,
+        recurrent_weight: Tensor,
+        query: Tensor,
+        memory_cell: Tensor,
+        context: Tensor,
+        attention: AttentionState,
+        keys: Keys,
+        prior: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor, AttentionState]:
+        """One turn of the loop that training waits for; a function of its own so that it can be compiled.
+
+        Args:
+            gates: (B, 4D), the LSTM's gates so far: of the pre-net's output, biases included.
+            recurrent_weight: (E + D, 4D), of context and query.
+            query: (B, D), the LSTM's output of the frame before.
+            memory_cell: (B, D), its cell.
+            context: (B, E) of the frame before.
+            attention: state of the frame before.
+            keys: `attention.prepare(memory, token_lengths)`.
+            prior: (B, I), or None.
+
+        Returns:
+            This frame's query, cell, context and attention state.
+        """
+        gates = torch.addmm(gates, torch.cat([context, query], dim=1), recurrent_weight)
+        i, f, g, o = gates.chunk(4, dim=1)
+        memory_cell = torch.sigmoid(f) * memory_cell + torch.sigmoid(i) * torch.tanh(g)
+        query = torch.sigmoid(o) * torch.tanh(memory_cell)
+        context, attention = self.attention(query, keys, attention, prior)
+        return query, memory_cell, context, attention
 
     def _history(self, prev_frame: Tensor) -> Tensor:
         """What is seen of the frame before, (..., K): its samples, and with `decoder.spectrum` K/2 log-magnitudes.

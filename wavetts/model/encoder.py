@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.config import CBHGConfig, ConvLSTMConfig, EncoderConfig
-from wavetts.model.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
+from wavetts.model.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed, valid_index
 
 
 class CBHG(nn.Module):
@@ -38,15 +38,16 @@ class CBHG(nn.Module):
 
     def forward(self, tokens: Tensor, token_lengths: Tensor) -> Tensor:
         """Maps tokens (B, I) of lengths (B,) to memory (B, I, E), zero at padding."""
-        mask = length_mask(token_lengths, tokens.shape[1])
+        mask = length_mask(token_lengths, tokens.shape[1], tokens.device)
+        index = valid_index(token_lengths, tokens.shape[1]).to(tokens.device, non_blocking=True)
         residual = self.embedding(tokens)
         for layer in self.prenet:
             residual = F.dropout(F.relu(layer(residual)), self.dropout, self.training)
-        x = self.bank_norm(torch.cat([F.relu(conv(residual, mask)) for conv in self.bank], dim=-1), mask)
+        x = self.bank_norm(torch.cat([F.relu(conv(residual, mask)) for conv in self.bank], dim=-1), index)
         # Max over this position and the one before it; the left edge sees only itself.
         x = torch.maximum(x, F.pad(x[:, :-1], (0, 0, 1, 0), value=-torch.inf))
-        x = self.projection_norms[0](F.relu(self.projections[0](x, mask)), mask)
-        x = self.projection_norms[1](self.projections[1](x, mask), mask)
+        x = self.projection_norms[0](F.relu(self.projections[0](x, mask)), index)
+        x = self.projection_norms[1](self.projections[1](x, mask), index)
         x = self.highway_input(x + residual)
         for highway in self.highways:
             x = highway(x)
@@ -70,7 +71,7 @@ class ConvLSTM(nn.Module):
 
     def forward(self, tokens: Tensor, token_lengths: Tensor) -> Tensor:
         """Maps tokens (B, I) of lengths (B,) to memory (B, I, E), zero at padding."""
-        mask = length_mask(token_lengths, tokens.shape[1])
+        mask = length_mask(token_lengths, tokens.shape[1], tokens.device)
         x = self.embedding(tokens)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = x + F.dropout(F.relu(norm(conv(x, mask))), self.dropout, self.training)

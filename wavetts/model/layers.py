@@ -7,9 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """The mask (B, size) that is True at the first `lengths[b]` positions of each row."""
+def length_mask(lengths: Tensor, size: int, device: torch.device | None = None) -> Tensor:
+    """The mask (B, size) that is True at the first `lengths[b]` positions of each row, on `device` or the lengths'."""
+    lengths = lengths.to(device or lengths.device, non_blocking=True)
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def valid_index(lengths: Tensor, size: int) -> Tensor:
+    """Flat indices (N,) of the valid positions of (B, size) rows, row after row, on the CPU.
+
+    Indexing a GPU's tensor with a mask waits for the GPU to count it; with indices made from lengths that are still on
+    the CPU nothing waits.
+    """
+    return length_mask(lengths.cpu(), size).flatten().nonzero()[:, 0]
 
 
 class MaskedConv(nn.Module):
@@ -38,9 +48,10 @@ class PackedBatchNorm(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(dim)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Maps x (B, I, dim) and mask (B, I) to (B, I, dim), zero at padding."""
-        return torch.zeros_like(x).masked_scatter(mask[..., None], self.norm(x[mask]).to(x.dtype))
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """Maps x (B, I, dim), with the valid positions' flat indices (N,), to (B, I, dim), zero at padding."""
+        packed = self.norm(x.flatten(0, 1)[index]).to(x.dtype)
+        return torch.zeros_like(x).flatten(0, 1).index_copy(0, index, packed).view_as(x)
 
 
 class Highway(nn.Module):

@@ -92,12 +92,13 @@ def utterance_figures(
             _forced(model, variant, mix_seed(train.seed, "evaluate", number)) for variant in (batch, _shuffled(batch))
         )
         logits = result.output.stop_logits
-        last = torch.arange(logits.shape[1], device=logits.device) == batch.frame_lengths[:, None] - 1
-        valid = length_mask(batch.frame_lengths, logits.shape[1])
+        frame_lengths = batch.frame_lengths.to(logits.device)
+        last = torch.arange(logits.shape[1], device=logits.device) == frame_lengths[:, None] - 1
+        valid = length_mask(frame_lengths, logits.shape[1])
         scores = alignment_scores(result.output.alignment, batch.token_lengths, batch.frame_lengths)
         columns = [
             _utterance_nll(result, valid),
-            batch.frame_lengths,
+            frame_lengths,
             (((logits > 0) == last) & valid).sum(1),
             ((logits > 0) & last).sum(1),
             scores["coverage"],

@@ -54,7 +54,7 @@ def initialize_density(model: WaveTacotron, corpus: Corpus, config: Config, worl
         if clips:
             batch = corpus.collate(clips).to(model.scale.device)
             frames = model.to_frames(batch.waveform, noise=True)
-            mask = length_mask(batch.frame_lengths, frames.shape[1])
+            mask = length_mask(batch.frame_lengths, frames.shape[1], frames.device)
             frames = frames * mask[..., None]
             cond = model(batch.tokens, batch.token_lengths, frames).cond
             packed.append((frames[mask], cond[mask].float()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,9 @@ from wavetts.training import state as states
 from wavetts.training.distributed import Processes, join_processes
 from wavetts.training.heldout import choose_samples, evaluate, log_samples
 from wavetts.training.initialise import initialize_density, signal_std
+from wavetts.training.interval import Interval
 from wavetts.training.log import RunLog, Stopwatch
-from wavetts.training.objective import bits_per_sample, loss_sums
+from wavetts.training.objective import loss_sums
 from wavetts.training.optim import build_average, build_optimizer, clip_gradients, learning_rate, progress
 
 
@@ -68,11 +71,22 @@ def train(
         raise UserError("--resume goes on with the run's own weights; leave out --init-from")
     if threads:
         torch.set_num_threads(threads)
-    with join_processes(device) as processes, warnings.catch_warnings():
+    with join_processes(device) as processes, warnings.catch_warnings(), _float32_products(config.train.tf32):
         if not processes.is_main:
             warnings.simplefilter("ignore")  # The main process says the same.
         trainer = Trainer(config, Path(data_dir), Path(run_dir), resume, init_from, processes, voice_folders)
         trainer.run()
+
+
+@contextmanager
+def _float32_products(tf32: bool) -> Iterator[None]:
+    """Within it, float32 products of GPUs may be TensorFloat-32; afterwards they are what they were."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class Trainer:
@@ -132,12 +146,14 @@ class Trainer:
         self.average = build_average(self.model, config.train.ema_decay)
         self.optimizer = build_optimizer(self.model, config.train)
         self.step, self.epoch, self.index, self.bad_steps, self.best, self.minutes = 0, 0, 0, 0, math.inf, 0.0
-        self.interval = dict.fromkeys(("steps", "frames", "nll", "stop", "norm", "minutes"), 0.0)
+        self.interval = Interval()
         if state is not None:
             self._restore(state)
+        # In place of the methods, so that names of weights do not change.
         if config.train.compile:
-            # In place of the method, so that names of weights do not change.
             self.model.density.loss = torch.compile(self.model.density.loss, dynamic=True)
+        if config.train.compile_attention:
+            self.model.decoder.attend_step = torch.compile(self.model.decoder.attend_step, dynamic=True)
         self.interrupt = Interrupt()
         # Whether all processes agreed to stop.
         self.stopping = False
@@ -147,8 +163,9 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Goes on from a state; weights are loaded already."""
-        for name in ("step", "epoch", "index", "bad_steps", "best", "minutes", "interval"):
+        for name in ("step", "epoch", "index", "bad_steps", "best", "minutes"):
             setattr(self, name, state[name])
+        self.interval = Interval(**state["interval"])
         self.average.load_state_dict(state["average"])
         # Rates, betas and decay are those of the config, which may have changed.
         groups = self.optimizer.state_dict()["param_groups"]
@@ -173,7 +190,13 @@ class Trainer:
         self.log = self._open_log() if self.processes.is_main else None
         self.watch = Stopwatch(self.minutes)
         data = training_steps(
-            self.corpus, self.config, self.epoch, self.index, self.processes.rank, self.processes.world_size
+            self.corpus,
+            self.config,
+            self.epoch,
+            self.index,
+            self.processes.rank,
+            self.processes.world_size,
+            pin_memory=self.processes.device.type == "cuda",
         )
         try:
             with self.interrupt:
@@ -205,8 +228,8 @@ class Trainer:
         """One optimiser step, or none if the loss or the gradient is not finite."""
         train, processes = self.config.train, self.processes
         num_samples = item.num_frames * self.corpus.frame_length
-        # Sums over processes: nll, stop loss, the main process' minutes, processes that got a signal.
-        sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
+        # Sums over processes: nll, stop loss, the main one's minutes, processes that got a signal, the main one's norm.
+        sums = torch.zeros(5, dtype=torch.float64, device=processes.device)
         for micro, batch in enumerate(item.batches):
             if batch is None:
                 continue
@@ -218,9 +241,10 @@ class Trainer:
         processes.sum_gradients(self.model)
         norm = clip_gradients(self.model, train.clip_norm)
         if processes.is_main:
-            sums[2] = self.watch.read()
+            sums[2], sums[4] = self.watch.read(), norm
         sums[3] = self.interrupt.signal is not None
-        frame_nll, stop_bce, self.minutes, signals = processes.sum(sums).tolist()
+        # The one place of a step that waits for a GPU.
+        frame_nll, stop_bce, self.minutes, signals, norm = processes.sum(sums).tolist()
         self.stopping = signals > 0
 
         rate = learning_rate(train, self.step, self.minutes)
@@ -238,8 +262,7 @@ class Trainer:
             self._skip(item, frame_nll / num_samples, stop_bce / item.num_frames, norm)
             return
         self.bad_steps = 0
-        for name, value in zip(self.interval, (1, item.num_frames, frame_nll, stop_bce, norm, 0), strict=True):
-            self.interval[name] += value
+        self.interval.add(item.num_frames, frame_nll, stop_bce, norm)
         if self.step % train.log_every == 0:
             self._log_interval(rate)
 
@@ -260,19 +283,10 @@ class Trainer:
 
     def _log_interval(self, rate: float) -> None:
         """Records means since the last record. Their sums are in the state, so that a resumed run records the same."""
-        train, mean = self.config.train, self.interval
-        if self.log is not None and mean["steps"]:
-            samples = mean["frames"] * self.corpus.frame_length
-            nll, stop = mean["nll"] / samples, mean["stop"] / mean["frames"]
-            seconds = 60 * (self.minutes - mean["minutes"])
+        if self.log is not None and self.interval.steps:
             figures = {
-                "loss": nll + train.stop_weight * stop / self.corpus.frame_length,
-                "nll": nll,
-                "bits_per_sample": bits_per_sample(mean["nll"], int(samples), float(self.model.scale)),
-                "stop_loss": stop,
+                **self.interval.figures(self.config, float(self.model.scale), self.minutes),
                 "learning_rate": rate,
-                "grad_norm": mean["norm"] / mean["steps"],
-                "audio_seconds_per_second": samples / self.corpus.sample_rate / max(seconds, 1e-9),
                 "epoch": self.epoch,
             }
             self.log.figures("train", self.step, self.minutes, figures)
@@ -284,7 +298,7 @@ class Trainer:
                 speed=f"{figures['audio_seconds_per_second']:.1f}x",
                 min=f"{self.minutes:.1f}",
             )
-        self.interval = {**dict.fromkeys(mean, 0.0), "minutes": self.minutes}
+        self.interval = Interval(minutes=self.minutes)
 
     def _evaluate(self) -> None:
         """Held-out figures of the averaged weights, once per step; a better model is kept."""
@@ -341,7 +355,7 @@ class Trainer:
             "minutes": self.watch.read(),
             "bad_steps": self.bad_steps,
             "best": self.best,
-            "interval": self.interval,
+            "interval": dataclasses.asdict(self.interval),
             "config": to_dict(self.config),
             "tokenizer": self.tokenizer.to_dict(),
             "model": self.model.state_dict(),

@@ -12,7 +12,7 @@ from torch import Tensor
 from wavetts.config import TrainConfig
 from wavetts.corpus.batches import Batch
 from wavetts.model.alignment import diagonal_prior
-from wavetts.model.layers import length_mask
+from wavetts.model.layers import length_mask, valid_index
 from wavetts.model.tacotron import Output, WaveTacotron
 
 
@@ -52,8 +52,9 @@ def loss_sums(
         noise: dequantise and dither the waveform.
     """
     frames = model.to_frames(batch.waveform, noise)
-    mask = length_mask(batch.frame_lengths, frames.shape[1])
-    frames = frames * mask[..., None]
+    device, (_, frame_count, _) = frames.device, frames.shape
+    frames = frames * length_mask(batch.frame_lengths, frame_count, device)[..., None]
+    index = valid_index(batch.frame_lengths, frame_count).to(device, non_blocking=True)
     history = prior = None
     if train is not None and (train.history_noise or train.history_gain):
         history = frames
@@ -63,15 +64,15 @@ def loss_sums(
         if train.history_gain:
             history = history * torch.exp(train.history_gain * torch.randn_like(frames[..., :1]))
     if train is not None and step < train.prior_steps:
-        prior = diagonal_prior(batch.token_lengths, batch.frame_lengths)
-    bf16 = train is not None and train.precision == "bf16" and frames.is_cuda
-    with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
+        prior = diagonal_prior(batch.token_lengths, batch.frame_lengths).to(device, non_blocking=True)
+    bf16 = train is not None and train.precision == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         output = model(batch.tokens, batch.token_lengths, frames, history, prior)
-    packed_nll = model.density.loss(frames[mask], output.cond[mask].float())
-    is_last = torch.arange(frames.shape[1], device=frames.device) == batch.frame_lengths[:, None] - 1
-    logits, target = output.stop_logits[mask].float(), is_last[mask].float()
+    packed_nll = model.density.loss(frames.flatten(0, 1)[index], output.cond.flatten(0, 1)[index].float())
+    last = torch.zeros(len(index)).index_fill(0, batch.frame_lengths.cumsum(0) - 1, 1.0)
+    logits, target = output.stop_logits.flatten()[index].float(), last.to(device, non_blocking=True)
     stop_bce = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
-    num_frames = int(mask.sum())
+    num_frames = len(index)
     return LossSums(
         packed_nll.sum(),
         packed_nll.detach(),

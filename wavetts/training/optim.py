@@ -55,6 +55,6 @@ def build_average(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=average).eval().requires_grad_(False)
 
 
-def clip_gradients(model: nn.Module, max_norm: float) -> float:
-    """Scales the gradients to a norm of at most `max_norm` and returns the norm before, finite or not."""
-    return float(torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm))
+def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
+    """Scales the gradients to a norm of at most `max_norm` and returns the norm before, (), finite or not."""
+    return torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
