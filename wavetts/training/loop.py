@@ -29,7 +29,7 @@ from wavetts.training.distributed import Processes, join_processes
 from wavetts.training.heldout import choose_samples, evaluate, log_samples
 from wavetts.training.initialise import initialize_density, signal_std
 from wavetts.training.log import RunLog, Stopwatch
-from wavetts.training.objective import bits_per_sample, loss_sums
+from wavetts.training.objective import MaximumLikelihood, Objective
 from wavetts.training.optim import build_average, build_optimizer, clip_gradients, learning_rate, progress
 
 
@@ -42,6 +42,7 @@ def train(
     device: str = "auto",
     threads: int = 0,
     voice_folders: Sequence[Path] = (),
+    objective: Objective | None = None,
 ) -> None:
     """Trains a model on a preprocessed corpus, alone or as one of the processes that `torchrun` started.
 
@@ -58,6 +59,7 @@ def train(
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: of torch on the CPU; 0: torch's default.
         voice_folders: where a model that `init_from` builds on is sought, besides beside it.
+        objective: what is minimised; None: maximum likelihood, as the config has it.
 
     Raises:
         UserError: data, config, run folder or device do not fit, a file cannot be read or written, or the loss was not
@@ -71,8 +73,8 @@ def train(
     with join_processes(device) as processes, warnings.catch_warnings():
         if not processes.is_main:
             warnings.simplefilter("ignore")  # The main process says the same.
-        trainer = Trainer(config, Path(data_dir), Path(run_dir), resume, init_from, processes, voice_folders)
-        trainer.run()
+        paths = (Path(data_dir), Path(run_dir))
+        Trainer(config, *paths, resume, init_from, processes, voice_folders, objective).run()
 
 
 class Trainer:
@@ -87,9 +89,11 @@ class Trainer:
         init_from: Path | None,
         processes: Processes,
         voice_folders: Sequence[Path] = (),
+        objective: Objective | None = None,
     ) -> None:
         """Loads data and weights; writes nothing yet. Arguments and errors as of `train`."""
         self.config, self.run_dir, self.processes = config, run_dir, processes
+        self.objective = objective or MaximumLikelihood(config.train)
         state = None
         if resume:
             state = states.newest_state(run_dir)
@@ -132,7 +136,7 @@ class Trainer:
         self.average = build_average(self.model, config.train.ema_decay)
         self.optimizer = build_optimizer(self.model, config.train)
         self.step, self.epoch, self.index, self.bad_steps, self.best, self.minutes = 0, 0, 0, 0, math.inf, 0.0
-        self.interval = dict.fromkeys(("steps", "frames", "nll", "stop", "norm", "minutes"), 0.0)
+        self.interval = dict.fromkeys(("steps", "frames", *self.objective.terms, "norm", "minutes"), 0.0)
         if state is not None:
             self._restore(state)
         if config.train.compile:
@@ -205,26 +209,28 @@ class Trainer:
         """One optimiser step, or none if the loss or the gradient is not finite."""
         train, processes = self.config.train, self.processes
         num_samples = item.num_frames * self.corpus.frame_length
-        # Sums over processes: nll, stop loss, the main process' minutes, processes that got a signal.
-        sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
+        terms = self.objective.terms
+        # Sums over processes: the objective's terms, the main process' minutes, processes that got a signal.
+        sums = torch.zeros(len(terms) + 2, dtype=torch.float64, device=processes.device)
         for micro, batch in enumerate(item.batches):
             if batch is None:
                 continue
             # Noise and dropout are a function of the step: resuming needs no generator's state.
             torch.manual_seed(mix_seed(train.seed, self.step, processes.rank, micro))
-            result = loss_sums(self.model, batch.to(processes.device), train, self.step)
-            result.loss(num_samples, train.stop_weight).backward()
-            sums[:2] += torch.stack([result.frame_nll.detach(), result.stop_bce.detach()])
+            result = self.objective(self.model, batch.to(processes.device), self.step)
+            result.loss(num_samples).backward()
+            part = result.sums()
+            sums[:-2] += torch.stack([part[name] for name in terms])
         processes.sum_gradients(self.model)
         norm = clip_gradients(self.model, train.clip_norm)
         if processes.is_main:
-            sums[2] = self.watch.read()
-        sums[3] = self.interrupt.signal is not None
-        frame_nll, stop_bce, self.minutes, signals = processes.sum(sums).tolist()
+            sums[-2] = self.watch.read()
+        sums[-1] = self.interrupt.signal is not None
+        *values, self.minutes, signals = processes.sum(sums).tolist()
         self.stopping = signals > 0
 
         rate = learning_rate(train, self.step, self.minutes)
-        finite = math.isfinite(frame_nll) and math.isfinite(stop_bce) and math.isfinite(norm)
+        finite = all(map(math.isfinite, (*values, norm)))
         if finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -235,18 +241,19 @@ class Trainer:
         if self.log is not None:
             self.log.bar.update()
         if not finite:
-            self._skip(item, frame_nll / num_samples, stop_bce / item.num_frames, norm)
+            self._skip(item, dict(zip(terms, values, strict=True)), norm)
             return
         self.bad_steps = 0
-        for name, value in zip(self.interval, (1, item.num_frames, frame_nll, stop_bce, norm, 0), strict=True):
+        for name, value in zip(self.interval, (1, item.num_frames, *values, norm, 0), strict=True):
             self.interval[name] += value
         if self.step % train.log_every == 0:
             self._log_interval(rate)
 
-    def _skip(self, item: Step, nll: float, stop: float, norm: float) -> None:
+    def _skip(self, item: Step, sums: dict[str, float], norm: float) -> None:
         """Records a step that was left out; ends the run after too many in a row."""
         self.bad_steps += 1
-        what = f"step {self.step}: not finite (nll {nll:.4g}, stop loss {stop:.4g}, gradient norm {norm:.4g})"
+        terms = ", ".join(f"{name} {value / item.num_frames:.4g} a frame" for name, value in sums.items())
+        what = f"step {self.step}: not finite ({terms}, gradient norm {norm:.4g})"
         if self.log is not None:
             self.log.figures(
                 "bad_batch", self.step, self.minutes, {"ids": item.ids, "what": what, "in_a_row": self.bad_steps}
@@ -260,16 +267,12 @@ class Trainer:
 
     def _log_interval(self, rate: float) -> None:
         """Records means since the last record. Their sums are in the state, so that a resumed run records the same."""
-        train, mean = self.config.train, self.interval
+        mean = self.interval
         if self.log is not None and mean["steps"]:
             samples = mean["frames"] * self.corpus.frame_length
-            nll, stop = mean["nll"] / samples, mean["stop"] / mean["frames"]
             seconds = 60 * (self.minutes - mean["minutes"])
             figures = {
-                "loss": nll + train.stop_weight * stop / self.corpus.frame_length,
-                "nll": nll,
-                "bits_per_sample": bits_per_sample(mean["nll"], int(samples), float(self.model.scale)),
-                "stop_loss": stop,
+                **self.objective.figures(mean, mean["frames"], self.model),
                 "learning_rate": rate,
                 "grad_norm": mean["norm"] / mean["steps"],
                 "audio_seconds_per_second": samples / self.corpus.sample_rate / max(seconds, 1e-9),
@@ -278,7 +281,7 @@ class Trainer:
             self.log.figures("train", self.step, self.minutes, figures)
             self.log.show(
                 loss=f"{figures['loss']:.3f}",
-                bits=f"{figures['bits_per_sample']:.3f}",
+                **({"bits": f"{figures['bits_per_sample']:.3f}"} if "bits_per_sample" in figures else {}),
                 norm=f"{figures['grad_norm']:.2f}",
                 lr=f"{rate:.1e}",
                 speed=f"{figures['audio_seconds_per_second']:.1f}x",
@@ -306,16 +309,8 @@ class Trainer:
         """Synthesised sentences for TensorBoard, once per step."""
         if self.log is None or not self.clips or self.sampled == self.step:
             return
-        log_samples(
-            self.average.module,
-            self.dev,
-            self.clips,
-            self.config,
-            self.tokenizer,
-            self.log,
-            self.step,
-            references=self.sampled < 0,
-        )
+        model, first = self.average.module, self.sampled < 0
+        log_samples(model, self.dev, self.clips, self.config, self.tokenizer, self.log, self.step, references=first)
         self.sampled = self.step
 
     def _save_model(self, name: str, figures: dict[str, Any]) -> None:
