@@ -79,7 +79,7 @@ def time_training(config: Config, device: torch.device, size: int, seconds: floa
     for _ in range(steps + 2):
         start = time.perf_counter()
         sums = loss_sums(model, batch.to(device), config.train, step=config.train.prior_steps)
-        sums.loss(sums.num_samples, config.train.stop_weight).backward()
+        sums.loss(sums.num_samples).backward()
         clip_gradients(model, config.train.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

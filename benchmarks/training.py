@@ -88,7 +88,7 @@ class Timer:
         train, start = self.config.train, time.perf_counter()
         sums = loss_sums(self.model, batch, train, step=train.prior_steps)
         forward = time.perf_counter()
-        sums.loss(sums.num_samples, train.stop_weight).backward()
+        sums.loss(sums.num_samples).backward()
         backward = time.perf_counter()
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -5,11 +5,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from wavetts.config import CompactFlowConfig, Config, FlowConfig, GaussianConfig, SubframeFlowConfig
-from wavetts.model.density import FrameDensity, build_density
+from wavetts.config import AudioConfig, DensityConfig
+from wavetts.config.registry import KINDS as REGISTRY
+from wavetts.model.density import Density
+from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.flow import FlowConfig
+from wavetts.model.density.gaussian import GaussianConfig
+from wavetts.model.density.subframe import SubframeConfig
 
 K, C = 16, 5
-KINDS = ("flow", "compact", "subframe", "gaussian")
+# Of every kind in the registry a small one; and compositions of them.
+SECTIONS: dict[str, DensityConfig] = {
+    "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
+    "compact": CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3),
+    "subframe": SubframeConfig(
+        subframe_length=4, context_dim=6, inner=CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3)
+    ),
+    "gaussian": GaussianConfig(),
+    "subframe of gaussian": SubframeConfig(subframe_length=4, context_dim=6, inner=GaussianConfig()),
+    "subframe of flow": SubframeConfig(
+        subframe_length=8,
+        context_dim=6,
+        inner=FlowConfig(squeeze=2, num_stages=2, num_steps=1, hidden_dim=8, position_dim=4),
+    ),
+}
+assert set(REGISTRY["density"]) <= set(SECTIONS), "a kind that no test knows"
+KINDS = tuple(SECTIONS)
 
 
 def perturb(module: nn.Module, std: float) -> nn.Module:
@@ -19,20 +40,19 @@ def perturb(module: nn.Module, std: float) -> nn.Module:
     return module
 
 
-def make(kind: str, std: float = 0.2) -> FrameDensity:
-    """A small density, away from its initial identity."""
+def build(section: DensityConfig, std: float = 0.0, length: int = K, cond_dim: int = C) -> Density:
+    """The density of a section, `std` away from its initial values."""
     torch.manual_seed(0)
-    config = Config()
-    config.audio.frame_length = K
-    config.density = {
-        "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
-        "compact": CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3),
-        "subframe": SubframeFlowConfig(subframe_length=4, context_dim=6, num_couplings=4, hidden_dim=8, num_cepstra=3),
-        "gaussian": GaussianConfig(),
-    }[kind]
-    return perturb(build_density(config, C), std)
+    audio = AudioConfig(sample_rate=16000, frame_length=length)
+    section.check_length(length, "audio.frame_length", "density")
+    return perturb(section.build(length, cond_dim, audio), std)
 
 
-def conds(density: FrameDensity, *shape: int) -> Tensor:
+def make(kind: str, std: float = 0.2) -> Density:
+    """A small density, away from its initial identity."""
+    return build(SECTIONS[kind], std)
+
+
+def conds(density: Density, *shape: int) -> Tensor:
     """Random cond, with the samples before the frame for a density that looks back."""
-    return torch.randn(*shape, C + density.past_dim)
+    return torch.randn(*shape, density.cond_dim + density.past_dim)

@@ -6,32 +6,17 @@ import pytest
 import yaml
 from paths import ROOT
 
-from wavetts import config as config_module
-from wavetts.config import CBHGConfig, Config, ConvLSTMConfig
-from wavetts.config.load import describe, dump_config, from_dict, load_config, to_dict
+from wavetts.config import CBHGConfig, Config, ConvLSTMConfig, TrainConfig
+from wavetts.config.load import describe, dump_config, from_dict, load_config, section_classes, to_dict
 from wavetts.errors import UserError
+from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.gaussian import GaussianConfig
+from wavetts.model.density.subframe import SubframeConfig
 
 RECIPES = sorted((ROOT / "recipes" / "train").glob("*.yaml"))
-SECTIONS = [
-    value
-    for value in vars(config_module).values()
-    if isinstance(value, type) and value.__name__.endswith("Config") and value is not Config
-]
-# Of every kind of every section, the section's name.
-NAMES = {"Text": "text", "Audio": "audio", "Decoder": "decoder", "Train": "train", "CBHG": "encoder"}
-NAMES |= {"ConvLSTM": "encoder", "LocationAttention": "attention", "DynamicAttention": "attention"}
-NAMES |= {
-    "GMMAttention": "attention",
-    "ForwardAttention": "attention",
-    "Flow": "density",
-    "CompactFlow": "density",
-    "SubframeFlow": "density",
-    "Gaussian": "density",
-}
-
-
-def name_of(section: type) -> str:
-    return NAMES[section.__name__.removesuffix("Config")]
+NAMES = {cls: name for name, cls in section_classes()}
+SECTIONS = list(NAMES)
+KNOWN = "known: text, audio, encoder, attention, decoder, density, train, synthesis"
 
 
 def message(function, *args) -> str:
@@ -53,9 +38,15 @@ def test_recipes_are_there():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_loads_with_its_values(path):
     config, values = to_dict(load_config(path)), yaml.safe_load(path.read_text(encoding="utf-8"))
-    for section, fields in values.items():
-        for key, value in fields.items():
-            assert config[section][key] == value, f"{section}.{key}"
+    assert_within(values, config, path.stem)
+
+
+def assert_within(values: dict, config: dict, where: str) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            assert_within(value, config[key], f"{where}.{key}")
+        else:
+            assert config[key] == value, f"{where}.{key}"
 
 
 def test_paper_recipes_differ_in_their_input_alone():
@@ -85,7 +76,7 @@ def test_describe_lists_every_field_with_default_and_documentation():
     assert len(blocks) == len(SECTIONS)
     described = [yaml.safe_load(block) for block in blocks]
     for section in SECTIONS:
-        assert {name_of(section): dataclasses.asdict(section())} in described
+        assert {NAMES[section]: dataclasses.asdict(section())} in described
         for field in dataclasses.fields(section):
             assert any(
                 line.strip().startswith(f"{field.name}: ") and line.endswith(f"  # {field.metadata['doc']}")
@@ -103,10 +94,10 @@ def test_defaults_are_not_shared_between_configs():
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_dict_round_trip_of_every_kind(section):
-    config = Config(**{name_of(section): section()})
+    config = Config(**{NAMES[section]: section()})
     again = from_dict(to_dict(config))
     assert again == config
-    assert type(getattr(again, name_of(section))) is section
+    assert type(getattr(again, NAMES[section])) is section
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -137,8 +128,11 @@ def test_left_out_kind_is_the_default_one():
     [
         # Unknown names
         ({"trian": {}}, "c: trian: no such section; did you mean train?"),
-        ({"zzz": {}}, "c: zzz: no such section; known: text, audio, encoder, attention, decoder, density, train"),
-        ({7: {}}, "c: 7: no such section; known: text, audio, encoder, attention, decoder, density, train"),
+        (
+            {"zzz": {}},
+            f"c: zzz: no such section; {KNOWN}",
+        ),
+        ({7: {}}, f"c: 7: no such section; {KNOWN}"),
         ({"train": {"learning_rat": 1}}, "c: train.learning_rat: no such field; did you mean learning_rate?"),
         ({"audio": {"zzz": 1}}, "c: audio.zzz: no such field; known: sample_rate, frame_length, preemphasis, dither"),
         ({"text": {"kind": "x"}}, "c: text.kind: no such field; known: input, language"),
@@ -274,3 +268,75 @@ def test_not_yaml(write_config):
 def test_mistake_in_a_file_names_the_file(write_config):
     path = write_config("train: {max_steps: soon}")
     assert message(load_config, path) == f"{path}: train.max_steps: 'soon' is not a whole number"
+
+
+# Sections that are built in Python
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: TrainConfig(learning_rate=-1.0), "learning_rate: -1.0 is not positive"),
+        (lambda: dataclasses.replace(TrainConfig(), ema_decay=1.0), "ema_decay: 1.0 is not in [0, 1)"),
+        (lambda: ConvLSTMConfig(kernel_size=4), "kernel_size: 4 is even"),
+        (lambda: CBHGConfig(prenet_dims=[]), "prenet_dims: is empty"),
+        (lambda: dataclasses.replace(CompactFlowConfig(), num_couplings=5), "num_couplings: 5 is odd; couplings"),
+        (
+            lambda: Config(density=SubframeConfig(subframe_length=15)),
+            "density.subframe_length: 15 is odd",
+        ),
+        (
+            lambda: dataclasses.replace(Config(), density=SubframeConfig(subframe_length=100)),
+            "audio.frame_length: 960 is not a multiple of 100",
+        ),
+    ],
+)
+def test_bounds_are_checked_whenever_a_section_is_built(make, expected):
+    assert message(make).startswith(expected)
+
+
+# Sections that hold others, and older files
+
+
+def test_densities_nest():
+    values = {"density": {"kind": "subframe", "subframe_length": 15, "inner": {"kind": "gaussian", "affine_bound": 3}}}
+    config = from_dict(values)
+    assert config.density == SubframeConfig(subframe_length=15, inner=GaussianConfig(affine_bound=3.0))
+    assert from_dict(to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("density", "expected"),
+    [
+        ({"inner": {"kind": "gausian"}}, "c: density.inner.kind: 'gausian' is not one of flow, compact, subframe"),
+        ({"inner": {"kind": "gaussian", "hidden": 1}}, "c: density.inner.hidden: no such field"),
+        ({"inner": {"affine_bound": 0, "kind": "gaussian"}}, "c: density.inner.affine_bound: 0.0 is not positive"),
+        ({"inner": {"kind": "compact", "num_couplings": 3}}, "c: density.inner.num_couplings: 3 is odd"),
+        ({"inner": "gaussian"}, "c: density.inner: expected fields below it, not 'gaussian'"),
+        ({"inner": {"kind": "gaussian"}, "num_couplings": 2}, "c: density.num_couplings: no such field"),
+        (
+            {"subframe_length": 80, "inner": {"kind": "subframe", "subframe_length": 50}},
+            "c: density.subframe_length: 80 is not a multiple of 50, density.inner.subframe_length",
+        ),
+    ],
+    ids=str,
+)
+def test_mistakes_in_nested_sections_are_named(density, expected):
+    assert message(from_dict, {"density": {"kind": "subframe", **density}}, "c").startswith(expected)
+
+
+def test_older_files_have_the_compact_flows_fields_among_the_subframes():
+    flat = {"kind": "subframe", "subframe_length": 80, "num_couplings": 6, "hidden_dim": 192, "num_layers": 2}
+    flat |= {"num_cepstra": 32, "affine_bound": 5.0, "scale_bound": 1.0, "precision": "bf16", "past_gain": 0.3}
+    config = from_dict({"density": flat})
+    sizes = {"num_couplings": 6, "hidden_dim": 192, "num_layers": 2, "num_cepstra": 32}
+    inner = CompactFlowConfig(**sizes, affine_bound=5.0, scale_bound=1.0, precision="bf16")
+    assert config.density == SubframeConfig(subframe_length=80, past_gain=0.3, precision="bf16", inner=inner)
+    assert from_dict({"density": {"kind": "subframe"}}).density == SubframeConfig()
+
+
+def test_older_files_have_the_voices_defaults_in_train():
+    config = from_dict({"train": {"sample_temperature": 0.9, "sample_guidance": 0.5, "seed": 3}})
+    assert (config.synthesis.temperature, config.synthesis.guidance, config.train.seed) == (0.9, 0.5, 3)
+    said = message(from_dict, {"train": {"sample_temperature": -1}}, "c")
+    assert said == "c: synthesis.temperature: -1.0 is negative"

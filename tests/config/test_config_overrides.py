@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from wavetts.config import ConvLSTMConfig, DynamicAttentionConfig, GaussianConfig, LocationAttentionConfig
+from wavetts.config import ConvLSTMConfig, DynamicAttentionConfig, LocationAttentionConfig
 from wavetts.config.load import apply_overrides, load_config
 from wavetts.errors import UserError
+from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.flow import FlowConfig
+from wavetts.model.density.gaussian import GaussianConfig
+from wavetts.model.density.subframe import SubframeConfig
 
 
 @pytest.mark.parametrize(
@@ -84,3 +88,41 @@ def test_bad_override(override, expected, write_config):
     with pytest.raises(UserError) as caught:
         load_config(path, [override])
     assert str(caught.value).removeprefix(f"{path}: ") == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["density.inner.hidden_dim=96"],
+            SubframeConfig(past_gain=0.3, inner=CompactFlowConfig(num_couplings=2, hidden_dim=96)),
+        ),
+        (["density.inner.kind=gaussian"], SubframeConfig(past_gain=0.3, inner=GaussianConfig())),
+        (["density.inner.kind=compact"], SubframeConfig(past_gain=0.3, inner=CompactFlowConfig(num_couplings=2))),
+        (
+            ["density.inner.affine_bound=2", "density.inner.kind=gaussian"],
+            SubframeConfig(past_gain=0.3, inner=GaussianConfig(affine_bound=2.0)),
+        ),
+        (["density.kind=flow"], FlowConfig()),
+        # As it was written before densities were nested.
+        (
+            ["density.hidden_dim=96"],
+            SubframeConfig(past_gain=0.3, inner=CompactFlowConfig(num_couplings=2, hidden_dim=96)),
+        ),
+    ],
+    ids=str,
+)
+def test_overrides_of_a_nested_density(overrides, expected, write_config):
+    path = write_config("density: {kind: subframe, past_gain: 0.3, inner: {kind: compact, num_couplings: 2}}")
+    assert load_config(path, overrides).density == expected
+
+
+def test_a_nested_kind_may_come_before_the_one_that_holds_it(write_config):
+    overrides = ["density.inner.affine_bound=2", "density.inner.kind=gaussian", "density.kind=subframe"]
+    expected = SubframeConfig(inner=GaussianConfig(affine_bound=2.0))
+    assert load_config(write_config(""), overrides).density == expected
+
+
+def test_older_names_are_still_understood(write_config):
+    config = load_config(write_config("synthesis: {temperature: 0.5}"), ["train.sample_temperature=0.9"])
+    assert config.synthesis.temperature == 0.9

@@ -105,7 +105,7 @@ def test_foreign_and_inconsistent_files_are_refused(tmp_path: Path):
 
 
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", checkpoint.FORMAT_VERSION + 1)
     write_model(tmp_path / "model.safetensors")
     monkeypatch.undo()
     with pytest.raises(UserError, match="newer; update wavetts"):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from wavetts.model.density import SamplingOptions
 from wavetts.model.generate import LARGEST_SAMPLE, MOST_WILD_FRAMES, RunningBatch, Utterance, generate
 
 ATTENTIONS, DENSITIES = ["location", "dynamic", "gmm", "forward"], ["flow", "compact", "subframe", "gaussian"]
@@ -167,7 +168,7 @@ def test_generation_is_what_teacher_forcing_on_it_gives(density, attention, spea
         close(waveform[row].numpy(), utterance.waveform[: 6 * 16])
         generator = torch.Generator().manual_seed(seed)
         noise = torch.stack([torch.randn(model.density.noise_dim, generator=generator) for _ in range(6)]).double()
-        close(model.density.sample(output.cond[row], 0.7, noise), frames[row])
+        close(model.density.sample(output.cond[row], SamplingOptions(0.7), noise), frames[row])
 
 
 def test_speaking_builds_no_graph_and_leaves_gradients_on(speaker, small_batch):

@@ -16,10 +16,11 @@ torch = pytest.importorskip("torch")
 from command_lines import ROOT  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from wavetts.config import Config, SubframeFlowConfig  # noqa: E402
+from wavetts.config import AudioConfig  # noqa: E402
 from wavetts.config.load import from_dict  # noqa: E402
-from wavetts.model.density import build_density  # noqa: E402
-from wavetts.model.density.subframe import SubframeFlow  # noqa: E402
+from wavetts.model.density import SamplingOptions  # noqa: E402
+from wavetts.model.density.compact import CompactFlowConfig  # noqa: E402
+from wavetts.model.density.subframe import SubframeConfig, SubframeDensity  # noqa: E402
 from wavetts.model.tacotron import WaveTacotron  # noqa: E402
 from wavetts.runtime import bindings as native  # noqa: E402
 from wavetts.runtime.decoder import NativeDecoder  # noqa: E402
@@ -29,25 +30,26 @@ from wavetts.runtime.int8 import Int8LSTMCell, quantize_weights  # noqa: E402
 needs_kernel = pytest.mark.skipif(native.library() is None, reason="the C kernel is not built: pip install -e .")
 
 C = 24
+ONE, COOL = SamplingOptions(), SamplingOptions(temperature=0.7)
 # Frames: 16 = 4 x 4, 22 = 11 x 2, 240 = 16 x 15, 640 = 32 x 20, of as many subframes as there can be, or one.
 SHAPES = [(16, 4), (22, 22), (240, 80), (640, 80)]
 
 
-def make_flow(frame_length: int = 240, subframe_length: int = 80, std: float = 0.05, **options: int) -> SubframeFlow:
+def make_flow(frame_length: int = 240, subframe_length: int = 80, std: float = 0.05, **options: int) -> SubframeDensity:
     """A flow away from its initial identity."""
-    sizes = {"context_dim": 44, "num_couplings": 4, "hidden_dim": 36, "num_cepstra": 5, **options}
-    config = Config()
-    config.audio.frame_length = frame_length
-    config.density = SubframeFlowConfig(subframe_length=subframe_length, scale_bound=1.5, **sizes)
+    sizes = {"num_couplings": 4, "hidden_dim": 36, "num_cepstra": 5, "scale_bound": 1.5, **options}
+    section = SubframeConfig(
+        subframe_length=subframe_length, context_dim=sizes.pop("context_dim", 44), inner=CompactFlowConfig(**sizes)
+    )
     torch.manual_seed(0)
-    density = build_density(config, C).eval()
+    density = section.build(frame_length, C, AudioConfig(frame_length=frame_length)).eval()
     with torch.no_grad():
         for parameter in density.parameters():
             parameter.add_(std * torch.randn_like(parameter))
     return density
 
 
-def inputs(density: SubframeFlow, batch: int) -> tuple[Tensor, Tensor]:
+def inputs(density: SubframeDensity, batch: int) -> tuple[Tensor, Tensor]:
     """noise (B, K) and cond (B, C + K)."""
     torch.manual_seed(batch)
     return torch.randn(batch, density.noise_dim), torch.randn(batch, density.cond_dim + density.past_dim)
@@ -59,10 +61,8 @@ def inputs(density: SubframeFlow, batch: int) -> tuple[Tensor, Tensor]:
 def test_frames_are_those_of_the_flow(shape, batch):
     flow = make_flow(*shape)
     noise, cond = inputs(flow, batch)
-    ours = NativeSubframeFlow(flow, None).sample(cond, 1.0, noise)
-    torch.testing.assert_close(ours, flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
-    # By its own forward, frames are the noise again.
-    torch.testing.assert_close(flow(ours, cond)[0], noise, atol=1e-3, rtol=1e-3)
+    ours = NativeSubframeFlow(flow, None).sample(cond, ONE, noise)
+    torch.testing.assert_close(ours, flow.sample(cond, ONE, noise), atol=1e-4, rtol=1e-4)
 
 
 @needs_kernel
@@ -80,8 +80,8 @@ def test_frames_are_those_of_the_flow(shape, batch):
 def test_every_option_of_the_flow(options):
     flow = make_flow(**options)
     noise, cond = inputs(flow, 2)
-    ours = NativeSubframeFlow(flow, None).sample(cond, 1.0, noise)
-    torch.testing.assert_close(ours, flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
+    ours = NativeSubframeFlow(flow, None).sample(cond, ONE, noise)
+    torch.testing.assert_close(ours, flow.sample(cond, ONE, noise), atol=1e-4, rtol=1e-4)
 
 
 @needs_kernel
@@ -91,8 +91,8 @@ def test_past_of_any_loudness(loudness):
     flow = make_flow()
     noise, cond = inputs(flow, 2)
     cond[:, C:] *= loudness
-    ours = NativeSubframeFlow(flow, None).sample(cond, 1.0, noise)
-    torch.testing.assert_close(ours, flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
+    ours = NativeSubframeFlow(flow, None).sample(cond, ONE, noise)
+    torch.testing.assert_close(ours, flow.sample(cond, ONE, noise), atol=1e-4, rtol=1e-4)
 
 
 @needs_kernel
@@ -105,10 +105,10 @@ def test_tones_are_where_they_are():
     for bin in (1, 7, 60, 119, 120):
         noise, cond = inputs(flow, 1)
         cond[:, C:] = 2.0 * torch.cos(2 * torch.pi * bin / 240 * torch.arange(240))
-        torch.testing.assert_close(ours.sample(cond, 1.0, noise), flow.inverse(noise, cond), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(ours.sample(cond, ONE, noise), flow.sample(cond, ONE, noise), atol=1e-4, rtol=1e-4)
 
 
-def rounded(flow: SubframeFlow, smallest: int) -> SubframeFlow:
+def rounded(flow: SubframeDensity, smallest: int) -> SubframeDensity:
     """A copy whose large matrices have the values that 8 bits can hold."""
     flow = copy.deepcopy(flow)
     for module in flow.modules():
@@ -122,9 +122,12 @@ def rounded(flow: SubframeFlow, smallest: int) -> SubframeFlow:
 def test_weights_of_8_bits_are_all_that_is_rounded():
     flow = make_flow(640, 80, std=0.03, context_dim=200, hidden_dim=130)
     noise, cond = inputs(flow, 2)
-    exact, ours = rounded(flow, 10000).inverse(noise, cond), NativeSubframeFlow(flow, 10000).sample(cond, 1.0, noise)
+    exact, ours = (
+        rounded(flow, 10000).sample(cond, ONE, noise),
+        NativeSubframeFlow(flow, 10000).sample(cond, ONE, noise),
+    )
     assert (ours - exact).norm() < 1e-3 * exact.norm()
-    assert (ours - flow.inverse(noise, cond)).norm() > 3 * (ours - exact).norm()
+    assert (ours - flow.sample(cond, ONE, noise)).norm() > 3 * (ours - exact).norm()
 
 
 @needs_kernel
@@ -133,9 +136,9 @@ def test_a_row_does_not_depend_on_the_others(smallest):
     flow = make_flow()
     ours = NativeSubframeFlow(flow, smallest)
     noise, cond = inputs(flow, 9)
-    together = ours.sample(cond, 0.7, noise)
+    together = ours.sample(cond, COOL, noise)
     for row in range(9):
-        assert torch.equal(together[row], ours.sample(cond[row], 0.7, noise[row]))
+        assert torch.equal(together[row], ours.sample(cond[row], COOL, noise[row]))
 
 
 @needs_kernel
@@ -143,10 +146,10 @@ def test_threads_do_not_disturb_each_other():
     flow = make_flow()
     ours = NativeSubframeFlow(flow, 1000)
     tasks = [inputs(flow, batch) for batch in range(1, 9)]
-    alone = [ours.sample(cond, 1.0, noise) for noise, cond in tasks]
+    alone = [ours.sample(cond, ONE, noise) for noise, cond in tasks]
     with ThreadPoolExecutor(8) as executor:
         for _ in range(5):
-            together = executor.map(lambda task: ours.sample(task[1], 1.0, task[0]), tasks)
+            together = executor.map(lambda task: ours.sample(task[1], ONE, task[0]), tasks)
             assert all(map(torch.equal, together, alone))
 
 
@@ -157,7 +160,7 @@ def test_it_takes_over_copies_and_leaves_the_flow_alone():
     ours = NativeSubframeFlow(flow, 1000)
     noise, cond = inputs(flow, 2)
     kept = noise.clone(), cond.clone()
-    frames = ours.sample(cond, torch.tensor([[0.5], [1.0]]), noise)
+    frames = ours.sample(cond, SamplingOptions(torch.tensor([[0.5], [1.0]])), noise)
     assert torch.equal(noise, kept[0]) and torch.equal(cond, kept[1])
     for name, value in flow.state_dict().items():
         assert torch.equal(value, before[name])
@@ -165,9 +168,8 @@ def test_it_takes_over_copies_and_leaves_the_flow_alone():
         for parameter in flow.parameters():
             parameter.zero_()
     del flow
-    assert torch.equal(ours.sample(cond, torch.tensor([[0.5], [1.0]]), noise), frames)
-    with pytest.raises(NotImplementedError):
-        ours.log_prob(frames, cond)
+    assert torch.equal(ours.sample(cond, SamplingOptions(torch.tensor([[0.5], [1.0]])), noise), frames)
+    assert not hasattr(ours, "log_prob")
 
 
 @needs_kernel
@@ -175,9 +177,9 @@ def test_it_takes_over_copies_and_leaves_the_flow_alone():
 def test_a_past_that_is_no_number_gives_no_crash(value):
     flow = make_flow()
     noise, cond = inputs(flow, 2)
-    exact = NativeSubframeFlow(flow, 1000).sample(cond, 1.0, noise)
+    exact = NativeSubframeFlow(flow, 1000).sample(cond, ONE, noise)
     cond[0] = value
-    ours = NativeSubframeFlow(flow, 1000).sample(cond, 1.0, noise)
+    ours = NativeSubframeFlow(flow, 1000).sample(cond, ONE, noise)
     assert torch.equal(ours[1], exact[1])
 
 
@@ -310,7 +312,7 @@ def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
     with pytest.warns(UserWarning, match="C compiler") as warned:
         fallback = quantize_weights(copy.deepcopy(model))
     assert len(warned) == 1
-    assert type(fallback.density) is SubframeFlow
+    assert type(fallback.density) is SubframeDensity
     assert torch.equal(speak(fallback), expected)
     monkeypatch.undo()
     if native.library() is not None:

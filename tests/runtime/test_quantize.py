@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from wavetts.config.load import from_dict  # noqa: E402
+from wavetts.model.density import SamplingOptions  # noqa: E402
 from wavetts.model.tacotron import WaveTacotron  # noqa: E402
 from wavetts.runtime import bindings as native  # noqa: E402
 from wavetts.runtime.int8 import SMALLEST, Int8Linear, Int8LSTMCell, quantize_weights  # noqa: E402
@@ -113,9 +114,8 @@ def test_step_and_sample_are_close_and_all_large_matrices_small(density):
         for net in (model, small):
             keys = net.decoder.attention.prepare(net.encoder(tokens, lengths), lengths)
             cond, stop_logits, state = net.decoder.step(frame, keys, net.decoder.init_state(keys))
-            outputs.append(
-                (cond, stop_logits, state.attention.weights, net.density.sample(net.join_past(cond, frame), 0.7, noise))
-            )
+            drawn = net.density.sample(net.join_past(cond, frame), SamplingOptions(0.7), noise)
+            outputs.append((cond, stop_logits, state.attention.weights, drawn))
     for exact, ours in zip(*outputs, strict=True):
         assert relative_error(ours, exact) < 0.03
 

@@ -123,14 +123,14 @@ def test_no_second_try_without_noise(voice, fake_generate):
 
 
 def test_a_model_has_a_guidance_of_its_own(voice, monkeypatch):
-    monkeypatch.setattr(voice.config.train, "sample_guidance", 0.3)
+    monkeypatch.setattr(voice.config.synthesis, "guidance", 0.3)
     (piece,) = voice.prepare("one", 0)
     assert voice.utterance(piece, SynthesisSettings()).guidance == 0.3
     assert voice.utterance(piece, SynthesisSettings(guidance=0.0)).guidance == 0
 
 
 def test_a_model_has_a_temperature_of_its_own(voice, monkeypatch):
-    monkeypatch.setattr(voice.config.train, "sample_temperature", 0.3)
+    monkeypatch.setattr(voice.config.synthesis, "temperature", 0.3)
     own, same, other = (
         voice.say("one", 1, SynthesisSettings(max_seconds=0.2, temperature=value)) for value in (None, 0.3, 0.9)
     )

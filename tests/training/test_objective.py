@@ -70,8 +70,8 @@ def test_sums_are_loops_over_valid_frames(density, small_model, small_batch):
 
 
 def test_loss_weighs_the_two_terms(small_model, small_batch):
-    sums = loss_sums(small_model(), small_batch(), noise=False)
-    close(sums.loss(2000, 0.5), (sums.frame_nll + 0.5 * sums.stop_bce) / 2000)
+    sums = loss_sums(small_model(), small_batch(), TrainConfig(stop_weight=0.5), noise=False)
+    close(sums.loss(2000), (sums.frame_nll + 0.5 * sums.stop_bce) / 2000)
 
 
 def test_stop_target_is_the_last_frame(small_model, small_batch, monkeypatch):
@@ -93,14 +93,14 @@ def test_micro_batches_add_up_to_the_joint_batch(encoder, attention, density, sm
     # CBHG's batch norm sees its own micro-batch in training, so that in training it cannot add up.
     model.train(encoder != "cbhg")
     joint = loss_sums(model, batch, noise=False)
-    joint_loss = joint.loss(joint.num_samples, 1.0)
+    joint_loss = joint.loss(joint.num_samples)
     expected = torch.autograd.grad(joint_loss, list(model.parameters()))
     for cut in (1, 2):
         model.zero_grad()
         total, frames = 0.0, 0
         for part in (rows(batch, 0, cut), rows(batch, cut, 3)):
             sums = loss_sums(model, part, noise=False)
-            loss = sums.loss(joint.num_samples, 1.0)
+            loss = sums.loss(joint.num_samples)
             loss.backward()
             total, frames = total + loss.detach(), frames + sums.num_frames
         assert frames == joint.num_frames
@@ -128,12 +128,23 @@ def test_padding_changes_nothing(training, encoder, attention, small_model, smal
 def test_density_gets_valid_frames_alone(small_model, small_batch, monkeypatch):
     model, batch = small_model(), small_batch()
     shapes = []
-    loss = model.density.loss
-    monkeypatch.setattr(
-        model.density, "loss", lambda frames, cond: (shapes.append((frames.shape, cond.shape)), loss(frames, cond))[1]
-    )
+
+    def record(name):
+        method = getattr(model.density, name)
+
+        def recorded(frames, cond, *rest):
+            shapes.append((name, frames.shape, cond.shape))
+            return method(frames, cond, *rest)
+
+        monkeypatch.setattr(model.density, name, recorded)
+
+    record("loss")
+    record("log_prob")
     loss_sums(model, batch)
-    assert shapes == [((13, 16), (13, 9))]
+    assert shapes == [("log_prob", (13, 16), (13, 9))]
+    shapes.clear()
+    loss_sums(model, batch, TrainConfig())
+    assert ("loss", (13, 16), (13, 9)) in shapes
 
 
 def test_noise_is_drawn_anew_and_can_be_left_out(small_model, small_batch):
@@ -212,9 +223,12 @@ def test_batch_moves_to_a_device(small_batch):
     batch = small_batch()
     moved = batch.to("meta")
     assert moved.ids == batch.ids
-    for field in ("tokens", "token_lengths", "waveform", "frame_lengths"):
+    for field in ("tokens", "waveform"):
         assert getattr(moved, field).device.type == "meta", field
         assert getattr(moved, field).shape == getattr(batch, field).shape
+    # Made into indices where nothing waits for them.
+    for field in ("token_lengths", "frame_lengths"):
+        assert getattr(moved, field).device.type == "cpu", field
 
 
 # Bits per sample

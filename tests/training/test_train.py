@@ -16,12 +16,14 @@ import toy
 from toy import metrics, toy_config, write_corpus
 
 import wavetts.training.loop
-from wavetts.config import SubframeFlowConfig
+import wavetts.training.objective
 from wavetts.config.load import dump_config
 from wavetts.corpus.batches import Corpus
 from wavetts.corpus.manifest import load_manifest
 from wavetts.errors import UserError
 from wavetts.model import checkpoint
+from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.subframe import SubframeConfig
 from wavetts.training import state as states
 from wavetts.training.distributed import Processes
 from wavetts.training.heldout import evaluate
@@ -192,7 +194,7 @@ def test_a_compiled_density_gives_the_same_run(data: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(torch, "compile", compile_without_compiler)
     run(data, tmp_path / "compiled", compile=True, **section)
-    assert compiled == ["FrameDensity.loss"]
+    assert compiled == ["Density.loss"]
     losses = [[line["loss"] for line in metrics(tmp_path / name, "train")] for name in ("plain", "compiled")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     names = [set(weights(tmp_path / name)) for name in ("plain", "compiled")]
@@ -229,7 +231,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, bad: range):
         result = loss_sums(model, batch, section, step)
         return dataclasses.replace(result, frame_nll=result.frame_nll * float("nan")) if step in bad else result
 
-    monkeypatch.setattr(wavetts.training.loop, "loss_sums", spoiled)
+    monkeypatch.setattr(wavetts.training.objective, "loss_sums", spoiled)
 
 
 def test_steps_that_are_not_finite_are_skipped_and_logged(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -259,7 +261,9 @@ def test_init_from_starts_with_the_old_weights(data: Path, finished: Path, tmp_p
 
 def test_init_from_another_density_keeps_what_reads(data: Path, finished: Path, tmp_path: Path):
     config = toy_config(max_steps=1, num_samples=0, learning_rate=1e-9)
-    config.density = SubframeFlowConfig(subframe_length=80, context_dim=8, num_couplings=2, hidden_dim=8)
+    config.density = SubframeConfig(
+        subframe_length=80, context_dim=8, inner=CompactFlowConfig(num_couplings=2, hidden_dim=8)
+    )
     with pytest.warns(UserWarning, match="its density is compact; the subframe of this run starts anew"):
         train(config, data, tmp_path, init_from=finished, device="cpu", threads=1)
     old, new = weights(finished), weights(tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,8 @@ from wavetts.version import __version__
 
 MODEL_NAME = "model.safetensors"
 BEST_NAME = "best.safetensors"
-FORMAT_VERSION = 1
+# 2: densities are nested, and the voice's defaults stand in `synthesis`; older files are read.
+FORMAT_VERSION = 2
 
 
 @dataclass
@@ -95,6 +96,7 @@ def export_model(
     base: Path | None = None,
     rank: int = 16,
     voice_folders: Sequence[Path] = (),
+    synthesis: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
     """Writes a model for passing on: the same file with its matrices in half precision, half the size.
 
@@ -109,15 +111,20 @@ def export_model(
             If it builds on another one itself, that one is built on.
         rank: of each matrix' change from `base`.
         voice_folders: as for `load_model`.
+        synthesis: fields of `config.synthesis`, how the voice speaks unless it is asked otherwise, that are to change.
 
     Returns:
         With `base`, the share of each changed matrix' change that is kept; else nothing.
 
     Raises:
-        UserError: as `load_model` and `save_model` do, a weight is beyond float16's range, or the output is the base.
+        UserError: as `load_model` and `save_model` do, a weight is beyond float16's range, the output is the base, or
+            there is no such field in `synthesis`.
     """
     file = read_model(path, voice_folders)
-    tensors, kept = file.tensors, {}
+    config, tensors, kept = file.config, file.tensors, {}
+    if synthesis:
+        values = to_dict(config)
+        config = from_dict({**values, "synthesis": {**values["synthesis"], **synthesis}}, str(output))
     if base is not None:
         ground = read_model(base, voice_folders)
         base = ground.base or ground.path
@@ -132,7 +139,7 @@ def export_model(
             tensors[name] = torch.ldexp((fraction * steps).round() / steps, exponent).half()
             if not tensors[name].isfinite().all():
                 raise UserError(f"{path}: {name} does not fit into half precision; share the file as it is")
-    save_model(output, tensors, file.config, file.tokenizer, file.info, base)
+    save_model(output, tensors, config, file.tokenizer, file.info, base)
     return kept
 
 
@@ -203,12 +210,18 @@ def load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) 
 def config_differences(old: Config, new: Config) -> list[str]:
     """Fields that differ, as "section.field: OLD there, NEW here"."""
     lines = []
-    old_values, new_values = to_dict(old), to_dict(new)
-    for section in new_values:
-        before, after = old_values[section], new_values[section]
-        lines += [
-            f"{section}.{key}: {before.get(key, 'nothing')} there, {after.get(key, 'nothing')} here"
-            for key in dict.fromkeys([*before, *after])
-            if before.get(key) != after.get(key)
-        ]
+    before, after = dict(_flat(to_dict(old))), dict(_flat(to_dict(new)))
+    sections = list(dict.fromkeys(name.partition(".")[0] for name in after))
+    for name in sorted(dict.fromkeys([*before, *after]), key=lambda name: sections.index(name.partition(".")[0])):
+        if before.get(name) != after.get(name):
+            lines.append(f"{name}: {before.get(name, 'nothing')} there, {after.get(name, 'nothing')} here")
     return lines
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Fields of nested sections, as ("section.inner.field", value)."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

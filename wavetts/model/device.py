@@ -1,6 +1,9 @@
-"""Which device a model is on."""
+"""Which device a model is on, and how exactly it multiplies there."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,3 +28,14 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name!r}: torch sees no GPU; use cpu, or install torch for your GPU and driver")
     return device
+
+
+@contextmanager
+def float32_products(tf32: bool) -> Iterator[None]:
+    """Within it, float32 products of GPUs may be TensorFloat-32; afterwards they are what they were."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wavetts.model.density import SamplingOptions
 from wavetts.model.tacotron import WaveTacotron
 
 LARGEST_SAMPLE = 1 - 2.0**-15
@@ -84,7 +85,8 @@ class RunningBatch:
         self.model = model
         self.utterances: list[Utterance] = []  # who speaks, in the order of the rows
         self._generators: list[torch.Generator] = []
-        # A tree of tensors of B rows each: keys, decoder state, frame before, its last sample, temperature, guidance.
+        # A tree of tensors of B rows each: keys, decoder state, the samples of the density before the next frame, the
+        # waveform's last one, temperature, guidance.
         self._rows: Any = None
         config = model.config.audio
         # What a waveform in [-1, 1) can be after pre-emphasis and scale.
@@ -98,9 +100,9 @@ class RunningBatch:
             tokens = torch.tensor([utterance.tokens], device=self.model.scale.device)
             lengths = torch.tensor([len(utterance.tokens)], device=tokens.device)
             keys = self.model.decoder.attention.prepare(self.model.encoder(tokens, lengths), lengths)
-            frame = keys.memory.new_zeros(1, self.model.frame_length)
-            options = frame.new_tensor([[utterance.temperature, utterance.guidance]])
-            new = (keys, self.model.decoder.init_state(keys), frame, frame[:, 0], *options.split(1, dim=1))
+            past = keys.memory.new_zeros(1, self.model.past_length)
+            options = past.new_tensor([[utterance.temperature, utterance.guidance]])
+            new = (keys, self.model.decoder.init_state(keys), past, past[:, 0], *options.split(1, dim=1))
             self._rows = _map_tensors(_append_rows, self._rows, new) if self.utterances else new
             self.utterances = [*self.utterances, utterance]
             self._generators.append(torch.Generator().manual_seed(utterance.seed))
@@ -115,15 +117,17 @@ class RunningBatch:
         self._drop_ended()
         if not self.utterances:
             return []
-        keys, state, frame, last_sample, temperature, guidance = self._rows
+        keys, state, past, last_sample, temperature, guidance = self._rows
+        frame = past[:, -self.model.frame_length :]
         cond, stop_logits, state = self.model.decoder.step(frame, keys, state, guidance)
         size = self.model.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
-        cond = self.model.join_past(cond, frame)
-        drawn = self.model.density.sample(cond, temperature, noise.to(cond))
+        cond = self.model.join_past(cond, past)
+        drawn = self.model.density.sample(cond, SamplingOptions(temperature), noise.to(cond))
         frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
         waveform = self.model.to_waveform(frame[:, None], last_sample)
-        self._rows = (keys, state, frame, waveform[:, -1], temperature, guidance)
+        past = torch.cat([past, frame], dim=1)[:, -past.shape[1] :]
+        self._rows = (keys, state, past, waveform[:, -1], temperature, guidance)
         wild = ~(drawn.abs() <= self._limit).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
         samples = waveform.masked_fill(wild[:, None], 0.0).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
         weights = state.attention.weights.float().cpu().numpy()

@@ -65,13 +65,31 @@ class WaveTacotron(nn.Module):
         memory = self.encoder(tokens, token_lengths)
         keys = self.decoder.attention.prepare(memory, token_lengths)
         cond, stop_logits, alignment = self.decoder(frames if history is None else history, keys, prior)
-        return Output(self.join_past(cond, F.pad(frames[:, :-1], (0, 0, 1, 0))), stop_logits, alignment)
+        past_dim = self.density.past_dim
+        if past_dim:
+            samples = F.pad(frames.flatten(1), (past_dim, 0))
+            past = samples.unfold(1, past_dim, self.frame_length)[:, : frames.shape[1]]
+            cond = self.join_past(cond, past)
+        return Output(cond, stop_logits, alignment)
 
-    def join_past(self, cond: Tensor, prev_frame: Tensor) -> Tensor:
-        """The density's cond: the decoder's (..., C) and, for a density that looks back, the frame before (..., K)."""
+    @property
+    def past_length(self) -> int:
+        """How many samples of a frame's past its making needs: all of the frame before, or more for some densities."""
+        return max(self.frame_length, self.density.past_dim)
+
+    def join_past(self, cond: Tensor, past: Tensor) -> Tensor:
+        """The density's cond: the decoder's (..., C) and the last P samples of the past.
+
+        Args:
+            cond: (..., C).
+            past: (..., S), the samples before the frame, silence before the first; S >= P, the density's `past_dim`.
+
+        Returns:
+            (..., C + P).
+        """
         if not self.density.past_dim:
             return cond
-        return torch.cat([cond, prev_frame], dim=-1)
+        return torch.cat([cond, past[..., -self.density.past_dim :]], dim=-1)
 
     def to_frames(self, waveform: Tensor, noise: bool) -> Tensor:
         """Cuts a waveform into the frames that the density models.

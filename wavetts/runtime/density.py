@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from wavetts.model.density.base import FrameDensity
-from wavetts.model.density.subframe import LOUDEST, SubframeFlow
+from wavetts.model.density.base import Sampler, SamplingOptions
+from wavetts.model.density.compact import CompactFlow
+from wavetts.model.density.subframe import LOUDEST, SubframeDensity
 from wavetts.runtime.bindings import Linear, Spectrum, Structure, call
 
 
@@ -37,16 +38,16 @@ class _SubframeFlow(Structure):
     ]
 
 
-class NativeSubframeFlow(FrameDensity):
-    """What a `SubframeFlow` draws, by the C kernel; it knows no densities.
+class NativeSubframeFlow(Sampler):
+    """What a `SubframeDensity` of compact flows draws, by the C kernel.
 
     Args:
         flow: what is taken over, by copying.
         smallest: matrices of so many weights or more are held in 8 bits; None leaves all of them exact.
     """
 
-    def __init__(self, flow: SubframeFlow, smallest: int | None) -> None:
-        super().__init__(flow.frame_length, flow.cond_dim)
+    def __init__(self, flow: SubframeDensity, smallest: int | None) -> None:
+        super().__init__(flow.frame_length, flow.cond_dim, flow.past_dim)
         compact, couplings = flow.flow, flow.flow.couplings
         affine = compact.affine
 
@@ -80,23 +81,16 @@ class NativeSubframeFlow(FrameDensity):
         # The structure has copies of these, which keep no tensor alive.
         self._parts = [*parts.values(), *networks]
 
-    @property
-    def past_dim(self) -> int:
-        """See `FrameDensity.past_dim`."""
-        return self.frame_length
+    @staticmethod
+    def takes(density: Sampler) -> bool:
+        """Whether the kernel has what this density needs."""
+        return isinstance(density, SubframeDensity) and isinstance(density.flow, CompactFlow)
 
-    def log_prob(self, frames: Tensor, cond: Tensor) -> Tensor:
-        """Not there, as for all that `quantize.quantize_weights` made."""
-        raise NotImplementedError("the C kernel only draws")
-
-    def sample(self, cond: Tensor, temperature: float | Tensor = 1.0, noise: Tensor | None = None) -> Tensor:
-        """See `FrameDensity.sample`; on the CPU, in float32."""
-        shape = (*cond.shape[:-1], self.noise_dim)
+    def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
+        """See `Sampler.sample`; on the CPU, in float32."""
         assert cond.shape[-1] == self.cond_dim + self.past_dim, cond.shape
-        if noise is None:
-            noise = torch.randn(shape)
-        assert noise.shape == shape, (noise.shape, shape)
-        frames = torch.empty(shape)
-        noise, cond = (values.reshape(-1, values.shape[-1]).contiguous() for values in (noise * temperature, cond))
+        noise = self.draw_noise(cond, noise) * options.temperature
+        frames = torch.empty(noise.shape)
+        noise, cond = (values.reshape(-1, values.shape[-1]).contiguous() for values in (noise, cond))
         call("subframe_inverse", self._flow, (len(noise),), noise, cond, frames)
         return frames

@@ -7,7 +7,6 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from wavetts.model.density.subframe import SubframeFlow
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.runtime import bindings as native
 from wavetts.runtime.decoder import NativeDecoder
@@ -108,7 +107,7 @@ def quantize_weights(model: WaveTacotron) -> WaveTacotron:
         model.decoder = NativeDecoder(model.decoder, SMALLEST)
     else:
         _replace(model.decoder)
-    if isinstance(model.density, SubframeFlow) and native.library() is not None:
+    if NativeSubframeFlow.takes(model.density) and native.library() is not None:
         model.density = NativeSubframeFlow(model.density, SMALLEST)
     elif model.config.density.kind != "flow":
         _replace(model.density)

@@ -191,8 +191,8 @@ class Voice:
 
     def settled(self, settings: SynthesisSettings | None = None) -> SynthesisSettings:
         """The settings, or the defaults, with the model's own temperature and guidance where none are asked for."""
-        settings, train = settings or SynthesisSettings(), self.config.train
-        own = {"temperature": train.sample_temperature, "guidance": train.sample_guidance}
+        settings, synthesis = settings or SynthesisSettings(), self.config.synthesis
+        own = {"temperature": synthesis.temperature, "guidance": synthesis.guidance}
         missing = {name: value for name, value in own.items() if getattr(settings, name) is None}
         return dataclasses.replace(settings, **missing)
 

@@ -166,7 +166,7 @@ def log_samples(
     batch = corpus.collate(clips).to(model.scale.device)
     torch.manual_seed(mix_seed(config.train.seed, "samples"))
     forced = loss_sums(model, batch).output.alignment
-    options = (config.train.sample_temperature, config.train.sample_guidance)
+    options = (config.synthesis.temperature, config.synthesis.guidance)
     spoken = [
         Utterance(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)
     ]

@@ -83,6 +83,18 @@ class RunLog:
         self.shown.update(values)
         self.bar.set_postfix(self.shown, refresh=False)
 
+    def show_training(self, figures: dict[str, float], minutes: float) -> None:
+        """Shows what was recorded of the last steps beside the bar."""
+        bits = figures.get("bits_per_sample")
+        self.show(
+            loss=f"{figures['loss']:.3f}",
+            **({} if bits is None else {"bits": f"{bits:.3f}"}),
+            norm=f"{figures['grad_norm']:.2f}",
+            lr=f"{figures['learning_rate']:.1e}",
+            speed=f"{figures['audio_seconds_per_second']:.1f}x",
+            min=f"{minutes:.1f}",
+        )
+
     def say(self, message: str) -> None:
         """Prints a line above the bar."""
         self.bar.write(message, file=sys.stderr)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from wavetts.errors import UserError
 from wavetts.files import remove_temporaries, write_atomic
 from wavetts.interrupt import Interrupt
 from wavetts.model import checkpoint
+from wavetts.model.device import float32_products
 from wavetts.model.lora import plain_weights, train_low_rank
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
@@ -30,9 +29,8 @@ from wavetts.training import state as states
 from wavetts.training.distributed import Processes, join_processes
 from wavetts.training.heldout import choose_samples, evaluate, log_samples
 from wavetts.training.initialise import initialize_density, signal_std
-from wavetts.training.interval import Interval
 from wavetts.training.log import RunLog, Stopwatch
-from wavetts.training.objective import loss_sums
+from wavetts.training.objective import MaximumLikelihood, Objective
 from wavetts.training.optim import build_average, build_optimizer, clip_gradients, learning_rate, progress
 
 
@@ -45,6 +43,7 @@ def train(
     device: str = "auto",
     threads: int = 0,
     voice_folders: Sequence[Path] = (),
+    objective: Objective | None = None,
 ) -> None:
     """Trains a model on a preprocessed corpus, alone or as one of the processes that `torchrun` started.
 
@@ -61,6 +60,7 @@ def train(
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: of torch on the CPU; 0: torch's default.
         voice_folders: where a model that `init_from` builds on is sought, besides beside it.
+        objective: what is minimised; None: maximum likelihood, as the config has it.
 
     Raises:
         UserError: data, config, run folder or device do not fit, a file cannot be read or written, or the loss was not
@@ -71,22 +71,11 @@ def train(
         raise UserError("--resume goes on with the run's own weights; leave out --init-from")
     if threads:
         torch.set_num_threads(threads)
-    with join_processes(device) as processes, warnings.catch_warnings(), _float32_products(config.train.tf32):
+    with join_processes(device) as processes, warnings.catch_warnings(), float32_products(config.train.tf32):
         if not processes.is_main:
             warnings.simplefilter("ignore")  # The main process says the same.
-        trainer = Trainer(config, Path(data_dir), Path(run_dir), resume, init_from, processes, voice_folders)
-        trainer.run()
-
-
-@contextmanager
-def _float32_products(tf32: bool) -> Iterator[None]:
-    """Within it, float32 products of GPUs may be TensorFloat-32; afterwards they are what they were."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if tf32 else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+        paths = (Path(data_dir), Path(run_dir))
+        Trainer(config, *paths, resume, init_from, processes, voice_folders, objective).run()
 
 
 class Trainer:
@@ -101,9 +90,11 @@ class Trainer:
         init_from: Path | None,
         processes: Processes,
         voice_folders: Sequence[Path] = (),
+        objective: Objective | None = None,
     ) -> None:
         """Loads data and weights; writes nothing yet. Arguments and errors as of `train`."""
         self.config, self.run_dir, self.processes = config, run_dir, processes
+        self.objective = objective or MaximumLikelihood(config.train)
         state = None
         if resume:
             state = states.newest_state(run_dir)
@@ -146,11 +137,10 @@ class Trainer:
         self.average = build_average(self.model, config.train.ema_decay)
         self.optimizer = build_optimizer(self.model, config.train)
         self.step, self.epoch, self.index, self.bad_steps, self.best, self.minutes = 0, 0, 0, 0, math.inf, 0.0
-        self.interval = Interval()
+        self.interval = dict.fromkeys(("steps", "frames", *self.objective.terms, "norm", "minutes"), 0.0)
         if state is not None:
             self._restore(state)
-        # In place of the methods, so that names of weights do not change.
-        if config.train.compile:
+        if config.train.compile:  # in place of the methods, so that names of weights do not change
             self.model.density.loss = torch.compile(self.model.density.loss, dynamic=True)
         if config.train.compile_attention:
             self.model.decoder.attend_step = torch.compile(self.model.decoder.attend_step, dynamic=True)
@@ -163,9 +153,8 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Goes on from a state; weights are loaded already."""
-        for name in ("step", "epoch", "index", "bad_steps", "best", "minutes"):
+        for name in ("step", "epoch", "index", "bad_steps", "best", "minutes", "interval"):
             setattr(self, name, state[name])
-        self.interval = Interval(**state["interval"])
         self.average.load_state_dict(state["average"])
         # Rates, betas and decay are those of the config, which may have changed.
         groups = self.optimizer.state_dict()["param_groups"]
@@ -228,27 +217,29 @@ class Trainer:
         """One optimiser step, or none if the loss or the gradient is not finite."""
         train, processes = self.config.train, self.processes
         num_samples = item.num_frames * self.corpus.frame_length
-        # Sums over processes: nll, stop loss, the main one's minutes, processes that got a signal, the main one's norm.
-        sums = torch.zeros(5, dtype=torch.float64, device=processes.device)
+        terms = self.objective.terms
+        # Sums over processes: the objective's terms, the main one's minutes and norm, processes that got a signal.
+        sums = torch.zeros(len(terms) + 3, dtype=torch.float64, device=processes.device)
         for micro, batch in enumerate(item.batches):
             if batch is None:
                 continue
             # Noise and dropout are a function of the step: resuming needs no generator's state.
             torch.manual_seed(mix_seed(train.seed, self.step, processes.rank, micro))
-            result = loss_sums(self.model, batch.to(processes.device), train, self.step)
-            result.loss(num_samples, train.stop_weight).backward()
-            sums[:2] += torch.stack([result.frame_nll.detach(), result.stop_bce.detach()])
+            result = self.objective(self.model, batch.to(processes.device), self.step)
+            result.loss(num_samples).backward()
+            part = result.sums()
+            sums[:-3] += torch.stack([part[name] for name in terms])
         processes.sum_gradients(self.model)
         norm = clip_gradients(self.model, train.clip_norm)
         if processes.is_main:
-            sums[2], sums[4] = self.watch.read(), norm
-        sums[3] = self.interrupt.signal is not None
+            sums[-3], sums[-2] = self.watch.read(), norm
+        sums[-1] = self.interrupt.signal is not None
         # The one place of a step that waits for a GPU.
-        frame_nll, stop_bce, self.minutes, signals, norm = processes.sum(sums).tolist()
+        *values, self.minutes, norm, signals = processes.sum(sums).tolist()
         self.stopping = signals > 0
 
         rate = learning_rate(train, self.step, self.minutes)
-        finite = math.isfinite(frame_nll) and math.isfinite(stop_bce) and math.isfinite(norm)
+        finite = all(map(math.isfinite, (*values, norm)))
         if finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -259,17 +250,19 @@ class Trainer:
         if self.log is not None:
             self.log.bar.update()
         if not finite:
-            self._skip(item, frame_nll / num_samples, stop_bce / item.num_frames, norm)
+            self._skip(item, dict(zip(terms, values, strict=True)), norm)
             return
         self.bad_steps = 0
-        self.interval.add(item.num_frames, frame_nll, stop_bce, norm)
+        for name, value in zip(self.interval, (1, item.num_frames, *values, norm, 0), strict=True):
+            self.interval[name] += value
         if self.step % train.log_every == 0:
             self._log_interval(rate)
 
-    def _skip(self, item: Step, nll: float, stop: float, norm: float) -> None:
+    def _skip(self, item: Step, sums: dict[str, float], norm: float) -> None:
         """Records a step that was left out; ends the run after too many in a row."""
         self.bad_steps += 1
-        what = f"step {self.step}: not finite (nll {nll:.4g}, stop loss {stop:.4g}, gradient norm {norm:.4g})"
+        terms = ", ".join(f"{name} {value / item.num_frames:.4g} a frame" for name, value in sums.items())
+        what = f"step {self.step}: not finite ({terms}, gradient norm {norm:.4g})"
         if self.log is not None:
             self.log.figures(
                 "bad_batch", self.step, self.minutes, {"ids": item.ids, "what": what, "in_a_row": self.bad_steps}
@@ -283,22 +276,20 @@ class Trainer:
 
     def _log_interval(self, rate: float) -> None:
         """Records means since the last record. Their sums are in the state, so that a resumed run records the same."""
-        if self.log is not None and self.interval.steps:
+        mean = self.interval
+        if self.log is not None and mean["steps"]:
+            samples = mean["frames"] * self.corpus.frame_length
+            seconds = 60 * (self.minutes - mean["minutes"])
             figures = {
-                **self.interval.figures(self.config, float(self.model.scale), self.minutes),
+                **self.objective.figures(mean, mean["frames"], self.model),
                 "learning_rate": rate,
+                "grad_norm": mean["norm"] / mean["steps"],
+                "audio_seconds_per_second": samples / self.corpus.sample_rate / max(seconds, 1e-9),
                 "epoch": self.epoch,
             }
             self.log.figures("train", self.step, self.minutes, figures)
-            self.log.show(
-                loss=f"{figures['loss']:.3f}",
-                bits=f"{figures['bits_per_sample']:.3f}",
-                norm=f"{figures['grad_norm']:.2f}",
-                lr=f"{rate:.1e}",
-                speed=f"{figures['audio_seconds_per_second']:.1f}x",
-                min=f"{self.minutes:.1f}",
-            )
-        self.interval = Interval(minutes=self.minutes)
+            self.log.show_training(figures, self.minutes)
+        self.interval = {**dict.fromkeys(mean, 0.0), "minutes": self.minutes}
 
     def _evaluate(self) -> None:
         """Held-out figures of the averaged weights, once per step; a better model is kept."""
@@ -320,16 +311,8 @@ class Trainer:
         """Synthesised sentences for TensorBoard, once per step."""
         if self.log is None or not self.clips or self.sampled == self.step:
             return
-        log_samples(
-            self.average.module,
-            self.dev,
-            self.clips,
-            self.config,
-            self.tokenizer,
-            self.log,
-            self.step,
-            references=self.sampled < 0,
-        )
+        model, first = self.average.module, self.sampled < 0
+        log_samples(model, self.dev, self.clips, self.config, self.tokenizer, self.log, self.step, references=first)
         self.sampled = self.step
 
     def _save_model(self, name: str, figures: dict[str, Any]) -> None:
@@ -355,7 +338,7 @@ class Trainer:
             "minutes": self.watch.read(),
             "bad_steps": self.bad_steps,
             "best": self.best,
-            "interval": dataclasses.asdict(self.interval),
+            "interval": self.interval,
             "config": to_dict(self.config),
             "tokenizer": self.tokenizer.to_dict(),
             "model": self.model.state_dict(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,59 @@ from wavetts.model.layers import length_mask, valid_index
 from wavetts.model.tacotron import Output, WaveTacotron
 
 
+class Losses(Protocol):
+    """What an objective says of a batch: sums, so that micro-batches and processes add up."""
+
+    def loss(self, num_samples: int) -> Tensor:
+        """This batch's share of what is minimised, as a mean over the `num_samples` of the joint batch."""
+
+    def sums(self) -> dict[str, Tensor]:
+        """Detached scalars to be added up over micro-batches, processes and steps; the keys are always the same."""
+
+
+class Objective(Protocol):
+    """What training minimises."""
+
+    # The keys of `Losses.sums`.
+    terms: tuple[str, ...]
+
+    def __call__(self, model: WaveTacotron, batch: Batch, step: int) -> Losses:
+        """The losses of a batch on the model's device at an optimiser step; gradients reach the model's weights.
+
+        Noise comes from torch's default generator, which training seeds for each step and micro-batch.
+        """
+
+    def figures(self, sums: dict[str, float], num_frames: float, model: WaveTacotron) -> dict[str, float]:
+        """What is logged: means, of the sums over `num_frames` frames; "loss" is what is minimised."""
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood:
+    """The paper's objective (section 2.3): the frames' negative log-likelihood and the stop token's.
+
+    Attributes:
+        train: weights, noise of the history, alignment prior and precision.
+    """
+
+    train: TrainConfig
+    terms = ("nll", "stop")
+
+    def __call__(self, model: WaveTacotron, batch: Batch, step: int) -> LossSums:
+        """See `Objective`."""
+        return loss_sums(model, batch, self.train, step)
+
+    def figures(self, sums: dict[str, float], num_frames: float, model: WaveTacotron) -> dict[str, float]:
+        """See `Objective`: "loss", "nll" (nats per sample), "bits_per_sample" and "stop_loss" (nats per frame)."""
+        samples = num_frames * model.frame_length
+        nll, stop = sums["nll"] / samples, sums["stop"] / num_frames
+        return {
+            "loss": nll + self.train.stop_weight * stop / model.frame_length,
+            "nll": nll,
+            "bits_per_sample": bits_per_sample(sums["nll"], int(samples), float(model.scale)),
+            "stop_loss": stop,
+        }
+
+
 @dataclass
 class LossSums:
     """Sums over the valid frames of a batch; dividing by the joint counts makes gradients of micro-batches add up."""
@@ -25,18 +79,22 @@ class LossSums:
     stop_bce: Tensor  # () nats
     num_frames: int
     num_samples: int
+    stop_weight: float  # of the stop term; 1 in the paper
     output: Output
 
-    def loss(self, num_samples: int, stop_weight: float) -> Tensor:
+    def loss(self, num_samples: int) -> Tensor:
         """This batch's share of the joint loss: a frame's nats plus `stop_weight` times its stop loss, over K.
 
         Dividing the paper's sum (section 2.3) by K keeps losses and gradient norms comparable between frame lengths.
 
         Args:
             num_samples: samples of the joint batch's valid frames, over all micro-batches and processes.
-            stop_weight: weight of the stop term; 1 in the paper.
         """
-        return (self.frame_nll + stop_weight * self.stop_bce) / num_samples
+        return (self.frame_nll + self.stop_weight * self.stop_bce) / num_samples
+
+    def sums(self) -> dict[str, Tensor]:
+        """See `Losses`: nats of the frames and of their stop decisions."""
+        return {"nll": self.frame_nll.detach(), "stop": self.stop_bce.detach()}
 
 
 def loss_sums(
@@ -47,7 +105,8 @@ def loss_sums(
     Args:
         model: the network.
         batch: on the model's device.
-        train: for history noise, alignment prior and precision; None evaluates: clean history, no prior, float32.
+        train: for history noise, alignment prior and precision; None evaluates: clean history, no prior, float32, and
+            the density's log-likelihood even where training minimises something else.
         step: the optimiser step, which the prior depends on.
         noise: dequantise and dither the waveform.
     """
@@ -68,7 +127,10 @@ def loss_sums(
     bf16 = train is not None and train.precision == "bf16"
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         output = model(batch.tokens, batch.token_lengths, frames, history, prior)
-    packed_nll = model.density.loss(frames.flatten(0, 1)[index], output.cond.flatten(0, 1)[index].float())
+    density, packed = model.density, (frames.flatten(0, 1)[index], output.cond.flatten(0, 1)[index].float())
+    packed_nll = (
+        density.loss(*packed) if train is not None or density.likelihood == "none" else -density.log_prob(*packed)
+    )
     last = torch.zeros(len(index)).index_fill(0, batch.frame_lengths.cumsum(0) - 1, 1.0)
     logits, target = output.stop_logits.flatten()[index].float(), last.to(device, non_blocking=True)
     stop_bce = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
@@ -79,6 +141,7 @@ def loss_sums(
         stop_bce,
         num_frames,
         num_frames * model.frame_length,
+        1.0 if train is None else train.stop_weight,
         output,
     )
 

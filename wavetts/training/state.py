@@ -72,7 +72,11 @@ def start_from(
         )
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("density.")}
         tensors |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith("density.")}
-    fields = [line for line in config_differences(old_config, config) if not line.startswith(("train.", "text."))]
+    fields = [
+        line
+        for line in config_differences(old_config, config)
+        if not line.startswith(("train.", "text.", "synthesis."))
+    ]
     load_weights(model, tensors, f"{path}: does not fit the config ({'; '.join(fields) or 'same fields'})")
     return model, tokenizer
 
@@ -135,9 +139,9 @@ def newest_state(run_dir: Path) -> dict[str, Any]:
 
 
 def check_config(state: dict[str, Any], config: Config, run_dir: Path) -> None:
-    """Raises a UserError that names the fields, but those of `train`, in which a config is not that of a state."""
+    """Raises a UserError that names the fields, but those of training and synthesis, that are not those of a state."""
     lines = config_differences(from_dict(state["config"], str(run_dir)), config)
-    changed = [line for line in lines if not line.startswith("train.")]
+    changed = [line for line in lines if not line.startswith(("train.", "synthesis."))]
     if changed:
         raise UserError(f"{run_dir}: only train.* may change on --resume, but {'; '.join(changed)}; start a new run")
 

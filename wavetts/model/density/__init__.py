@@ -1,37 +1,28 @@
 """Conditional densities of one waveform frame: the plug between the decoder and the waveform.
 
-base         the interface, and what every normalizing flow shares
+base         the contract, and what every normalizing flow shares
 transforms   invertible layers
 flow         the paper's multi-stage flow
 compact      dense couplings over the frame's DCT, for CPUs
-subframe     compact flows of a frame's parts, one after the other
+subframe     a frame's parts one after the other, each by another density
 gaussian     the baseline
+
+`config.registry` lists the kinds; each module has its section of the config beside its class.
 """
 
 from __future__ import annotations
 
-from wavetts.config import CompactFlowConfig, Config, FlowConfig, SubframeFlowConfig
-from wavetts.model.density.base import FrameDensity
-from wavetts.model.density.compact import CompactFlow
-from wavetts.model.density.flow import MultiStageFlow
-from wavetts.model.density.gaussian import DiagonalGaussian
-from wavetts.model.density.subframe import SubframeFlow
+from wavetts.config import Config
+from wavetts.model.density.base import Density, Sampler, SamplingOptions
 
-__all__ = ["FrameDensity", "build_density"]
+__all__ = ["Density", "Sampler", "SamplingOptions", "build_density"]
 
 
-def build_density(config: Config, cond_dim: int) -> FrameDensity:
-    """Build the density that `config.density` names, over frames of `config.audio.frame_length` samples.
+def build_density(config: Config, cond_dim: int) -> Density:
+    """Builds the density that `config.density` names, over frames of `config.audio.frame_length` samples.
 
     Args:
         config: a checked config.
         cond_dim: C, width of the decoder's output.
     """
-    frame_length = config.audio.frame_length
-    if isinstance(config.density, FlowConfig):
-        return MultiStageFlow(config.density, frame_length, cond_dim)
-    if isinstance(config.density, SubframeFlowConfig):
-        return SubframeFlow(config.density, frame_length, cond_dim)
-    if isinstance(config.density, CompactFlowConfig):
-        return CompactFlow(config.density, frame_length, cond_dim)
-    return DiagonalGaussian(config.density, frame_length, cond_dim)
+    return config.density.build(config.audio.frame_length, cond_dim, config.audio)

@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
 import torch
 from torch import Tensor, nn
 
-from wavetts.config import CompactFlowConfig
-from wavetts.model.density.base import NormalizingFlow
-from wavetts.model.density.transforms import DCT, ConditionalAffine, MLPCoupling, Permutation
+from wavetts.config import AudioConfig, DensityConfig, opt
+from wavetts.errors import UserError
+from wavetts.model.density.base import Flow, Layer
+from wavetts.model.density.transforms import DCT, ConditionalAffine, MLPCoupling, Permutation, alternate
 
 
-class CompactFlow(NormalizingFlow):
+@dataclass
+class CompactFlowConfig(DensityConfig):
+    """A flow of dense layers over the frame's DCT, for CPUs."""
+
+    kind: Literal["compact"] = opt("compact", "DCT, conditional affine, MLP couplings")
+    num_couplings: int = opt(8, "coupling layers, even", at_least=1)
+    hidden_dim: int = opt(384, "width of the coupling networks", at_least=1)
+    num_layers: int = opt(1, "residual layers in each coupling network", at_least=0)
+    num_cepstra: int = opt(
+        0, "smooth functions of frequency in the affine layer's log-scales, learnt sooner than these", at_least=0
+    )
+    affine_bound: float = opt(6.0, "bound of the conditional affine layer's log-scale", above=0)
+    scale_bound: float = opt(2.0, "bound of a coupling's log-scale", above=0)
+    precision: Literal["float32", "bf16"] = opt(
+        "float32", "of the coupling networks' products in training; evaluation and synthesis are float32"
+    )
+
+    def check(self) -> None:
+        """See `Section.check`."""
+        if self.num_couplings % 2:
+            raise UserError(f"num_couplings: {self.num_couplings} is odd; couplings come in pairs")
+
+    def check_length(self, length: int, field: str, section: str) -> None:
+        """See `DensityConfig.check_length`."""
+        if length % 2:
+            raise UserError(f"{field}: {length} is odd; couplings split it in two")
+
+    def build(self, length: int, cond_dim: int, audio: AudioConfig) -> CompactFlow:
+        """See `DensityConfig.build`."""
+        return CompactFlow(self, length, cond_dim)
+
+
+class CompactFlow(Flow):
     """An orthonormal DCT of the frame, a conditional affine layer, then pairs of MLP couplings, permuted between pairs.
 
     The coefficients are split into even and odd ones, so that both halves span the spectrum; the couplings of a pair
@@ -39,31 +76,10 @@ class CompactFlow(NormalizingFlow):
         orders += [torch.randperm(frame_length, generator=generator) for _ in range(config.num_couplings // 2 - 1)]
         self.permutations = nn.ModuleList(Permutation(order) for order in orders)
 
-    def _cond_biases(self, cond: Tensor) -> tuple[Tensor, ...]:
-        """cond (N, C) as each coupling's first bias (N, hidden_dim), in the precision of the couplings' networks."""
+    def layers(self, cond: Tensor) -> Iterator[tuple[Layer, Any]]:
+        """See `Flow.layers`."""
+        yield self.dct, None
+        yield self.affine, cond
         with self.couplings[0].network_precision(cond):
-            return self.cond_linear(cond).chunk(len(self.couplings), -1)
-
-    def forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """See `NormalizingFlow.forward`."""
-        x, _ = self.dct(frames)
-        x, log_det = self.affine(x, cond)
-        biases = self._cond_biases(cond)
-        for i, permutation in enumerate(self.permutations):
-            x, _ = permutation(x)
-            first, second = x.chunk(2, -1)
-            second, second_log_det = self.couplings[2 * i](first, second, biases[2 * i])
-            first, first_log_det = self.couplings[2 * i + 1](second, first, biases[2 * i + 1])
-            x = torch.cat((first, second), -1)
-            log_det = log_det + first_log_det + second_log_det
-        return x, log_det
-
-    def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """See `NormalizingFlow.inverse`."""
-        x, biases = noise, self._cond_biases(cond)
-        for i, permutation in reversed(list(enumerate(self.permutations))):
-            first, second = x.chunk(2, -1)
-            first = self.couplings[2 * i + 1].inverse(second, first, biases[2 * i + 1])
-            second = self.couplings[2 * i].inverse(first, second, biases[2 * i])
-            x = permutation.inverse(torch.cat((first, second), -1))
-        return self.dct.inverse(self.affine.inverse(x, cond))
+            biases = self.cond_linear(cond).chunk(len(self.couplings), -1)
+        yield from alternate(self.permutations, self.couplings, biases)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
 from torch import Tensor
 
-from wavetts.config import GaussianConfig
-from wavetts.model.density.base import NormalizingFlow
+from wavetts.config import AudioConfig, DensityConfig, opt
+from wavetts.model.density.base import Flow, Layer
 from wavetts.model.density.transforms import ConditionalAffine
 
 
-class DiagonalGaussian(NormalizingFlow):
+@dataclass
+class GaussianConfig(DensityConfig):
+    """The baseline: a diagonal Gaussian over the frame's samples."""
+
+    kind: Literal["gaussian"] = opt("gaussian", "mean and log-scale of every sample, linear in cond")
+    affine_bound: float = opt(6.0, "bound of the log-scale", above=0)
+
+    def build(self, length: int, cond_dim: int, audio: AudioConfig) -> DiagonalGaussian:
+        """See `DensityConfig.build`."""
+        return DiagonalGaussian(self, length, cond_dim)
+
+
+class DiagonalGaussian(Flow):
     """Independent Gaussian samples; means and log-scales linear in cond, standard normal at the start.
 
     Args:
@@ -22,10 +38,6 @@ class DiagonalGaussian(NormalizingFlow):
         super().__init__(frame_length, cond_dim)
         self.affine = ConditionalAffine(frame_length, cond_dim, config.affine_bound)
 
-    def forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """See `NormalizingFlow.forward`."""
-        return self.affine(frames, cond)
-
-    def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """See `NormalizingFlow.inverse`."""
-        return self.affine.inverse(noise, cond)
+    def layers(self, cond: Tensor) -> Iterator[tuple[Layer, Any]]:
+        """See `Flow.layers`."""
+        yield self.affine, cond

@@ -1,42 +1,100 @@
-"""A flow for each part of a frame, given the samples before it: what is drawn goes on from what was drawn."""
+"""A density for each part of a frame, given the samples before it: what is drawn goes on from what was drawn."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavetts.config import SubframeFlowConfig
-from wavetts.model.density.base import NormalizingFlow
-from wavetts.model.density.compact import CompactFlow
+from wavetts.config import AudioConfig, DensityConfig, opt
+from wavetts.errors import UserError
+from wavetts.model.density.base import Density, SamplingOptions
+from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.transforms import network_precision
 
 # Of the log-magnitudes: louder than any speech. What is drawn may go out of range, what is seen of it must not.
 LOUDEST = 2.5
 # Cepstral coefficients of a random filter: at 16 kHz its response is over after a millisecond or two.
 FILTER_ORDER = 8
+# Fields of a compact flow that older files have among the subframe's.
+_ONCE_HERE = ("num_couplings", "hidden_dim", "num_layers", "num_cepstra", "affine_bound", "scale_bound")
 
 
-class SubframeFlow(NormalizingFlow):
-    """Compact flows of J subframes, one after the other, each given cond and the last K samples before it.
+@dataclass
+class SubframeConfig(DensityConfig):
+    """Parts of a frame one after the other, each by a density that is given the samples before it."""
+
+    kind: Literal["subframe"] = opt("subframe", "subframes one after the other, each by the inner density")
+    subframe_length: int = opt(160, "samples of a subframe", at_least=1)
+    context_dim: int = opt(512, "width of the network that sees cond and the last samples", at_least=1)
+    past_noise: float = opt(
+        0.0, "most noise (std) on the samples before a subframe in training, relative to theirs", at_least=0
+    )
+    past_gain: float = opt(
+        0.0, "std of the log of a random gain of the samples before a subframe in training", at_least=0
+    )
+    past_filter: float = opt(
+        0.0, "std of the cepstrum of a random filter of the samples before a frame's parts", at_least=0
+    )
+    precision: Literal["float32", "bf16"] = opt(
+        "float32", "of the products of the network that sees cond and the last samples, in training"
+    )
+    inner: DensityConfig = opt(CompactFlowConfig, "the density of a subframe")
+
+    @classmethod
+    def upgrade(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Older files have the fields of a compact flow among the subframe's, and no `inner`."""
+        flat = {key: values[key] for key in _ONCE_HERE if key in values}
+        if "inner" in values and not flat:
+            return values
+        inner = values.get("inner", {})
+        if not isinstance(inner, dict) or inner.get("kind", "compact") != "compact":
+            return values
+        if "precision" in values and "inner" not in values:
+            flat["precision"] = values["precision"]
+        rest = {key: value for key, value in values.items() if key not in _ONCE_HERE}
+        return {**rest, "inner": {"kind": "compact", **inner, **flat}}
+
+    def check_length(self, length: int, field: str, section: str) -> None:
+        """See `DensityConfig.check_length`."""
+        if length % self.subframe_length:
+            raise UserError(f"{field}: {length} is not a multiple of {self.subframe_length}, {section}.subframe_length")
+        self.inner.check_length(self.subframe_length, f"{section}.subframe_length", f"{section}.inner")
+
+    def build(self, length: int, cond_dim: int, audio: AudioConfig) -> SubframeDensity:
+        """See `DensityConfig.build`."""
+        return SubframeDensity(self, length, cond_dim, audio)
+
+
+class SubframeDensity(Density):
+    """J subframes of n samples, one after the other, each by a density given cond and the samples before it.
 
     A pitch wanders, so that over 40 ms nobody can tell which phases the harmonics will have: a density of the whole
     frame soon learns how strong they are, and very late how they belong together. Over 5 ms the samples before tell
-    much of it. The subframes' densities multiply to that of the frame: this is one exact flow, triangular over its
-    subframes. `forward` sees all of them at once, `inverse` draws one after the other, and the decoder, whose steps are
-    what training waits for, still steps by whole frames.
+    much of it. The subframes' densities multiply to that of the frame, exactly. `log_prob` computes all of them at
+    once, `sample` draws one after the other, and the decoder, whose steps are what training waits for, still steps by
+    whole frames.
+
+    The inner density is given a context (N, J, context_dim). One that has a `past_dim` looks at the samples itself: its
+    context is linear in cond with a bias for each place in the frame, and its `past_dim` samples before the subframe
+    follow it. For any other, a network makes the context of cond and of the last K samples, level and spectrum.
 
     Args:
         config: its options.
         frame_length: K, samples per frame, a multiple of `config.subframe_length`.
-        cond_dim: C, width of the conditioning without the frame before.
+        cond_dim: C, width of the conditioning without the samples before the frame.
+        audio: for the inner density.
     """
 
-    def __init__(self, config: SubframeFlowConfig, frame_length: int, cond_dim: int):
+    def __init__(self, config: SubframeConfig, frame_length: int, cond_dim: int, audio: AudioConfig):
         super().__init__(frame_length, cond_dim)
         self.subframe_length = config.subframe_length
         self.past_noise, self.past_gain, self.past_filter = config.past_noise, config.past_gain, config.past_filter
+        self.bf16 = config.precision == "bf16"
         width, count = config.context_dim, frame_length // config.subframe_length
         self.register_buffer("window", torch.hann_window(frame_length), persistent=False)
         self.past_linear = nn.Linear(frame_length + frame_length // 2, width, bias=False)
@@ -44,50 +102,87 @@ class SubframeFlow(NormalizingFlow):
         # Where in the frame a subframe is.
         self.position = nn.Parameter(0.3 * torch.randn(count, width))
         self.layer = nn.Linear(width, width)
-        self.flow = CompactFlow(config, config.subframe_length, width)
-
-    @property
-    def past_dim(self) -> int:
-        """See `FrameDensity.past_dim`."""
-        return self.frame_length
+        # The inner density, named as in the files of when it always was a flow.
+        self.flow = config.inner.build(config.subframe_length, width, audio)
+        self.likelihood = self.flow.likelihood
+        # One that looks at the past itself needs no network that does.
+        self.sees_past = self.flow.past_dim > 0
+        if self.sees_past:
+            del self.past_linear, self.layer
+        self.past_dim = self.flow.past_dim if self.sees_past else frame_length
+        self.noise_dim = count * self.flow.noise_dim
 
     def _context(self, past: Tensor, bias: Tensor) -> Tensor:
-        """What the flow of a subframe is conditioned on, (..., context_dim).
+        """What a subframe's density is conditioned on, (..., D).
 
         Args:
-            past: (..., K), the samples before the subframe.
+            past: (..., P), the samples before the subframe.
             bias: (..., context_dim), projected cond and position.
         """
+        if self.sees_past:
+            return torch.cat([bias, past], -1)
         magnitude = torch.fft.rfft(past * self.window)[..., 1:].abs()
         spectrum = (0.5 * (torch.log(magnitude + 0.1) - 1.0)).clamp(max=LOUDEST)
         level = (past.square().mean(-1, keepdim=True) + 1e-3).sqrt()
-        with self.flow.couplings[0].network_precision(past):
+        with network_precision(past, self.bf16 and self.training):
             hidden = F.silu(self.past_linear(torch.cat([past / level, spectrum], -1)) + bias)
             hidden = hidden + F.silu(self.layer(hidden))
         return hidden.to(past.dtype)
 
     def _bias(self, cond: Tensor) -> Tensor:
-        """cond (N, C) as (N, J, context_dim)."""
-        return self.cond_linear(cond)[:, None] + self.position
+        """cond (..., C) as (..., J, context_dim)."""
+        return self.cond_linear(cond)[..., None, :] + self.position
 
-    def loss(self, frames: Tensor, cond: Tensor) -> Tensor:
-        """See `FrameDensity.loss`; in training mode what is seen of the past is disturbed, as drawn samples are."""
-        return -self._log_prob(frames, cond, self._disturbed_forward if self.training else self.forward)
-
-    def _disturbed_forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        seen, cond, before = frames, *cond.split([self.cond_dim, self.frame_length], -1)
-        if self.past_filter:
-            before, seen = self._filtered(torch.cat([before, seen], 1)).chunk(2, 1)
-        past = self._past(seen, before)
-        if self.past_noise:
+    def _subframes(
+        self, frames: Tensor, cond: Tensor, disturbed: bool = False, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Packed frames (N, K) and cond (N, C + P) as subframes (N, J, n) and their contexts (N, J, D)."""
+        cond, before = cond.split([self.cond_dim, self.past_dim], -1)
+        seen = torch.cat([before, frames], 1)
+        if disturbed and self.past_filter:
+            seen = self._filtered(seen, generator)
+        past = seen[:, : -self.subframe_length].unfold(1, self.past_dim, self.subframe_length)
+        if disturbed and self.past_noise:
             # Of any strength up to this: what is clean may be trusted more than what is not.
-            strength = self.past_noise * torch.rand_like(past[..., :1]) * past.std(-1, keepdim=True)
-            past = past + strength * torch.randn_like(past)
-        if self.past_gain:
-            past = past * torch.exp(self.past_gain * torch.randn_like(past[..., :1]))
-        return self._forward(frames, past, cond)
+            level = past.std(-1, keepdim=True)
+            strength = self.past_noise * torch.rand(level.shape, generator=generator).to(level) * level
+            past = past + strength * torch.randn(past.shape, generator=generator).to(past)
+        if disturbed and self.past_gain:
+            gain = self.past_gain * torch.randn((*past.shape[:-1], 1), generator=generator).to(past)
+            past = past * torch.exp(gain)
+        return frames.unflatten(1, (-1, self.subframe_length)), self._context(past, self._bias(cond))
 
-    def _filtered(self, samples: Tensor) -> Tensor:
+    def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See `Density.log_prob`."""
+        with torch.autocast(frames.device.type, enabled=False):
+            parts, contexts = self._subframes(self._pack(frames), self._pack(cond))
+            return self.flow.log_prob(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
+
+    def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See `Density.loss`; in training mode what is seen of the past is disturbed, as drawn samples are."""
+        with torch.autocast(frames.device.type, enabled=False):
+            parts, contexts = self._subframes(self._pack(frames), self._pack(cond), self.training, generator)
+            return self.flow.loss(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
+
+    @torch.no_grad()
+    def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
+        """See `Sampler.sample`."""
+        with torch.autocast(cond.device.type, enabled=False):
+            noise = self.draw_noise(cond, noise)
+            cond, samples = cond.to(noise).split([self.cond_dim, self.past_dim], -1)
+            for part, bias in zip(noise.split(self.flow.noise_dim, -1), self._bias(cond).unbind(-2), strict=True):
+                context = self._context(samples[..., -self.past_dim :], bias)
+                samples = torch.cat([samples, self.flow.sample(context, options, part)], -1)
+        return samples[..., self.past_dim :]
+
+    @torch.no_grad()
+    def initialize(self, frames: Tensor, cond: Tensor) -> None:
+        """See `Density.initialize`."""
+        with torch.autocast(frames.device.type, enabled=False):
+            parts, contexts = self._subframes(self._pack(frames), self._pack(cond))
+            self.flow.initialize(parts.flatten(0, 1), contexts.flatten(0, 1))
+
+    def _filtered(self, samples: Tensor, generator: torch.Generator | None) -> Tensor:
         """Samples (N, S), each row through a random filter of its own that bends its spectral envelope.
 
         The past then tells pitch and phase, and only cond what sound it is. The filter is causal, else the past would
@@ -99,29 +194,6 @@ class SubframeFlow(NormalizingFlow):
         bins = torch.arange(length // 2 + 1, device=samples.device)
         angle = bins[:, None] * torch.arange(1, FILTER_ORDER + 1, device=samples.device) * (2 * math.pi / length)
         waves = torch.polar(torch.ones_like(angle), -angle).to(torch.complex(samples[:1], samples[:1]).dtype)
-        cepstrum = self.past_filter * torch.randn(len(samples), FILTER_ORDER).to(samples)
+        cepstrum = self.past_filter * torch.randn(len(samples), FILTER_ORDER, generator=generator).to(samples)
         response = torch.exp(cepstrum.to(waves.dtype) @ waves.T)
         return torch.fft.irfft(torch.fft.rfft(samples, length) * response, length)[:, : samples.shape[1]]
-
-    def _past(self, frames: Tensor, before: Tensor) -> Tensor:
-        """The K samples before each subframe (N, J, K), from frames and the ones before them, (N, K) both."""
-        joined = torch.cat([before, frames], 1)[:, : -self.subframe_length]
-        return joined.unfold(1, self.frame_length, self.subframe_length)
-
-    def _forward(self, frames: Tensor, past: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        context = self._context(past, self._bias(cond))
-        z, log_det = self.flow(frames.reshape(-1, self.subframe_length), context.flatten(0, 1))
-        return z.view_as(frames), log_det.view(len(frames), -1).sum(1)
-
-    def forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """See `NormalizingFlow.forward`; cond is (N, C + K)."""
-        cond, before = cond.split([self.cond_dim, self.frame_length], -1)
-        return self._forward(frames, self._past(frames, before), cond)
-
-    def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """See `NormalizingFlow.inverse`; cond is (N, C + K)."""
-        cond, samples = cond.split([self.cond_dim, self.frame_length], -1)
-        for part, bias in zip(noise.split(self.subframe_length, 1), self._bias(cond).unbind(1), strict=True):
-            context = self._context(samples[:, -self.frame_length :], bias)
-            samples = torch.cat([samples, self.flow.inverse(part, context)], 1)
-        return samples[:, self.frame_length :]

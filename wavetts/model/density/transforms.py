@@ -7,10 +7,18 @@ summed over everything but the first dimension. `cond` is the decoder's output, 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def network_precision(values: Tensor, bf16: bool) -> torch.autocast:
+    """The context in which networks that only give a layer its parameters are computed: float32, or bf16 products."""
+    return torch.autocast(values.device.type, torch.bfloat16, enabled=bf16)
 
 
 def bounded(values: Tensor, bound: float) -> Tensor:
@@ -240,7 +248,7 @@ class MLPCoupling(AffineCoupling):
 
     def network_precision(self, values: Tensor) -> torch.autocast:
         """The context in which the network, and what is projected for it, is computed."""
-        return torch.autocast(values.device.type, torch.bfloat16, enabled=self.bf16 and self.training)
+        return network_precision(values, self.bf16 and self.training)
 
     def _shift_scale(self, kept: Tensor, cond: Tensor) -> Tensor:
         with self.network_precision(kept):
@@ -249,3 +257,44 @@ class MLPCoupling(AffineCoupling):
                 hidden = hidden + F.silu(layer(hidden))
             shift_scale = self.output(hidden)
         return shift_scale.to(kept.dtype)
+
+
+@dataclass(frozen=True)
+class CouplingPair:
+    """Two couplings over (N, length), each of which changes the half that the other keeps; `cond` is a pair of theirs.
+
+    Attributes:
+        first: changes the second half.
+        second: changes the first half.
+    """
+
+    first: AffineCoupling
+    second: AffineCoupling
+
+    def __call__(self, x: Tensor, cond: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Data to noise."""
+        left, right = x.chunk(2, -1)
+        right, right_log_det = self.first(left, right, cond[0])
+        left, left_log_det = self.second(right, left, cond[1])
+        return torch.cat((left, right), -1), left_log_det + right_log_det
+
+    def inverse(self, z: Tensor, cond: tuple[Tensor, Tensor]) -> Tensor:
+        """Noise to data."""
+        left, right = z.chunk(2, -1)
+        left = self.second.inverse(right, left, cond[1])
+        return torch.cat((left, self.first.inverse(left, right, cond[0])), -1)
+
+
+def alternate(
+    permutations: Iterable[Permutation], couplings: Sequence[AffineCoupling], conds: Sequence[Tensor]
+) -> Iterator[tuple[Permutation | CouplingPair, Any]]:
+    """Permutations and pairs of couplings in turn, each with what it is conditioned on, as `Compose` takes them.
+
+    Args:
+        permutations: P of them.
+        couplings: 2 P.
+        conds: 2 P, a coupling's each.
+    """
+    for i, permutation in enumerate(permutations):
+        yield permutation, None
+        yield CouplingPair(*couplings[2 * i : 2 * i + 2]), tuple(conds[2 * i : 2 * i + 2])
