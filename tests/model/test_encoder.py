@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from wavetts.config import CBHGConfig, ConvLSTMConfig
 from wavetts.model.encoder import CBHG, ConvLSTM, build_encoder
-from wavetts.model.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed
+from wavetts.model.layers import Highway, MaskedConv, PackedBatchNorm, length_mask, run_packed, valid_index
 
 KINDS = ["cbhg", "conv_lstm"]
 LENGTHS = torch.tensor([5, 8, 1, 3])
@@ -57,7 +57,7 @@ def test_packed_batch_norm_sees_valid_positions_alone(training):
     x, mask = padded(3), length_mask(LENGTHS, 8)
     packed, plain = PackedBatchNorm(3).double().train(training), torch.nn.BatchNorm1d(3).double().train(training)
     for _ in range(2):
-        y = packed(x, mask)
+        y = packed(x, valid_index(LENGTHS, 8))
         close(y[mask], plain(torch.cat([row[:length] for row, length in zip(x, LENGTHS.tolist(), strict=True)])))
         assert (y[~mask] == 0).all()
         close(packed.norm.running_mean, plain.running_mean)
@@ -66,7 +66,7 @@ def test_packed_batch_norm_sees_valid_positions_alone(training):
 
 def test_packed_batch_norm_normalises_the_valid_positions():
     mask = length_mask(LENGTHS, 8)
-    y = PackedBatchNorm(3).double()(5 + 3 * padded(3), mask)[mask]
+    y = PackedBatchNorm(3).double()(5 + 3 * padded(3), valid_index(LENGTHS, 8))[mask]
     torch.testing.assert_close(y.mean(0), torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-8)
     torch.testing.assert_close(y.var(0, correction=0), torch.ones(3, dtype=torch.float64), rtol=1e-4, atol=0)
 
