@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import zlib
 from pathlib import Path
@@ -10,8 +11,10 @@ import torch
 from toy import toy_config
 
 from wavetts.config import Config
+from wavetts.config.registry import section_class
 from wavetts.errors import UserError
 from wavetts.model import checkpoint
+from wavetts.model.density.subframe import SubframeConfig
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
 from wavetts.training import state as states
@@ -177,3 +180,16 @@ def test_start_from_another_shape_names_tensors_and_fields(tmp_path: Path):
     phonemes = Tokenizer(make_tokenizer().symbols, "phonemes", "en-us", "1.52.0")
     with pytest.raises(UserError, match=r"set text\.input=characters"):
         states.start_from(tmp_path, toy_config(), phonemes)
+
+
+def test_start_from_a_density_that_holds_another_kind_starts_it_anew(tmp_path: Path):
+    def config(inner: str) -> Config:
+        density = SubframeConfig(subframe_length=80, context_dim=8, inner=section_class("density", inner)())
+        return dataclasses.replace(toy_config(), density=density)
+
+    torch.manual_seed(0)
+    old = WaveTacotron(config("gaussian"), len(make_tokenizer().symbols))
+    checkpoint.save_model(tmp_path / "model.safetensors", old.state_dict(), old.config, make_tokenizer(), {})
+    with pytest.warns(UserWarning, match="is subframe of gaussian; the subframe of compact of this run starts anew"):
+        model, _ = states.start_from(tmp_path, config("compact"), make_tokenizer())
+    assert torch.equal(model.decoder.stop.weight, old.decoder.stop.weight)

@@ -264,7 +264,7 @@ def test_init_from_another_density_keeps_what_reads(data: Path, finished: Path, 
     config.density = SubframeConfig(
         subframe_length=80, context_dim=8, inner=CompactFlowConfig(num_couplings=2, hidden_dim=8)
     )
-    with pytest.warns(UserWarning, match="its density is compact; the subframe of this run starts anew"):
+    with pytest.warns(UserWarning, match="its density is compact; the subframe of compact of this run starts anew"):
         train(config, data, tmp_path, init_from=finished, device="cpu", threads=1)
     old, new = weights(finished), weights(tmp_path)
     assert all(torch.allclose(new[name], old[name]) for name in old if not name.startswith("density."))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from wavetts.config import Config
+from wavetts.config import Config, DensityConfig
 from wavetts.config.load import from_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
@@ -65,9 +65,10 @@ def start_from(
     fresh = model.state_dict()[name]
     if tensors[name].shape[1] == fresh.shape[1]:
         tensors[name] = torch.cat([tensors[name], fresh[len(tensors[name]) :]])
-    if old_config.density.kind != config.density.kind:
+    old_kinds, kinds = _kinds(old_config.density), _kinds(config.density)
+    if old_kinds != kinds:
         warnings.warn(
-            f"{path}: its density is {old_config.density.kind}; the {config.density.kind} of this run starts anew",
+            f"{path}: its density is {' of '.join(old_kinds)}; the {' of '.join(kinds)} of this run starts anew",
             stacklevel=2,
         )
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("density.")}
@@ -79,6 +80,12 @@ def start_from(
     ]
     load_weights(model, tensors, f"{path}: does not fit the config ({'; '.join(fields) or 'same fields'})")
     return model, tokenizer
+
+
+def _kinds(density: DensityConfig) -> list[str]:
+    """The kind of a density, of the one that it holds, and so on."""
+    inner = getattr(density, "inner", None)
+    return [density.kind, *(_kinds(inner) if inner is not None else [])]
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
