@@ -38,6 +38,20 @@ TITLES = {
     "Ste": "Sainte",
     "Mt": "Mount",
     "Ft": "Fort",
+    "Pt": "Port",
+    "Amb": "Ambassador",
+    "Cdr": "Commander",
+    "Sgts": "Sergeants",
+    "Mme": "Madame",
+    "Mlle": "Mademoiselle",
+    "Mons": "Monsieur",
+    "Msgr": "Monsignor",
+    "Det": "Detective",
+    "Atty": "Attorney",
+    "Profs": "Professors",
+    "Gens": "Generals",
+    "Sens": "Senators",
+    "Reps": "Representatives",
 }
 # Stand after a name or anywhere: the stop may end a sentence as well.
 SUFFIXES = {
@@ -53,6 +67,29 @@ SUFFIXES = {
     "Blvd": "Boulevard",
     "Rd": "Road",
     "Hwy": "Highway",
+    "Pkwy": "Parkway",
+    "Expy": "Expressway",
+    "Fwy": "Freeway",
+    "Sq": "Square",
+    "Bldg": "Building",
+    "Intl": "International",
+    "Natl": "National",
+    "Mfg": "Manufacturing",
+    "Assoc": "Association",
+    "Inst": "Institute",
+    "Hosp": "Hospital",
+    "incl": "including",
+    "excl": "excluding",
+    "misc": "miscellaneous",
+    "temp": "temperature",
+    "tel": "telephone",
+    "Tel": "Telephone",
+    "ref": "reference",
+    "resp": "respectively",
+    "avg": "average",
+    "abbr": "abbreviated",
+    "attn": "attention",
+    "Attn": "Attention",
     "Dept": "Department",
     "dept": "department",
     "Univ": "University",
@@ -105,6 +142,27 @@ BEFORE_NUMBERS = {
     "est": "established",
     "Ext": "Extension",
     "ext": "extension",
+    "Ste": "Suite",
+    "Rm": "Room",
+    "rm": "room",
+    "Bldg": "Building",
+    "Rte": "Route",
+    "chap": "chapter",
+    "Chap": "Chapter",
+    "ver": "version",
+    "Ver": "Version",
+    "Pt": "Part",
+    "pt": "part",
+    "Sect": "Section",
+    "sect": "section",
+    "Pg": "Page",
+    "pg": "page",
+    "Tbl": "Table",
+    "App": "Appendix",
+    "Cl": "Clause",
+    "Arts": "Articles",
+    "Eqs": "Equations",
+    "eqs": "equations",
     "Apt": "Apartment",
     "apt": "apartment",
 }
@@ -122,10 +180,24 @@ _OPENERS = (
     "Then When While If In On At As After Before For From By To With Not No Yes What Who Why How Where Which One Some "
     "Many Most All Each Both Now Later However Although Because Since Until Once Another Other Such Let Did Do Does "
     "Is Was Were Are Can Could Would Should Has Have Had Also Even Only Just Still Thus Therefore Meanwhile "
-    "Nevertheless Finally First Upon During Under Over Between"
+    "Nevertheless Finally First Upon During Under Over Between Please Today Tomorrow Yesterday Everyone Nobody Nothing"
 )
 OPENERS = frozenset(_OPENERS.split())
-_END = re.compile(rf"[\"')]*(?:$| +[\"'(]*(?:{'|'.join(_OPENERS.split())})\b)")
+_MARKS = r"[\"')\]]*"
+_END = re.compile(rf"{_MARKS}(?:$| +[\"'(]*(?:{'|'.join(_OPENERS.split())})\b)")
+# A name that does something: after a company or a street it begins a sentence ("Apple Inc. Tim is there").
+_SUBJECT = re.compile(rf"{_MARKS} +[\"'(]*[A-Z][a-z]+(?:'s)? (?!and\b|of\b|in\b|on\b|at\b|for\b|said\b|says\b)[a-z]{{2,}}\b")
+# After a time of day any new sentence may begin, but a day or a zone belongs to it.
+_AFTER_TIME = re.compile(
+    rf"{_MARKS} +[\"'(]*(?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|Eastern|Pacific|Central|Mountain|Greenwich|Local|"
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December)\b)[A-Z][a-z]"
+)
+_CLOSED = re.compile(rf"{_MARKS}\s*$")
+
+
+def closing_stop(match: re.Match[str]) -> str:
+    """The full stop of an abbreviation that a token ends with, if the sentence ends there as well."""
+    return "." if _CLOSED.match(match.string, match.end(), match.endpos) else ""
 
 
 def ends_sentence(text: str, position: int) -> bool:
@@ -135,21 +207,37 @@ def ends_sentence(text: str, position: int) -> bool:
 
 _LAST_WORD = re.compile(r"[^\s\"'(\[]*$")
 _INITIALS = re.compile(r"(?:[A-Za-z]\.)*[A-Za-z]$")
+_MERIDIEM = re.compile(r"[0-9] ?[AaPp]\. ?[Mm]$")
 _NUMBER = re.compile(r" *[\"'(]*(?:[0-9#]|(?:[IVXLC]{2,}|[VX])\b)")
+_UNITS = frozenset("ft lb lbs oz mi yd yds gal sec min hr hrs tbsp tsp qt wk wks yr yrs in sq cu".split())
+_CONTINUES = re.compile(r" ?[a-z0-9,;)]")
+_IN_CAPITALS = {name.upper(): name for name in (*TITLES, *SUFFIXES)}
 
 
 def stop_is_abbreviation(text: str, position: int) -> bool:
     """True if the full stop at `text[position]` belongs to an abbreviation and does not end the sentence.
 
     The text is as people write it, before normalisation. When in doubt after a name's initial or "Co.", the next word
-    decides: a word that opens sentences (`OPENERS`) makes it an end.
+    decides: a word that opens sentences (`OPENERS`) makes it an end, and after a company or a street a name does that
+    is followed by a verb.
     """
     word = _LAST_WORD.search(text, max(0, position - 20), position)
     name = word[0] if word else ""
-    if name in TITLES:
+    if name in TITLES or (len(name) > 1 and name.isupper() and _IN_CAPITALS.get(name) in TITLES):
+        # "1 Elm St. It was": a street at the end; a title goes on
+        return not (name in ("St", "Dr", "Ft", "ST", "DR") and ends_sentence(text, position + 1) and text[position + 1 :].strip())
+    if _titled_number(name) and _NUMBER.match(text, position + 1):
         return True
-    if name in BEFORE_NUMBERS and _NUMBER.match(text, position + 1):
-        return True
-    suffix = name in SUFFIXES or name + "." in DOTTED
+    if name in _UNITS:
+        return _CONTINUES.match(text, position + 1) is not None
+    if _MERIDIEM.search(text, max(0, position - 8), position):
+        return not (ends_sentence(text, position + 1) or _AFTER_TIME.match(text, position + 1))
+    suffix = name in SUFFIXES or name + "." in DOTTED or name in _IN_CAPITALS
+    if suffix and name not in ("Jr", "Sr", "JR", "SR") and _SUBJECT.match(text, position + 1):
+        return False
     initial = _INITIALS.match(name) is not None and name != "I"
     return (suffix or initial) and not ends_sentence(text, position + 1)
+
+
+def _titled_number(name: str) -> bool:
+    return name in BEFORE_NUMBERS or (len(name) > 1 and name.isupper() and name.capitalize() in BEFORE_NUMBERS)

@@ -1,0 +1,222 @@
+"""The one pass over a sentence: each token is classified once, by the first rule that takes it, and said by that rule.
+
+A rule is a pattern that begins where a token begins (a run of letters, a run of digits, or a sign) and a function that
+says what the pattern found, or None if it is something else after all. The function sees the match, so it knows the
+neighbours: `match.string` is the whole paragraph, `match.endpos` the end of the sentence. A rule never sees what another
+one has said.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from wavetts.text.emoji import match_emoji
+from wavetts.text.inline import PHONEMES
+
+Say = Callable[[re.Match[str], str], "str | None"]
+
+
+class Token(NamedTuple):
+    """A piece of a sentence, what it was taken for, and what is said for it.
+
+    Attributes:
+        start: where it begins in the paragraph.
+        end: where it ends.
+        kind: its class: `word`, `number`, `date`, `mark` and so on.
+        spoken: words, or a mark; empty for what is not said.
+    """
+
+    start: int
+    end: int
+    kind: str
+    spoken: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one kind of token is recognised and said.
+
+    Attributes:
+        kind: the class of the token.
+        pattern: matched at the token's start.
+        say: the words, or None to leave the token to the next rule.
+        after: what may follow the first run of letters or digits, None for anything: `a` a letter, `0` a digit, another
+            character itself, and the same behind a space (` a`); the empty string is the end.
+        words: small-letter words that the token may begin with; empty for any.
+    """
+
+    kind: str
+    pattern: re.Pattern[str]
+    say: Say
+    after: frozenset[str] | None = None
+    words: frozenset[str] = frozenset()
+
+
+def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Iterable[str] = ()) -> Rule:
+    """A `Rule`; `after` is written as the keys in a row, `_` for a space, `__` for an underscore and `$` for the end."""
+    keys = None
+    if after is not None:
+        names = {"$": "", "__": "_"}
+        keys = frozenset(names[key] if key in names else key.replace("_", " ", 1) for key in after.split())
+    return Rule(kind, re.compile(pattern), say, keys, frozenset(words))
+
+
+# A run of letters (with apostrophes inside), a run of digits, a space, or a sign.
+_RUN = re.compile(r"([^\W\d_]+(?:'[^\W\d_]+)*)|([0-9]+)|( +)|.", re.DOTALL)
+MARKS = frozenset(".,;:!?\"'()—-…¿¡")
+
+
+def _key(text: str, place: int, end: int) -> str:
+    if place >= end:
+        return ""
+    char = text[place]
+    if char == " ":
+        return " " + _key(text, place + 1, end)[:1]
+    return "a" if char.isalpha() else "0" if char.isdigit() else char
+
+
+class Scanner:
+    """Rules in the order in which they are asked, found by what a token begins with.
+
+    Args:
+        words: rules for tokens that begin with a letter.
+        capitals: rules for those that begin with a run of capitals alone.
+        digits: rules for those that begin with a digit.
+        signs: rules for each sign.
+        language: an espeak language code.
+        prepare: applied to a folded paragraph before it is split and scanned; must keep its length.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[Rule],
+        capitals: Sequence[Rule],
+        digits: Sequence[Rule],
+        signs: dict[str, Sequence[Rule]],
+        language: str,
+        prepare: Callable[[str], str] = str,
+    ):
+        self.language, self.prepare = language, prepare
+        self._words, self._capitals, self._digits, self._signs = words, capitals, digits, signs
+        self._beginnings = frozenset().union(*(rule.words for rule in words))
+        self._cache: dict[tuple[str, str], tuple[Rule, ...]] = {}
+
+    def scan(self, text: str, start: int, end: int) -> list[Token]:
+        """The tokens of one sentence.
+
+        Args:
+            text: a folded paragraph (see `wavetts.text.fold`).
+            start: where the sentence begins.
+            end: where it ends.
+
+        Returns:
+            Tokens in order; together they cover all that is no space. No token of the class `unknown` stays silent
+            without a warning.
+        """
+        tokens: list[Token] = []
+        add, run, place = tokens.append, _RUN.match, start
+        beginnings = self._beginnings
+        while place < end:
+            found = run(text, place, end)
+            kind, after = found.lastindex, found.end()
+            if kind == 3:
+                place = after
+                continue
+            if kind == 1:
+                word = found[0]
+                small = word.lower()
+                key = text[after : after + 1] if after < end else ""
+                if small not in beginnings and key in _PLAIN_AFTER and (small == word or not word.isupper()):
+                    add(Token(place, after, "word", word))
+                    place = after
+                    continue
+                rules = self._word_rules(small if small in beginnings else "", word, _key(text, after, end))
+            elif kind == 2:
+                rules = self._digit_rules(_key(text, after, end))
+            else:
+                rules = self._signs.get(found[0], ())
+            for candidate in rules:
+                match = candidate.pattern.match(text, place, end)
+                if match is not None:
+                    spoken = candidate.say(match, self.language)
+                    if spoken is not None:
+                        add(Token(place, match.end(), candidate.kind, spoken))
+                        place = match.end()
+                        break
+            else:
+                if kind == 1:
+                    add(Token(place, after, "word", found[0]))
+                elif kind == 2:
+                    add(Token(place, after, "number", found[0]))
+                elif emoji := match_emoji(text, place, end, self.language):
+                    after, name = emoji
+                    add(Token(place, after, "emoji", name))
+                else:
+                    add(self._unknown(text, place, found[0]))
+                place = after
+        return tokens
+
+    def _word_rules(self, beginning: str, word: str, key: str) -> tuple[Rule, ...]:
+        capital = word.isupper()
+        name = (beginning, f"A{key}" if capital else f"a{key}")
+        if name not in self._cache:
+            rules = [rule for rule in self._words if not rule.words or beginning in rule.words]
+            rules += self._capitals if capital else []
+            self._cache[name] = tuple(rule for rule in rules if rule.after is None or key in rule.after)
+        return self._cache[name]
+
+    def _digit_rules(self, key: str) -> tuple[Rule, ...]:
+        name = ("0", key)
+        if name not in self._cache:
+            self._cache[name] = tuple(rule for rule in self._digits if rule.after is None or key in rule.after)
+        return self._cache[name]
+
+    def _unknown(self, text: str, place: int, sign: str) -> Token:
+        """A sign that no rule takes: marks stay, letters of other scripts are espeak's, the rest is named or warned of."""
+        if sign in MARKS:
+            return Token(place, place + 1, "mark", sign)
+        if sign == PHONEMES:
+            return Token(place, place + 1, "phonemes", sign)
+        category = unicodedata.category(sign)
+        if category[0] in "LM":
+            return Token(place, place + 1, "word", sign)
+        if category[0] == "P":
+            return Token(place, place + 1, "mark", sign)
+        name = unicodedata.name(sign, "").lower() if self.language.startswith("en") and category[0] in "SN" else ""
+        if not name:
+            _warn_of_sign(sign)
+        return Token(place, place + 1, "unknown", name)
+
+
+_PLAIN_AFTER = frozenset(["", " ", ",", ";", "!", "?", ")", '"', "—"])
+_warned: set[str] = set()
+
+
+def _warn_of_sign(sign: str) -> None:
+    if sign not in _warned:
+        _warned.add(sign)
+        warnings.warn(f"nothing is said for {sign!r} (U+{ord(sign):04X})", stacklevel=4)
+
+
+def join(text: str, tokens: Sequence[Token]) -> str:
+    """What the tokens of a sentence say together: words apart, marks where they were written."""
+    pieces: list[str] = []
+    end = None
+    for token in tokens:
+        spoken = token.spoken
+        if end is not None:
+            space = token.start > end
+            if not space and spoken and token.kind != "mark":
+                last = next((piece for piece in reversed(pieces[-2:]) if piece), "")
+                space = last[-1:].isalnum() and spoken[0].isalnum()
+            if space:
+                pieces.append(" ")
+        end = token.end
+        if spoken:
+            pieces.append(spoken)
+    return "".join(pieces)
