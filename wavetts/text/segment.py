@@ -146,12 +146,10 @@ def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
 def _with_silent(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Joins spans of marks alone ("...") to the sentence before them, or after them at the beginning."""
     joined: list[tuple[int, int]] = []
-    silent = False
     for start, end in spans:
         alone = not _SPEAKABLE.search(text, start, end)
-        if joined and (alone or silent):
+        if joined and (alone or not _SPEAKABLE.search(text, *joined[-1])):
             start = joined.pop()[0]
-        silent = alone and (not joined and silent or start == spans[0][0] and alone)
         joined.append((start, end))
     return joined
 

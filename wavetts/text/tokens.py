@@ -58,10 +58,10 @@ class Rule:
 
 
 def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Iterable[str] = ()) -> Rule:
-    """A `Rule`; `after` is written as the keys in a row, `_` for a space, `__` for an underscore and `$` for the end."""
+    """A `Rule`; `after` is written as the keys in a row, `_` for a space, `__` for an underscore, `END` for the end."""
     keys = None
     if after is not None:
-        names = {"$": "", "__": "_"}
+        names = {"END": "", "__": "_"}
         keys = frozenset(names[key] if key in names else key.replace("_", " ", 1) for key in after.split())
     return Rule(kind, re.compile(pattern), say, keys, frozenset(words))
 

@@ -54,6 +54,7 @@ _DIGITS = [
     *symbols.DIGITS,
     *numbers.DIGITS,
     *acronyms.DIGITS,
+    *numbers.DIGITS_LAST,
 ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from wavetts.text.english.verses import SHORT_BOOKS
+
 # Stand before a name: the stop never ends a sentence.
 TITLES = {
     "Mr": "Mister",
@@ -226,7 +228,7 @@ def stop_is_abbreviation(text: str, position: int) -> bool:
     if name in TITLES or (len(name) > 1 and name.isupper() and _IN_CAPITALS.get(name) in TITLES):
         # "1 Elm St. It was": a street at the end; a title goes on
         return not (name in ("St", "Dr", "Ft", "ST", "DR") and ends_sentence(text, position + 1) and text[position + 1 :].strip())
-    if _titled_number(name) and _NUMBER.match(text, position + 1):
+    if _before_number(name, text, position - len(name)) and _NUMBER.match(text, position + 1):
         return True
     if name in _UNITS:
         return _CONTINUES.match(text, position + 1) is not None
@@ -239,5 +241,15 @@ def stop_is_abbreviation(text: str, position: int) -> bool:
     return (suffix or initial) and not ends_sentence(text, position + 1)
 
 
-def _titled_number(name: str) -> bool:
-    return name in BEFORE_NUMBERS or (len(name) > 1 and name.isupper() and name.capitalize() in BEFORE_NUMBERS)
+_SHORT_MONTHS = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec".split())
+_NO_WORD = re.compile(r"[a-z] $")
+_SAID_NO = re.compile(r"\b(?:said|say|says|is|was|answered|answer|replied) $")
+
+
+def _before_number(name: str, text: str, start: int) -> bool:
+    """True if the abbreviation at `text[start:]` is one that a number follows: `No. 5`, `pp. 3-5`, `Jan. 5`, `Rs. 10`."""
+    if name == "no":
+        before = text[max(0, start - 10) : start]
+        return _NO_WORD.search(before) is not None and _SAID_NO.search(before) is None
+    known = name in BEFORE_NUMBERS or name in SHORT_BOOKS or name in ("Rs", "c") or name.lower() in _SHORT_MONTHS
+    return known or (len(name) > 1 and name.isupper() and name.capitalize() in BEFORE_NUMBERS)

@@ -8,6 +8,7 @@ spells, or in small letters where they are said as a word.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from wavetts.text.english.number_words import cardinal, pairs, plural, say_number, spell_digits
 from wavetts.text.tokens import rule
@@ -29,7 +30,7 @@ SPELLED = frozenset(
     "NSA DEA ATF IRS FDA EPA SEC FCC FAA DOJ DOD NYPD LAPD GOP DNC RNC ACLU NAACP YMCA AAA AA NRA PTA SOS RIP TNT PVC BLT "
     "LGBT LGBTQ ADHD OCD PTSD HVAC JFK FDR LBJ MLK NSFW FYI BTW LOL OMG TBA TBD ISBN KGB MI GMO BMI OS IOS VHS "
     "CCTV PGA UFC WWE BP CV EST PST GMT UTC CET MP3 MP4 CNBC PBS NPR ESPN TSA ICE CDC NIH HMO EMS SMS MMS SSD HDD PS PPS "
-    "IPO ROI KPI KPIS B2B SEO QA UI UX CSS PHP JSON ASP AWS SAS SAP ERP CRM RFID NFC IOT LTE DSL ISP WWI WWII MIG NVIDIA".split()
+    "IPO ROI KPI KPIS B2B SEO QA UI UX EUR GBP AUD CAD INR CHF CNY JPY USMC IR ESL GED UV DJ MC CSS PHP JSON ASP AWS SAS SAP ERP CRM RFID NFC IOT LTE DSL ISP WWI WWII MIG NVIDIA".split()
 ) - {"IT'S", "NVIDIA", "JSON"}
 _VOWELS = frozenset("AEIOUY")
 
@@ -41,9 +42,26 @@ def is_spelled(letters: str) -> bool:
     return letters not in _AS_WORDS and len(letters) > 1 and not _VOWELS.intersection(letters)
 
 
-def say_letters(letters: str) -> str:
-    """Letters one by one, joined by hyphens: espeak spells those and takes no A for the article."""
-    return "-".join(letters)
+# Spelled, but espeak reads them as words.
+_MISREAD = frozenset(
+    "ATF ATT AWS BYOB COO DEA DOA DOD EMS EMT EPA EQ ERP ESL ETA EUR FAA FAQ GED GOP HVAC ICU IMF IOT IPO IQ IR LED MIG "
+    "NGO NIH NYC NYU OTP PTA QA RFID RIP ROI SEC SEO SOS TSA UAE UFC UPS USMC USPS UX VIP YMCA".split()
+)
+
+
+def say_letters(letters: Iterable[str]) -> str:
+    """Letters one by one, joined by hyphens: espeak spells those and takes no A for the article.
+
+    An A amid hyphens is the article to it again, so there a space follows: `L-A P-D`.
+    """
+    letters = list(letters)
+    said = ""
+    for place, letter in enumerate(letters):
+        said += letter
+        if place + 1 < len(letters):
+            amid = letter == "A" and said[-2:-1] == "-"
+            said += " " if amid else "-"
+    return said + "-" if said.endswith(" A") else said
 
 
 def _plural(match: re.Match[str], language: str) -> str | None:
@@ -81,10 +99,12 @@ def _with_number(match: re.Match[str], language: str) -> str | None:
     letters, sign, digits, ending = match.groups()
     if sign == "." and len(letters) > 2:
         return None
+    if sign == "-" and letters.islower() and len(letters) > 1:
+        return None  # "mid-1980s", "covid-19": a word and a number
     words = _number_of_type(digits, language) if sign != "." or len(letters) > 1 else pairs(digits, language)
     if ending:
         words = plural(words)
-    spelled = letters.isupper() and (is_spelled(letters) or letters in ("A", "CO", "NO", "SO", "MIG", "AK", "SU"))
+    spelled = letters in _MISREAD or letters in ("A", "CO", "NO", "SO", "AK", "SU")
     if len(letters) == 1 and letters.isupper():
         name = letters
     else:
@@ -119,7 +139,18 @@ def _glued_numeral(match: re.Match[str], language: str) -> str | None:
     return f"{say_number(number, language)} {name}"
 
 
+def _misread(match: re.Match[str], language: str) -> str | None:
+    return say_letters(match[0]) if match[0] in _MISREAD else None
+
+
+def _paragraph(match: re.Match[str], language: str) -> str:
+    """`401(k)`, `501(c)(3)`: "four oh one k"."""
+    words = f"{pairs(match[1], language)} {match[2] if match[2] != 'a' else 'A-'}"
+    return words + (f" {cardinal(match[3], language)}" if match[3] else "")
+
+
 CAPITALS = [
+    rule("acronym", r"[A-Z]{2,5}(?![\w'&])", _misread),
     # Not after a digit's run: that is for the serials.
     rule("acronym", r"([A-Z]{2,})('?)s\b('(?!\w))?", _plural, None),
 ]
@@ -132,6 +163,7 @@ WORDS = [
     rule("serial", r"(?<![\w-])[A-Z]{2,}(?:[-/][0-9A-Za-z]+)*[-/][0-9]+[0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*(?![\w-])", _serial, "- /"),
 ]
 DIGITS = [
+    rule("serial", r"([0-9]{2,4})\(([a-z])\)(?:\(([0-9]{1,2})\))?(?!\w)", _paragraph, "("),
     rule("serial", r"([0-9]+)x(?![\w-])", lambda m, language: f"{say_number(m[1], language)} x", "a"),
     rule("serial", r"[0-9]+[A-Za-z]+[0-9][0-9A-Za-z]*(?:-[0-9A-Za-z]+)*|[0-9]+(?:-[A-Za-z]{1,3}[0-9]*)+(?:-[0-9A-Za-z]+)*(?![\w-])", _serial, "a -"),
     rule("serial", rf"([0-9]+(?:\.[0-9]+)?)([A-Za-z]{{1,3}})(?![\w'])", _glued_numeral, "a ."),

@@ -17,6 +17,7 @@ _NUMBERED = frozenset(
     "PLATE EPISODE SEASON NUMBER CANTO PSALM WAR BOWL KING QUEEN POPE EMPEROR MARK GRADE".split()
 )
 _CANONICAL = {name.upper(): name for name in (*BEFORE_NUMBERS, *SUFFIXES, *TITLES)}
+_WITH_NUMBER = re.compile("-?[0-9]")
 _MIXED = {"PHD": "PhD", "A": "A", "I": "I"}
 _COMMON = frozenset(
     "AN AS AT BE BY DO GO HE IF IN IS ME MY NO OF OH OK ON OR SO TO UP WE AND ANY ARE ALL BUT CAN DAY DID FOR GET GOT HAD "
@@ -61,6 +62,8 @@ def _quieten(run: str, least: int) -> str:
         digit = run[max(0, match.start() - 2) : match.start()].strip()[-1:].isdigit()
         if word in _MIXED:
             return _MIXED[word]
+        if _WITH_NUMBER.match(run, match.end()):
+            return word
         if before in _NUMBERED and _ROMAN.fullmatch(word):
             return word
         if word in _CANONICAL and (stop or (word in TITLES_BARE and len(word) > 1)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from wavetts.text.english.acronyms import say_letters
-from wavetts.text.english.number_words import cardinal, pairs, say_number, spell_digits
+from wavetts.text.english.number_words import cardinal, pairs, say_number, spell_digits, word_before
 from wavetts.text.tokens import rule
 
 # --- telephone -----------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def _mixed_code(match: re.Match[str], language: str) -> str | None:
 def _spell(written: str) -> str:
     parts = []
     for part in _LETTER_GROUP.findall(written):
-        parts.append(spell_digits(part) if part.isdigit() else say_letters(part.upper()))
+        parts.append(spell_digits(part) if part.isdigit() else say_letters(part.upper()) if part.upper() != "A" else "A-")
     return " ".join(parts)
 
 
@@ -165,7 +165,8 @@ def _version(match: re.Match[str], language: str) -> str:
 
 
 def _named_version(match: re.Match[str], language: str) -> str | None:
-    name = "version" if match[1].lower() == "v" else match[1]
+    named = word_before(match).lower().startswith(("ver", "release", "model", "rev"))
+    name = match[1] if named else "version" if match[1].lower() in ("v", "ver") else match[1]
     return f"{name} " + " point ".join(say_number(part, language) for part in match[2].split("."))
 
 
@@ -213,7 +214,7 @@ DIGITS = [
     rule("number", r"(?<![.,])[1-9][0-9]{0,2}\.[0-9]{3}\.000(?!\w|[.,][0-9])", lambda m, language: say_number(m[0].replace(".", ","), language), "."),
     rule("code", r"([0-9]+(?:\.[0-9]+){2,})(?![\w-])", _version, "."),
     rule("code", r"(?=[0-9]{1,8}[A-Za-z])[0-9A-Za-z]{3,24}(?!\w)", _mixed_code, "a"),
-    rule("code", r"[0-9]+(?![\w]|[.,/:-][0-9]|%)", _code, "$ . , ; : ! ? _a ) _0 _( - _- \" ' /"),
+    rule("code", r"[0-9]+(?![\w]|[.,/:-][0-9]|%)", _code, "END . , ; : ! ? _a ) _0 _( - _- \" ' /"),
 ]
 SIGNS = {
     "+": [

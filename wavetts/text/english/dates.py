@@ -132,10 +132,28 @@ def _decade(match: re.Match[str], language: str) -> str:
     mark = match.string[max(0, match.start() - 1) : match.start()]
     if mark in (".", ",", "$", "£") and mark:
         return None
+    if len(match[1]) == 2 and "'" not in match[0] and not _in_decade(match):
+        return None
     words = _say_decade(match[1], language)
     if match[2]:
         return f"{words} to {_say_decade(match[2], language)}"
     return words
+
+
+_DECADE_BEFORE = re.compile(r"\b(?:the|his|her|their|my|our|your|early|late|mid|low|high|upper|lower|of|since)[ -]$", re.I)
+_SECONDS_BEFORE = re.compile(
+    r"(?:\b(?:for|rest|after|every|wait|within|about|than|least|another|in|only|just|by|to|of|took|take|takes|last|lasts|"
+    r"around|up to|waited|slept|held|hold|run|plank|under|over|some|is|was|=|:)|[0-9]m) ?$",
+    re.IGNORECASE,
+)
+
+
+def _in_decade(match: re.Match[str]) -> bool:
+    """True if `30s` is a decade of years or of an age rather than seconds."""
+    before = match.string[max(0, match.start() - 12) : match.start()]
+    if _DECADE_BEFORE.search(before) or match[2]:
+        return True
+    return match[1] not in ("10", "30", "60", "90") and not _SECONDS_BEFORE.search(before)
 
 
 def _say_decade(written: str, language: str) -> str:
@@ -177,7 +195,7 @@ DIGITS = [
     rule("date", rf"(?P<day>{_D})-(?P<month>{_NAME})(?:-(?P<year>[12][0-9]{{3}}|[0-9]{{2}}))?(?![\w-])", _dashed, "-"),
     rule(
         "date",
-        rf"{_DAY}(?:(?: ?- ?| and | to ){_DAY})?(?: of)? {_MONTH}(?:(,)? {_YEAR})?{_NO_NUMBER_AFTER}",
+        rf"{_DAY}(?:(?: ?- ?| and | to ){_DAY})?(?: of)? {_MONTH}(?:(,?) ?(?<=[, ]){_YEAR})?{_NO_NUMBER_AFTER}",
         _day_month,
         "_a a - _-",
     ),
@@ -219,7 +237,7 @@ WORDS = [
     rule("date", rf"{_MONTH} ?- ?{_MONTH}(?: {_YEAR})?(?!\w)", _months, "- . _-", _MONTH_WORDS),
     rule(
         "date",
-        rf"{_MONTH} {_DAY}(?![0-9A-Za-z])(?: ?- ?{_DAY}(?![0-9A-Za-z]))?(?:(,)? {_YEAR})?{_NO_NUMBER_AFTER}",
+        rf"{_MONTH} {_DAY}(?![0-9A-Za-z])(?: ?- ?{_DAY}(?![0-9A-Za-z]))?(?:(,?) ?(?<=[, ]){_YEAR})?{_NO_NUMBER_AFTER}",
         _month_day,
         "_0 .",
         _MONTH_WORDS,

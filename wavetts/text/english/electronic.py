@@ -74,14 +74,24 @@ def _say_part(part: str, after_dot: bool) -> str:
     if small in _SAY_AS:
         return _SAY_AS[small]
     if after_dot and small not in _SAID and (len(small) <= 3 or small in _FILES.split("|")) and part.isascii():
-        return " ".join(small)
+        return _apart(small)
     if part.isupper() and (is_spelled(part)):
         return say_letters(part)
     if len(small) <= 4 and not part.isupper() and part.isascii() and not re.search("[aeiouy]", small):
-        return " ".join(small)
-    if not part.islower() and not part.isupper() and part.isascii() and re.search("[a-z][A-Z]", part):
+        return _apart(small)
+    if part.isascii() and re.search("[a-z]{3}[A-Z][a-z]{2}", part):
         return " ".join(say_letters(p) if p.isupper() and is_spelled(p) else p for p in _CAMEL.findall(part))
-    return part
+    return "A-" if small == "a" else part
+
+
+def _apart(letters: str) -> str:
+    """Single letters; with a hyphen espeak takes no A for the article."""
+    return " ".join("A-" if letter == "a" else letter for letter in letters)
+
+
+def _name(match: re.Match[str], language: str) -> str:
+    """Names of files and identifiers, where an underscore stands for a space."""
+    return say_address(match["core"]).replace(" underscore ", " ")
 
 
 def _address(match: re.Match[str], language: str) -> str | None:
@@ -128,14 +138,14 @@ _RULES = [
     rule("electronic", _DOT_NET, _address, "."),
     rule("electronic", _DOMAIN, _address, ". - 0"),
     rule("electronic", _SHORT_LINK, _address, ". - 0"),
-    rule("electronic", _FILE, _address, ". - 0 __"),
-    rule("electronic", _CALL, _address, "( . __"),
-    rule("electronic", _SNAKE, _address, "__ 0"),
+    rule("electronic", _FILE, _name, ". - 0 __"),
+    rule("electronic", _CALL, _name, "( . __"),
+    rule("electronic", _SNAKE, _name, "__ 0"),
 ]
 WORDS = _RULES
 DIGITS = _RULES
 SIGNS = {
-    ".": [rule("electronic", _DOT_FILE, _address), rule("electronic", _ROOTED, _path)],
+    ".": [rule("electronic", _DOT_FILE, _name), rule("electronic", _ROOTED, _path)],
     "/": [rule("electronic", _ROOTED, _path)],
     "~": [rule("electronic", _ROOTED, _path)],
     "_": [rule("electronic", r"(?<!\w)(?P<core>__[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__)(?!\w)", _address)],

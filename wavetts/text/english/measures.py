@@ -31,11 +31,6 @@ def _percent(match: re.Match[str], language: str) -> str:
 
 def _measure(match: re.Match[str], language: str) -> str | None:
     first, join, amount, gap, *unit = match.groups()
-    if gap == "" and unit[1] == "s" and re.fullmatch("[1-9][0-9]0|[12][0-9]{2}0|[1-9]0", amount):
-        if amount not in ("10", "30", "60", "90", "120") and not _LASTS.search(_before(match)):
-            return None  # "in the 90s"
-        if _THE.search(_before(match)):
-            return None
     if gap == " " and unit[1] == "s":
         return None
     words = _number(amount, language)
@@ -54,9 +49,6 @@ def _measure(match: re.Match[str], language: str) -> str | None:
 def _before(match: re.Match[str]) -> str:
     return match.string[max(0, match.start() - 12) : match.start()]
 
-
-_LASTS = re.compile(r"\b(?:for|rest|after|every|in|of|wait|about|only|under|just|within|last) $|[0-9]m ?$", re.IGNORECASE)
-_THE = re.compile(r"\b(?:the|early|late|mid|his|her|their|my|your|our)[ -]$", re.IGNORECASE)
 
 
 def _feet(match: re.Match[str], language: str) -> str:
@@ -102,9 +94,23 @@ def _inches(match: re.Match[str], language: str) -> str:
     return f"{words} {'inch' if amount == '1' else 'inches'}"
 
 
+
+
+def _per_unit(match: re.Match[str], language: str) -> str:
+    number, *unit = match.groups()
+    return f"{say_number(number, language)} per {say_unit(tuple(unit), singular=True)}"
+
+
+def _scaled(match: re.Match[str], language: str) -> str:
+    number, scale, *unit = match.groups()
+    return f"{say_number(number, language)} {scale} {say_unit(tuple(unit), singular=False)}"
+
+
 _MIXED = r"(?:[0-9]{1,4}[ -])?[0-9]{1,4}/[0-9]{1,4}"
 _NOUNS = r"(?: (?:thick|screen|monitor|display|pipe|nail|TV|laptop|tablet|pizza|record|single|wheel|ruler|blade)s?\b)"
 DIGITS = [
+    rule("measure", rf"({NUMBER}) ?/ ?{UNIT_PATTERN}", _per_unit, "/"),
+    rule("measure", rf"({NUMBER})[ -](hundred|thousand|million|billion|trillion) {UNIT_PATTERN}", _scaled, "_a . , -"),
     rule("measure", rf"({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% - . , _% _- _a"),
     rule("measure", r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.[0-9])?)(?:\"|'')(?!\w)", _feet, "'"),
     rule("measure", r"([0-9]{1,2}) ?ft\.? ([0-9]{1,2}) ?in\b\.?", _feet, "a _a"),

@@ -11,7 +11,7 @@ from functools import lru_cache
 from wavetts.text.number_words import number_words
 
 # A number with optional groups and decimals. No pattern may start inside a run of digits: that keeps the search linear.
-NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
+NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
 _SCALES = (
     "",
     "thousand",

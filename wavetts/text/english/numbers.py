@@ -123,6 +123,8 @@ DIGITS = [
     rule("number", r"(?<![.,/-])(20-20|50-50)(?![\w/-]|[.,:][0-9])", lambda m, language: " ".join(cardinal(p, language) for p in m[1].split("-")), "-"),
     rule("range", rf"(?<![/-])({NUMBER}) ?- ?({NUMBER})(?![0-9A-Za-z/-]|[.,:][0-9])", _range, "- _- , ."),
     rule("number", rf"({NUMBER})'?s(?![\w'])", _plural, "a ' . ,"),
+]
+DIGITS_LAST = [
     rule("number", r"([0-9]+)-(?=[a-z]{2,})", _lot, "-"),
     rule("number", rf"({NUMBER})", _plain),
 ]

@@ -106,6 +106,14 @@ def _sign(kind: str, pattern: str, spoken: str):
     return rule(kind, pattern, _words(spoken))
 
 
+_BRACKETED = re.compile(r"<[A-Za-z][^\s<>]{0,100}$")
+
+
+def _closing_bracket(match: re.Match[str], language: str) -> str | None:
+    """The end of `<name>`, which is said as the name alone."""
+    return "" if _BRACKETED.search(match.string[max(0, match.start() - 102) : match.start()]) else None
+
+
 _NEGATIVE = r"(?<![\w.,)%\"'/-])(?<![0-9] )-(?=[$£€]?\.?[0-9])"
 _LETTERS_AND = re.compile(r"([A-Z])([A-Z])&([A-Z])(?!\w)")
 _LAYOUT = "*_|^~•·‣▪●◦†‡`ª▶►■□◆◇★☆✓✔✗✘"
@@ -182,12 +190,13 @@ _MORE = {
         _sign("maths", r"={1,3}", "equals"),
     ],
     "<": [
+        _sign("layout", r"<(?=[A-Za-z][^\s<>]{0,100}>)", ""),
         _sign("symbol", r"<[-=]{0,2}-", "from"),
         _sign("symbol", r"<3(?![\w.])", "heart"),
         _sign("maths", r"<=", "less than or equal to"),
         _sign("maths", r"<+", "less than"),
     ],
-    ">": [_sign("maths", r">=", "greater than or equal to"), _sign("maths", r">+", "greater than")],
+    ">": [rule("layout", ">", _closing_bracket), _sign("maths", r">=", "greater than or equal to"), _sign("maths", r">+", "greater than")],
     "!": [_sign("maths", r"!=(?=[\s\w])", "not equal to")],
     "+": [_sign("maths", r"\+ ?/ ?-", "plus or minus"), _sign("maths", r"\+", "plus")],
     "/": [

@@ -27,7 +27,7 @@ def say_clock(hour: str, minute: str, second: str | None, after: str, language: 
     words = cardinal(int(hour), language)
     if minute != "00":
         words += f" {short_year(minute, language)}"
-    elif second:
+    elif second and not after:
         words += " o'clock"
     elif not after:
         words += " o'clock" if 1 <= int(hour) <= 12 else " hundred"

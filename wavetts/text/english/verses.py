@@ -14,7 +14,7 @@ _BOOKS = (
     "Mark Luke John Acts Romans Corinthians Galatians Ephesians Philippians Colossians Thessalonians Timothy Titus "
     "Philemon Hebrews James Peter Jude Revelation Solomon Songs Surah? Quran Qur'an"
 )
-_SHORT = {
+SHORT_BOOKS = {
     "Gen": "Genesis",
     "Exod": "Exodus",
     "Lev": "Leviticus",
@@ -43,7 +43,7 @@ _SHORT = {
 }
 # A verse has no leading zero: "John 3:05" is a time, as is what AM or PM follows.
 _PLACE = r"[1-9][0-9]{0,2}:[1-9][0-9]{0,2}(?: ?- ?[1-9][0-9]{0,2})?(?![0-9:]|-[0-9]|\.[0-9]| ?[AaPp]\.? ?[Mm]\b)"
-_BOOK = rf"({'|'.join(_BOOKS.split())}|(?:{'|'.join(_SHORT)})\.?)"
+_BOOK = rf"({'|'.join(_BOOKS.split())}|(?:{'|'.join(SHORT_BOOKS)})\.?)"
 _CITED = rf"{_BOOK} ({_PLACE}(?:(?:[,;] ?| and ){_PLACE})*)"
 _NUMBERS = re.compile(r"([0-9]+):([0-9]+)(?: ?- ?([0-9]+))?")
 _ORDER = {"1": "First ", "2": "Second ", "3": "Third "}
@@ -58,9 +58,9 @@ def _citation(match: re.Match[str], language: str) -> str:
         return f"{words} to {cardinal(last, language)}" if last else words
 
     *order, book, places = match.groups()
-    book = _SHORT.get(book.rstrip("."), book)
+    book = SHORT_BOOKS.get(book.rstrip("."), book)
     return f"{_ORDER[order[0]] if order else ''}{book} {_NUMBERS.sub(place, places)}"
 
 
-WORDS = [rule("verse", _CITED, _citation, "_0 .", [book.lower() for book in (*_BOOKS.replace("?", "").split(), *_SHORT)])]
+WORDS = [rule("verse", _CITED, _citation, "_0 .", [book.lower() for book in (*_BOOKS.replace("Psalms?", "Psalm Psalms").replace("Surah?", "Sura Surah").split(), *SHORT_BOOKS)])]
 DIGITS = [rule("verse", rf"(?<![\w.,:])([123]) {_CITED}", _citation, "_a")]
