@@ -62,6 +62,25 @@ _LINK = (
 )
 _BEFORE_CODE = re.compile(rf"\b({_NAMES}){_LINK} ?$", re.IGNORECASE)
 _SURELY_BEFORE = re.compile(rf"\b{_SURE}(?: ?(?:number|no\.?|code|#|is|was|:|=|ending in|ending with|ends in|ends with|\"|'))* ?$", re.I)
+# A quick look first: most numbers have none of these before them.
+_ANY_NAME = frozenset(
+    "code codes pin pins otp passcode password passwd zip zipcode postcode postal account acct a card ssn security routing "
+    "passport license licence plate serial tracking confirmation reference ref booking order invoice ticket case customer "
+    "member membership employee student patient user policy claim badge id i isbn imei iban swift vin upc sku pnr number "
+    "phone telephone tel mobile cell fax hotline extension ext voicemail token key combination meter device mailbox box "
+    "verification access area call calls called calling dial dials dialed dialled dialing dialling phoned ring text texted "
+    "texting press enter type typed entered flight flights bus train channel highway route interstate hwy rte room rooms rm "
+    "suite ste apartment apt unit gate locker building bldg form office no authentication authenticator".split()
+)
+_NAMES_IN = re.compile("[a-z]+")
+
+
+def _context(match: re.Match[str]) -> str:
+    """The 48 characters before a match, or nothing if no name of a code is among them."""
+    before = match.string[max(0, match.start() - 48) : match.start()]
+    return "" if _ANY_NAME.isdisjoint(_NAMES_IN.findall(before.lower())) else before
+
+
 _NUMBERED = re.compile(r"\b(?:number|no\.?|numbers|#|:) ?$", re.IGNORECASE)
 _CALL = re.compile(
     r"\b(?:call|calls|called|calling|dial|dials|dialed|dialled|dialing|dialling|phone|phoned|ring|text|texted|texting|"
@@ -78,8 +97,10 @@ _END_OF_CALL = re.compile(r"$|[.,;:!?)\"']| (?:for|now|if|to|and|at|when|or|imme
 def _code(match: re.Match[str], language: str) -> str | None:
     """Digits that are read one by one because of what stands before them."""
     digits = match[0]
-    text, start = match.string, match.start()
-    before = text[max(0, start - 48) : start]
+    before = _context(match)
+    if not before:
+        return None
+    text = match.string
     count = sum(char.isdigit() for char in digits)
     grouped = "," in digits
     if grouped:
@@ -114,7 +135,7 @@ def _flight(digits: str, before: str, language: str) -> str | None:
 
 def _spaced_code(match: re.Match[str], language: str) -> str | None:
     """Groups of digits (`4111 1111 1111 1111`, `12-34-56`) after the name of a code; four groups of four anywhere."""
-    before = match.string[max(0, match.start() - 48) : match.start()]
+    before = _context(match)
     groups = re.split("[ -]", match[0])
     card = len(groups) == 4 and all(len(group) == 4 for group in groups)
     if card or _BEFORE_CODE.search(before) or _CALL.search(before):
@@ -124,8 +145,8 @@ def _spaced_code(match: re.Match[str], language: str) -> str | None:
 
 def _mixed_code(match: re.Match[str], language: str) -> str | None:
     """Letters and digits after the name of a code (`OTP ab9453`, `PNR T2000X`): one by one."""
-    before = match.string[max(0, match.start() - 48) : match.start()]
-    if not _BEFORE_CODE.search(before) or not re.search("[0-9]", match[0]):
+    before = _context(match)
+    if not before or not _BEFORE_CODE.search(before) or not re.search("[0-9]", match[0]):
         return None
     if re.search(r"(?i)\b(?:case|order|key|box|device|security|access|user|area)s? $", before) and len(match[0]) < 5:
         return None

@@ -134,8 +134,9 @@ DIGITS = [
         "a _a",
     ),
     rule("measure", r"([0-9]{2,3})/([0-9]{2,3})( ?mm ?Hg\b)", _pressure, "/"),
-    rule("measure", rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){UNIT_PATTERN}", _measure, "a . , _a - _- / _0 ° _° % Ω _Ω"),
-    rule("measure", rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){CAPITAL_UNIT_PATTERN}", _measure, "a . , _a - _- / _0 °"),
+    rule("measure", rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){UNIT_PATTERN}", _measure, "a . , _a - _- / ° _° Ω _Ω"),
+    rule("measure", rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){CAPITAL_UNIT_PATTERN}", _measure, "a . , _a - _- / °"),
+    rule("measure", rf"()()({_MIXED})([ -]?){UNIT_PATTERN}", _measure, "_0"),
     rule("measure", r"((?:0?\.)?[0-9]+(?:\.[0-9]+)?)s(?![\w'/])", _seconds, "a ."),
 ]
 WORDS = [

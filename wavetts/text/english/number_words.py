@@ -80,11 +80,13 @@ def short_year(value: int | str, language: str) -> str:
     return cardinal(value, language) if value >= 10 else f"oh {cardinal(value, language)}"
 
 
+@lru_cache(maxsize=8192)
 def spell_digits(digits: str) -> str:
     """Each digit as a word of its own; other characters are skipped."""
     return " ".join(_SPELLED[digit] for digit in digits if digit in _SPELLED)
 
 
+@lru_cache(maxsize=8192)
 def say_number(written: str, language: str) -> str:
     """Words of a number as it is written: `12`, `1,234.50`, `.5`, `007`.
 
@@ -102,6 +104,7 @@ def say_number(written: str, language: str) -> str:
     return words
 
 
+@lru_cache(maxsize=8192)
 def say_plain(written: str, language: str) -> str:
     """A number as a year where it looks like one (1010-1999, 2010-2099, four bare digits), else as a quantity."""
     if len(written) == 4 and written.isdigit() and (1010 <= int(written) < 2000 or 2010 <= int(written) < 2100):

@@ -72,7 +72,7 @@ def _long(match: re.Match[str], language: str) -> str:
 
 
 def _plain(match: re.Match[str], language: str) -> str:
-    written = match[1]
+    written = match[0]
     if len(written) == 4 and (_QUANTITY.match(match.string, match.end(), match.endpos)):
         return say_number(written, language)
     return say_plain(written, language)
@@ -126,7 +126,7 @@ DIGITS = [
 ]
 DIGITS_LAST = [
     rule("number", r"([0-9]+)-(?=[a-z]{2,})", _lot, "-"),
-    rule("number", rf"({NUMBER})", _plain),
+    rule("number", NUMBER, _plain),
 ]
 SIGNS = {".": [rule("number", r"(?<![\w.])(\.[0-9]+)", lambda m, language: say_number(m[1], language))]}
 WORDS = [
