@@ -20,6 +20,7 @@ class _Names:
         base = {"cmn": "zh", "yue": "zh"}.get(base, base)
         self.language = base if base in emoji.LANGUAGES else "en"
         emoji.config.load_language(self.language)
+        self.known = base == self.language
         self.names: dict[str, str] = {}
         self.longest: dict[str, int] = {}
         for sign, data in emoji.EMOJI_DATA.items():
@@ -41,7 +42,7 @@ def match_emoji(text: str, place: int, end: int, language: str) -> tuple[int, st
         text: a folded text (without variation selectors).
         place: where to look.
         end: not to look beyond.
-        language: an espeak language code; a language without names of its own takes the English ones.
+        language: an espeak language code; for a language without names here espeak is left to name it.
 
     Returns:
         The end of the last repetition and the name; an empty name if the next word is the name already. None if there
@@ -53,6 +54,8 @@ def match_emoji(text: str, place: int, end: int, language: str) -> tuple[int, st
         name = known.names.get(sign)
         if name is None:
             continue
+        if not known.known:
+            name = sign
         last = place + length
         while True:
             following = _SPACES.match(text, last, end).end()

@@ -187,7 +187,9 @@ class Scanner:
             return Token(place, place + 1, "word", sign)
         if category[0] == "P":
             return Token(place, place + 1, "mark", sign)
-        name = unicodedata.name(sign, "").lower() if self.language.startswith("en") and category[0] in "SN" else ""
+        if not self.language.startswith("en"):
+            return Token(place, place + 1, "symbol", sign)  # espeak has names for many in its languages
+        name = unicodedata.name(sign, "").lower() if category[0] in "SN" else ""
         if not name:
             _warn_of_sign(sign)
         return Token(place, place + 1, "unknown", name)

@@ -1,139 +1,300 @@
-"""Numbers, amounts and percentages in the languages other than English, as far as num2words knows them.
+"""Words of numbers, dates, units and money in languages other than English, from CLDR.
 
-What it does not know stays in digits: espeak reads those in all its languages.
+babel knows the signs, dates, units and currencies of a language, unicode-rbnf its number words; num2words stands in
+where CLDR has no number words, and for amounts with small change. What none of them knows stays in digits: espeak reads
+those in all its languages.
 """
 
 from __future__ import annotations
 
+import datetime
 import re
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 from wavetts.text.number_words import amount_words, num2words_language, number_words
 
-_DIGIT = re.compile("[0-9]")
+if TYPE_CHECKING:
+    from babel import Locale
+    from unicode_rbnf import RbnfEngine
 
-# Languages that write 3,14 and 1.234, with the word for the comma and for "percent".
-_COMMA_AND_PERCENT = {
-    "ca": ("coma", "per cent"),
-    "cs": ("celá", "procent"),
-    "da": ("komma", "procent"),
-    "de": ("Komma", "Prozent"),
-    "es": ("coma", "por ciento"),
-    "fi": ("pilkku", "prosenttia"),
-    "fr": ("virgule", "pour cent"),
-    "id": ("koma", "persen"),
-    "it": ("virgola", "per cento"),
-    "nb": ("komma", "prosent"),
-    "nl": ("komma", "procent"),
-    "pl": ("przecinek", "procent"),
-    "pt": ("vírgula", "por cento"),
-    "ro": ("virgulă", "la sută"),
-    "ru": ("запятая", "процентов"),
-    "sv": ("komma", "procent"),
-    "uk": ("кома", "відсотків"),
-}
-_CURRENCY_CODES = {"€": "EUR", "$": "USD", "£": "GBP", "₽": "RUB"}
-_ORDINAL_SIGNS = {
-    "ca": "ºª",
-    "es": "ºª",
-    "fr": "er|re|ère|e|è|ème|nd|nde",
-    "it": "ºª°",
-    "pt": "ºª",
-    "ru": "-й",
-}
-_TIME = re.compile(r"(?<![0-9:.,])([01]?[0-9]|2[0-4]):(?=[0-5][0-9](?![0-9:]))")
-_GERMAN_MONTHS = "Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember"
-_GERMAN_DATE = re.compile(rf"(\b[Dd]er )?(?<![0-9.,])([0-9]{{1,2}})\. (?={_GERMAN_MONTHS})")
+# espeak's codes that CLDR has under another name.
+_CLDR_NAMES = {"nb": "nb", "pt": "pt_PT", "pt-br": "pt", "cmn": "zh", "es-419": "es_419", "fr-be": "fr_BE", "fr-ch": "fr_CH"}
+_RBNF_NAMES = {"nb": "no", "pt": "pt_PT", "pt-br": "pt", "fr-be": "fr_BE", "fr-ch": "fr_CH"}
+# espeak does not read the script that these words are written in, or reads digits better.
+_DIGITS_ARE_BETTER = frozenset(["ja", "cmn", "yue", "fa-latn", "cmn-latn-pinyin", "hak", "chr", "chr-US-Qaaa-x-west"])
+# The stop within 1.2.3 and 192.168.1.1, which CLDR does not name; elsewhere such numbers stay in digits.
+POINTS = {
+    "ca": "punt", "cs": "tečka", "da": "punktum", "de": "Punkt", "el": "τελεία", "es": "punto", "et": "punkt",
+    "fi": "piste", "fr": "point", "hr": "točka", "hu": "pont", "id": "titik", "it": "punto", "lt": "taškas",
+    "lv": "punkts", "nb": "punktum", "nl": "punt", "pl": "kropka", "pt": "ponto", "ro": "punct", "ru": "точка",
+    "sk": "bodka", "sl": "pika", "sr": "tačka", "sv": "punkt", "tr": "nokta", "uk": "крапка", "vi": "chấm",
+}  # fmt: skip
+_ORDINAL_RULES = (
+    "spellout-ordinal-masculine",
+    "spellout-ordinal",
+    "spellout-ordinal-neuter",
+    "spellout-ordinal-feminine",
+)
 _MAX_DIGITS = 12  # a longer number is a code, not a quantity
 
 
-@lru_cache(maxsize=8)
-def _pattern(base: str) -> re.Pattern[str]:
-    """Optional minus and currency sign, number, optional currency, percent or ordinal sign."""
-    if base in _COMMA_AND_PERCENT:
-        number = r"[0-9]{1,3}(?:[ .'][0-9]{3})+(?![0-9])(?:,[0-9]+)?|[0-9]+(?:[.,][0-9]+)?"
-    else:
-        number = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?"
-    signs = _ORDINAL_SIGNS.get(base, "")
-    signs = f"(?:{signs})\\b" if "|" in signs or "-" in signs else f"\\.?[{signs}]" if signs else "(?!)"
-    return re.compile(rf"((?<![\w,.)])-)?((?<!\w)[€$£₽] ?)?(?<![0-9])({number})( ?[€$£₽](?![0-9])| ?%|{signs})?")
+@lru_cache(maxsize=32)
+def language_data(language: str) -> LanguageData:
+    """The data of one espeak language."""
+    return LanguageData(language)
 
 
-def expand_other(text: str, language: str) -> str:
-    """Spoken form of the numbers of a folded text: amounts, percentages, marked ordinals, plain numbers.
+class LanguageData:
+    """What CLDR and num2words know about a language.
+
+    Every method raises ValueError where they know nothing, so that the digits can be left to espeak.
 
     Args:
-        text: a folded text. The colon of a time of day goes, as the pause that it would be.
         language: an espeak language code, not English.
-
-    Returns:
-        The text; a number that num2words cannot say in this language keeps its digits.
     """
-    if num2words_language(language) is None or not _DIGIT.search(text):
-        return text
-    base = language.split("-")[0]
-    text = _TIME.sub(r"\1 ", text)
-    if base == "de":
-        # "der dritte Mai", "am dritten Mai"; the stop would end a sentence
-        text = _GERMAN_DATE.sub(
-            lambda m: f"{m[1] or ''}{number_words(int(m[2]), language, 'ordinal')}{'' if m[1] else 'n'} ", text
+
+    def __init__(self, language: str):
+        self.language = language
+        self.base = language.split("-")[0]
+
+    @cached_property
+    def locale(self) -> Locale | None:
+        """babel's locale, None if CLDR has none."""
+        from babel import Locale, UnknownLocaleError
+
+        for name in (_CLDR_NAMES.get(self.language), self.base):
+            try:
+                if name:
+                    return Locale.parse(name)
+            except (UnknownLocaleError, ValueError):
+                continue
+        return None
+
+    @cached_property
+    def _engine(self) -> RbnfEngine | None:
+        from unicode_rbnf import RbnfEngine
+
+        if self.language in _DIGITS_ARE_BETTER:
+            return None
+        for name in (_RBNF_NAMES.get(self.language), self.base):
+            if name in RbnfEngine.get_supported_languages():
+                return RbnfEngine.for_language(name)
+        return None
+
+    @cached_property
+    def speaks_numbers(self) -> bool:
+        """True if there are number words at all."""
+        try:
+            return bool(self.cardinal(7))
+        except ValueError:
+            return False
+
+    def _spell(self, value: int, rules: str) -> str:
+        text = self._engine.format_number(value, ruleset_names=[rules]).text
+        return re.sub(" +", " ", text.replace("\u00ad", "").replace("\u200b", "")).strip()
+
+    @cached_property
+    def _cardinal_rules(self) -> str:
+        names = list(self._engine.rulesets) if self._engine else []
+        wanted = ("spellout-numbering", "spellout-cardinal", "spellout-cardinal-masculine")
+        return next((name for name in wanted if name in names), "")
+
+    def cardinal(self, value: int) -> str:
+        """A whole number in words."""
+        return _cardinal(self.language, value)
+
+    def year(self, value: int) -> str:
+        """A year in words: `neunzehnhundertneunzig`."""
+        if self._engine and "spellout-numbering-year" in self._engine.rulesets:
+            return self._spell(value, "spellout-numbering-year")
+        return self.cardinal(value)
+
+    def ordinal(self, value: int, feminine: bool = False, ending: str = "") -> str:
+        """An ordinal in words.
+
+        Args:
+            value: the number.
+            feminine: in the feminine, where the language has one.
+            ending: of the declension, as CLDR names it (German `n`, `r`, `s`, `m`).
+        """
+        names = set(self._engine.rulesets) if self._engine else set()
+        wanted = [*_ORDINAL_RULES]
+        if feminine:
+            wanted.insert(0, "spellout-ordinal-feminine")
+        if ending:
+            wanted.insert(0, f"spellout-ordinal-{ending}")
+        found = next((name for name in wanted if name in names), None)
+        if found:
+            return self._spell(value, found)
+        if num2words_language(self.language):
+            words = number_words(value, self.language, "ordinal")
+            if words and not any(char.isdigit() for char in words):
+                return words
+        raise ValueError(f"no ordinal of {value} in {self.language}")
+
+    def counted(self, value: int) -> str:
+        """A whole number in front of what is counted: Spanish "treinta y un"."""
+        if self.base in ("es", "gl") and self._engine:
+            return self._spell(value, "spellout-cardinal-masculine")
+        return self.cardinal(value)
+
+    @cached_property
+    def minus(self) -> str:
+        """The word of a negative number."""
+        words = self._spell(-7, self._cardinal_rules) if self._cardinal_rules else number_words(-7, self.language)
+        return words.replace(self.cardinal(7), "").strip()
+
+    @cached_property
+    def _signs(self) -> tuple[str, str]:
+        symbols = (self.locale.number_symbols if self.locale else None) or {}
+        latin = symbols.get("latn") or symbols
+        return latin.get("decimal", "."), latin.get("group", ",")
+
+    @property
+    def decimal_sign(self) -> str:
+        """`,` or `.`."""
+        return self._signs[0]
+
+    @property
+    def group_sign(self) -> str:
+        """What stands between groups of three digits."""
+        return self._signs[1]
+
+    @cached_property
+    def decimal_word(self) -> str:
+        """The word of the decimal sign: the middle of "three point five", whichever form CLDR gives in three words."""
+        if self._engine:
+            result = self._engine.format_number(Decimal("3.5"))
+            for text in (result.text, *result.text_by_ruleset.values()):
+                words = text.replace("\u00ad", "").split()
+                if len(words) == 3 and words[0] == self.cardinal(3):
+                    return words[1]
+        if num2words_language(self.language):
+            from num2words import num2words
+
+            try:
+                words = num2words(3.5, lang=num2words_language(self.language)).split()
+            except Exception as error:  # the converters raise whatever their tables run into
+                raise ValueError(f"no decimals in {self.language}") from error
+            if len(words) == 3:
+                return words[1]
+        raise ValueError(f"no word for the decimal sign in {self.language}")
+
+    def digits(self, written: str) -> str:
+        """Digits one by one."""
+        return " ".join(self.cardinal(int(digit)) for digit in written)
+
+    def number(self, whole: str, fraction: str = "") -> str:
+        """A number of digits before and behind the decimal sign."""
+        if len(whole) > _MAX_DIGITS or (len(whole) > 1 and whole[0] == "0"):
+            words = self.digits(whole)
+        else:
+            words = self.cardinal(int(whole))
+        return f"{words} {self.decimal_word} {self.digits(fraction)}" if fraction else words
+
+    def date(self, day: int, month: int, year: int, ending: str = "") -> str:
+        """A date as the language writes it out: `24 de diciembre de 2024`, its numbers in words."""
+        from babel.dates import format_date
+
+        if self.locale is None:
+            raise ValueError(f"no dates in {self.language}")
+        try:
+            written = format_date(datetime.date(year, month, day), "long", locale=self.locale)
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{day}.{month}.{year} is no date") from error
+        if not re.search(rf"(?<![0-9]){day}(?![0-9])", written) or str(year) not in written:
+            raise ValueError(f"{written} has other digits")
+        words = written.replace(str(year), f" {self.year(year)} ", 1)
+        return self._tidy_date(re.sub(r"(?<![0-9])[0-9]{1,2}(\.)?(º|er)?", lambda m: self._day(m, day, ending), words, count=1))
+
+    def _day(self, match: re.Match[str], day: int, ending: str) -> str:
+        try:
+            if match[1] or match[2] or (self.base in ("fr", "it", "pt", "ca") and day == 1) or self.base in ("ru", "uk", "be"):
+                if self.base in ("ru",):
+                    return self._spell(day, "spellout-ordinal-neuter")
+                return self.ordinal(day, ending=ending)
+        except (ValueError, KeyError):
+            pass
+        return self.cardinal(day)
+
+    def _tidy_date(self, words: str) -> str:
+        # what stands for "year" behind it has a stop that is none
+        words = re.sub(r"(?<=\s)г\.", "года", words)
+        words = re.sub(r"(?<=\s)р\.", "року", words)
+        words = re.sub(r"\.(?=\s|$)", "", words)
+        return re.sub(r"\s+", " ", words.replace("\u200f", "").replace(" ,", ",")).strip()
+
+    @cached_property
+    def month_first(self) -> bool:
+        """True if a short date begins with the month."""
+        pattern = self.locale.date_formats["short"].pattern if self.locale else "d/M/y"
+        return pattern.find("M") < pattern.find("d") and not pattern.startswith("y")
+
+    @cached_property
+    def months(self) -> frozenset[str]:
+        """The names of the months, in small letters."""
+        if self.locale is None:
+            return frozenset()
+        names = self.locale.months
+        return frozenset(
+            name.lower() for form in names.values() for length in ("wide",) for name in form[length].values() if name
         )
 
-    def say(match: re.Match[str]) -> str:
+    @cached_property
+    def dotted_ordinals(self) -> bool:
+        """True if `2.` before a word is "second"."""
+        pattern = self.locale.date_formats["long"].pattern if self.locale else ""
+        return "d." in pattern or self.base in ("pl", "tr", "eu")
+
+    def unit(self, words: str, value: int, unit: str) -> str:
+        """A measure with the name of its unit (`temperature-celsius`, `concentr-percent`)."""
+        from babel.units import UnknownUnitError, format_unit
+
         try:
-            words = _say(match, base, language)
-        except ValueError:
-            return match[0]
-        # 5km, A4: the words must not grow together with the letters beside them
-        before = " " if match.start() and text[match.start() - 1].isalpha() else ""
-        after = " " if match.end() < len(text) and text[match.end()].isalpha() else ""
-        return before + words + after
+            written = format_unit(value, unit, "long", locale=self.locale)
+        except (UnknownUnitError, AttributeError, KeyError) as error:
+            raise ValueError(f"no {unit} in {self.language}") from error
+        digits = re.search(r"[0-9][0-9.,\s\u00a0\u202f]*[0-9]|[0-9]", written)
+        if digits is None or re.fullmatch(r"[0-9.,]+\s*[%°].*", written):
+            raise ValueError(f"no {unit} in {self.language}")
+        return re.sub(r"\s+", " ", written[: digits.start()] + words + written[digits.end() :]).strip()
 
-    return _pattern(base).sub(say, text)
+    @cached_property
+    def currencies(self) -> dict[str, str]:
+        """Signs of money to codes: the usual ones, and those of the language's own countries."""
+        signs = {"€": "EUR", "$": "USD", "£": "GBP", "₽": "RUB", "¥": "JPY", "₴": "UAH", "₺": "TRY", "₹": "INR", "₩": "KRW"}
+        signs |= {"₫": "VND", "₪": "ILS", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "R$": "BRL", "lei": "RON", "₸": "KZT"}
+        own = {"sv": ("kr", "SEK"), "nb": ("kr", "NOK"), "da": ("kr", "DKK"), "is": ("kr", "ISK")}
+        if self.base in own:
+            signs[own[self.base][0]] = own[self.base][1]
+        return signs
 
+    def money(self, whole: str, fraction: str, sign: str) -> str:
+        """An amount: num2words knows the small change, else the whole with CLDR's name of the currency."""
+        code = self.currencies[sign]
+        if len(whole) > _MAX_DIGITS:
+            raise ValueError(f"{whole},{fraction} is no amount of money")
+        if len(fraction) <= 2 and num2words_language(self.language):
+            try:
+                return amount_words(Decimal(f"{whole}.{fraction or 0}"), code, self.language)
+            except ValueError:
+                pass
+        from babel.numbers import get_currency_name
 
-def _say(match: re.Match[str], base: str, language: str) -> str:
-    minus, before, number, after = match.groups()
-    after = (after or "").strip()
-    point, percent = _COMMA_AND_PERCENT.get(base, ("", "%"))
-    whole, fraction = _parse(number, point)
-    if len(whole) > _MAX_DIGITS or (len(whole) > 1 and whole[0] == "0" and not before):
-        words = " ".join(number_words(int(digit), language) for digit in whole)
-    else:
-        words = number_words(int(whole), language)
-    currency = _CURRENCY_CODES.get((before or "").strip() or after)
-    if currency:
-        if len(fraction) > 2 or len(whole) > _MAX_DIGITS:
-            raise ValueError(f"{number} is no amount of money")
-        words = amount_words(Decimal(f"{whole}.{fraction or 0}"), currency, language)
-        return (f"{_minus(language)} " if minus else "") + words + (f" {after}" if before and after else "")
-    if fraction:
-        if not point:
-            raise ValueError(f"no word for the decimal point in {language}")
-        words += f" {point} " + " ".join(number_words(int(digit), language) for digit in fraction)
-    if minus:
-        words = f"{_minus(language)} {words}"
-    if after == "%":
-        words += f" {percent}"
-    elif after:
-        if fraction:
-            raise ValueError(f"{number} has no ordinal")
-        words = number_words(int(whole), language, "ordinal")
-        if after.endswith(("ª", "re", "ère", "nde")):
-            words = words[:-1] + "a" if words.endswith("o") else words.replace("premier", "première")
-    return words
+        count = Decimal(f"{whole}.{fraction or 0}")
+        name = get_currency_name(code, count=count, locale=self.locale)
+        if name == code:
+            raise ValueError(f"no name for {code} in {self.language}")
+        return f"{self.number(whole, '' if not fraction.strip('0') else fraction)} {name}"
 
 
-def _minus(language: str) -> str:
-    return number_words(-1, language).replace(number_words(1, language), "").strip()
-
-
-def _parse(number: str, point: str) -> tuple[str, str]:
-    """Digits before and after the decimal sign; of `1.234` where the comma is that sign, the point groups."""
-    groups, decimal = ("[ .']", ",") if point else (",", r"\.")
-    if re.fullmatch(rf"[0-9]{{1,3}}(?:{groups}[0-9]{{3}})+(?:{decimal}[0-9]+)?", number):
-        whole, _, fraction = number.partition(decimal[-1])
-        return re.sub("[^0-9]", "", whole), fraction
-    whole, _, fraction = number.replace(",", ".").partition(".")
-    return whole, fraction
+@lru_cache(maxsize=8192)
+def _cardinal(language: str, value: int) -> str:
+    data = language_data(language)
+    if data._engine is not None and data._cardinal_rules:
+        return data._spell(value, data._cardinal_rules)
+    if language in _DIGITS_ARE_BETTER or num2words_language(language) is None:
+        raise ValueError(f"no number words in {language}")
+    return number_words(value, language)
