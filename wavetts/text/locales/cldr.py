@@ -37,6 +37,23 @@ _ORDINAL_RULES = (
     "spellout-ordinal-neuter",
     "spellout-ordinal-feminine",
 )
+# What unicode-rbnf and num2words lack, or have wrong.
+_DECIMALS = {
+    "bg": "цяло и", "ga": "pointe", "kk": "бүтін", "ky": "бүтүн", "mt": "punt", "my": "ဒသမ", "qu": "coma",
+    "ru": "запятая", "th": "จุด",
+}  # fmt: skip
+_MINUS = {"bn": "মাইনাস", "kn": "ಮೈನಸ್", "ko": "마이너스", "te": "మైనస్"}
+# num2words has the small change of Brazil in a way of its own, without a choice of the currency.
+_SMALL = {"BRL": {"pt": ("real", "reais", "centavo", "centavos")}, "EUR": {"pt": ("euro", "euros", "cêntimo", "cêntimos")}}
+_SMALL |= {"USD": {"pt": ("dólar", "dólares", "centavo", "centavos")}}
+_IN_HUNDREDS = frozenset(["af", "da", "de", "fo", "is", "lb", "nb", "nl", "sv"])
+_FIRST = frozenset(["ca", "fr", "it", "pt"])  # the first of a month is an ordinal there, the others are not
+_DATE_WORDS = {
+    "be": {"г.": "года"}, "bg": {"г.": "година"}, "hy": {"թ.": "թվականի"}, "kk": {"ж.": "жылғы"}, "ky": {"ж.": "жыл"},
+    "lt": {"m.": "metų", "d.": "dienos"}, "mk": {"г.": "година"}, "ru": {"г.": "года"}, "th": {"ค.ศ.": "คริสต์ศักราช"},
+    "uk": {"р.": "року"},
+}  # fmt: skip
+_MARKS_OF_LETTERS = re.compile("[\u0300-\u036f\u0900-\u0dff\u0e00-\u0e7f\u1000-\u109f]")
 _MAX_DIGITS = 12  # a longer number is a code, not a quantity
 
 
@@ -92,7 +109,10 @@ class LanguageData:
             return False
 
     def _spell(self, value: int, rules: str) -> str:
-        text = self._engine.format_number(value, ruleset_names=[rules]).text
+        try:
+            text = self._engine.format_number(value, ruleset_names=[rules]).text
+        except Exception as error:  # rules that do not cover the number, or are broken
+            raise ValueError(f"{value} by {rules} in {self.language}") from error
         return re.sub(" +", " ", text.replace("\u00ad", "").replace("\u200b", "")).strip()
 
     @cached_property
@@ -106,8 +126,8 @@ class LanguageData:
         return _cardinal(self.language, value)
 
     def year(self, value: int) -> str:
-        """A year in words: `neunzehnhundertneunzig`."""
-        if self._engine and "spellout-numbering-year" in self._engine.rulesets:
+        """A year in words; the Germanic languages count hundreds: `neunzehnhundertneunzig`."""
+        if self.base in _IN_HUNDREDS and self._engine and 1100 <= value < 2000:
             return self._spell(value, "spellout-numbering-year")
         return self.cardinal(value)
 
@@ -143,8 +163,13 @@ class LanguageData:
     @cached_property
     def minus(self) -> str:
         """The word of a negative number."""
+        if self.base in _MINUS:
+            return _MINUS[self.base]
         words = self._spell(-7, self._cardinal_rules) if self._cardinal_rules else number_words(-7, self.language)
-        return words.replace(self.cardinal(7), "").strip()
+        word = words.replace(self.cardinal(7), "").strip()
+        if not re.fullmatch(r"[\w\s-]+", _MARKS_OF_LETTERS.sub("", word)):
+            raise ValueError(f"no word for minus in {self.language}")
+        return word
 
     @cached_property
     def _signs(self) -> tuple[str, str]:
@@ -165,6 +190,8 @@ class LanguageData:
     @cached_property
     def decimal_word(self) -> str:
         """The word of the decimal sign: the middle of "three point five", whichever form CLDR gives in three words."""
+        if self.base in _DECIMALS:
+            return _DECIMALS[self.base]
         if self._engine:
             result = self._engine.format_number(Decimal("3.5"))
             for text in (result.text, *result.text_by_ruleset.values()):
@@ -206,25 +233,27 @@ class LanguageData:
             raise ValueError(f"{day}.{month}.{year} is no date") from error
         if not re.search(rf"(?<![0-9]){day}(?![0-9])", written) or str(year) not in written:
             raise ValueError(f"{written} has other digits")
-        words = written.replace(str(year), f" {self.year(year)} ", 1)
-        return self._tidy_date(re.sub(r"(?<![0-9])[0-9]{1,2}(\.)?(º|er)?", lambda m: self._day(m, day, ending), words, count=1))
+        in_words = self._spell(year, "spellout-numbering-year") if self.base == "ru" and self._engine else self.year(year)
+        words = written.replace(str(year), f" {in_words} ", 1)
+        return self._tidy_date(re.sub(r"(?<![0-9])([0-9]{1,2})(\.|º|er)?", lambda m: self._day(m, day, ending), words))
 
     def _day(self, match: re.Match[str], day: int, ending: str) -> str:
-        try:
-            if match[1] or match[2] or (self.base in ("fr", "it", "pt", "ca") and day == 1) or self.base in ("ru", "uk", "be"):
-                if self.base in ("ru",):
+        """The number of the day, as an ordinal where it is one, or the number of the month."""
+        if int(match[1]) == day and (match[2] or (day == 1 and self.base in _FIRST) or self.base in ("ru", "uk", "be")):
+            try:
+                if self.base == "ru":
                     return self._spell(day, "spellout-ordinal-neuter")
                 return self.ordinal(day, ending=ending)
-        except (ValueError, KeyError):
-            pass
-        return self.cardinal(day)
+            except ValueError:
+                pass
+        return self.cardinal(int(match[1]))
 
     def _tidy_date(self, words: str) -> str:
-        # what stands for "year" behind it has a stop that is none
-        words = re.sub(r"(?<=\s)г\.", "года", words)
-        words = re.sub(r"(?<=\s)р\.", "року", words)
+        """Writes out what stands for "year" and "day", whose stops would be pauses."""
+        for short, full in _DATE_WORDS.get(self.base, {}).items():
+            words = re.sub(rf"(?<=[\s-]){re.escape(short)}(?=[\s,]|$)", full, words)
         words = re.sub(r"\.(?=\s|$)", "", words)
-        return re.sub(r"\s+", " ", words.replace("\u200f", "").replace(" ,", ",")).strip()
+        return re.sub(r"\s+", " ", words.replace("\u200f", "").replace(" ,", ",").replace(" -", " ")).strip()
 
     @cached_property
     def month_first(self) -> bool:
@@ -257,7 +286,7 @@ class LanguageData:
         except (UnknownUnitError, AttributeError, KeyError) as error:
             raise ValueError(f"no {unit} in {self.language}") from error
         digits = re.search(r"[0-9][0-9.,\s\u00a0\u202f]*[0-9]|[0-9]", written)
-        if digits is None or re.fullmatch(r"[0-9.,]+\s*[%°].*", written):
+        if digits is None or re.fullmatch(r"[0-9.,]+\s*[%٪°].*", written):
             raise ValueError(f"no {unit} in {self.language}")
         return re.sub(r"\s+", " ", written[: digits.start()] + words + written[digits.end() :]).strip()
 
@@ -283,6 +312,12 @@ class LanguageData:
                 pass
         from babel.numbers import get_currency_name
 
+        if code in _SMALL and self.base in _SMALL[code] and len(fraction) in (0, 2):
+            one, many, small_one, small_many = _SMALL[code][self.base]
+            parts = [f"{self.number(whole)} {one if int(whole) == 1 else many}"] if int(whole) or not int(fraction or 0) else []
+            if int(fraction or 0):
+                parts.append(f"{self.cardinal(int(fraction))} {small_one if int(fraction) == 1 else small_many}")
+            return " e ".join(parts)
         count = Decimal(f"{whole}.{fraction or 0}")
         name = get_currency_name(code, count=count, locale=self.locale)
         if name == code:

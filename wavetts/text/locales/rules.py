@@ -86,6 +86,7 @@ class Rules:
         rules = [
             rule("date", _DATE, self._guard(self._date), ". / -"),
             rule("time", r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?(?![0-9:])", self._guard(self._time), ":"),
+            rule("number", r"[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}(?![\w.-])", self._guard(self._grouped), "."),
             rule("code", r"[0-9]+(?:\.[0-9]+){2,}(?![\w-])", self._guard(self._version), "."),
             rule("code", r"[0-9]{2,5}(?:[-/][0-9]{2,8}){2,}(?![\w-])", self._guard(self._groups), "- /"),
             stay,
@@ -100,10 +101,11 @@ class Rules:
         if self.data.dotted_ordinals:
             rules.append(rule("ordinal", r"([0-9]{1,3})\.(?= ?[^\W\d_])", self._guard(self._dotted), "."))
         rules += [
+            rule("number", r"([0-9]+),([0-9]{1,2}|[0-9]{4,})(?![0-9]|,[0-9])", self._guard(self._comma), ","),
             rule("number", rf"{number}(?![0-9])", self._guard(self._number)),
             rule("number", r"([0-9]+)\.([0-9]+)", self._guard(self._foreign), "."),
             rule("number", r"[0-9]{13,}", self._guard(lambda m: self.data.digits(m[0]))),
-            rule("number", rf"{number}|[0-9]+", lambda match, language: match[0]),
+            rule("number", r"[0-9]+(?:[.,:/' -][0-9]+)*", lambda match, language: match[0]),
         ]
         return rules
 
@@ -113,11 +115,22 @@ class Rules:
         if self.data.decimal_sign == "," and re.match(r"\.[0-9]", after):
             raise ValueError("a point follows")
         whole, fraction = self._parse(written)
-        if written == whole and len(whole) == 4 and 1100 <= int(whole) < 2100:
+        if written == whole and len(whole) == 4 and 1100 <= int(whole) < 2000:
             return self.data.year(int(whole))
         if not fraction and len(whole) <= 12 and whole.endswith("1") and re.match(r" [^\W\d_]", after) and whole[0] != "0":
             return self.data.counted(int(whole))
         return self.data.number(whole, fraction)
+
+    def _grouped(self, match: re.Match[str]) -> str:
+        """`1.234.567` where the comma is the decimal sign; four parts of an address of a machine are none."""
+        parts = match[0].split(".")
+        if self.data.decimal_sign != "," or (len(parts) == 4 and all(int(part) < 256 for part in parts)):
+            raise ValueError("parts")
+        return self.data.number("".join(parts))
+
+    def _comma(self, match: re.Match[str]) -> str:
+        """`3,5` where the point is the decimal sign: a comma amid digits is no pause there either."""
+        return self.data.number(match[1], match[2])
 
     def _foreign(self, match: re.Match[str]) -> str:
         """`3.14` where the comma is the decimal sign: the point is said, or else the decimal word."""
@@ -166,7 +179,10 @@ class Rules:
     def _dotted(self, match: re.Match[str]) -> str:
         if match.end() == match.endpos:
             raise ValueError("the end of the sentence")
-        return self.data.ordinal(int(match[1]), ending=self._ending(match))
+        try:
+            return self.data.ordinal(int(match[1]), ending=self._ending(match))
+        except ValueError:
+            return self.data.cardinal(int(match[1]))  # its stop would be a pause
 
     def _decade(self, match: re.Match[str]) -> str:
         value = int(match[1])
