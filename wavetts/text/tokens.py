@@ -131,7 +131,7 @@ class Scanner:
                 word = found[0]
                 small = word.lower()
                 key = text[after : after + 1] if after < end else ""
-                if small not in beginnings and key in _PLAIN_AFTER and (small == word or not word.isupper()):
+                if small not in beginnings and key in _PLAIN_AFTER and (small == word or not word[:2].isupper()):
                     add(Token(place, after, "word", word))
                     place = after
                     continue

@@ -69,13 +69,11 @@ def _plural(match: re.Match[str], language: str) -> str | None:
 
     With the letters apart espeak says the ending of the last letter; a name said as a word takes it in small letters.
     """
-    letters, mark, closing = match.groups()
+    letters, mark, _ = match.groups()
     if letters in _AS_WORDS or (len(letters) > 3 and letters not in SPELLED and not is_spelled(letters)):
         spoken = letters.capitalize() if letters != "NATO" else "Nato"
-        return spoken + ("'s" if mark else "s") + (closing or "")
-    if len(letters) == 1:
-        return f"{letters}'s" + (closing or "")
-    return f"{say_letters(letters)}'s" + (closing or "")
+        return spoken + ("'s" if mark else "s")
+    return f"{say_letters(letters)}'s"
 
 
 def _mixed_plural(match: re.Match[str], language: str) -> str:
@@ -163,6 +161,12 @@ WORDS = [
     rule("serial", r"(?<![\w-])[A-Z]{2,}(?:[-/][0-9A-Za-z]+)*[-/][0-9]+[0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*(?![\w-])", _serial, "- /"),
 ]
 DIGITS = [
+    rule(
+        "serial",
+        r"([0-9]{1,4})\.([A-Z])(?:\.?([0-9]{1,3}))?(?![\w])",
+        lambda m, language: f"{say_number(m[1], language)} point {m[2]}" + (f" point {say_number(m[3], language)}" if m[3] else ""),
+        ".",
+    ),
     rule("serial", r"([0-9]{2,4})\(([a-z])\)(?:\(([0-9]{1,2})\))?(?!\w)", _paragraph, "("),
     rule("serial", r"([0-9]+)x(?![\w-])", lambda m, language: f"{say_number(m[1], language)} x", "a"),
     rule("serial", r"[0-9]+[A-Za-z]+[0-9][0-9A-Za-z]*(?:-[0-9A-Za-z]+)*|[0-9]+(?:-[A-Za-z]{1,3}[0-9]*)+(?:-[0-9A-Za-z]+)*(?![\w-])", _serial, "a -"),

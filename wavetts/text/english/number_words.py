@@ -120,7 +120,8 @@ def pairs(digits: str, language: str) -> str:
     if digits[0] == "0":
         return spell_digits(digits)
     if len(digits) < 3 or (len(digits) in (3, 4) and digits.endswith("00")):
-        return cardinal(digits, language)
+        hundreds = len(digits) == 4 and digits[1] != "0"
+        return f"{cardinal(digits[:2], language)} hundred" if hundreds else cardinal(digits, language)
     if len(digits) == 3:
         return f"{cardinal(digits[0], language)} {short_year(digits[1:], language)}"
     if len(digits) == 4:
