@@ -36,7 +36,9 @@ _VULGAR_FRACTION = re.compile("(?<=[0-9])([¼-¾⅐-⅞↉])")
 _KEPT = re.compile("([ºª№]+)")  # ordinal and number signs: NFKC makes the letters o, a and No of them
 _DIGIT = re.compile(r"[^\D0-9]")
 _KEPT_CONTROLS = frozenset([" ", "\u200d", PHONEMES])
-_LOOSE_JOINER = re.compile("(?<![\u2600-\u27bf\U0001f000-\U0001faff])\u200d|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])")
+_LOOSE_JOINER = re.compile(
+    "(?<![\u2600-\u27bf\U0001f000-\U0001faff])\u200d|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])"
+)
 _VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _EDGES_OF_RANGE = re.compile(r"(?<=[0-9%]) ?– ?(?=[0-9$£€'])")
 _LATEX_QUOTES = re.compile("''")

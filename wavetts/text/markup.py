@@ -18,7 +18,8 @@ _TAGS = (
     "link|main|mark|meta|nav|object|ol|option|p|path|picture|pre|q|s|samp|script|section|select|small|source|span|"
     "strike|strong|style|sub|summary|sup|svg|table|tbody|td|textarea|tfoot|th|thead|time|title|tr|tt|u|ul|var|video|wbr"
 )
-_HTML = re.compile(rf"<(?:!--|!doctype|/?(?:{_TAGS})(?:\s[^<>]{{0,2000}})?/?>)"
+_HTML = re.compile(
+    rf"<(?:!--|!doctype|/?(?:{_TAGS})(?:\s[^<>]{{0,2000}})?/?>)"
     # other elements, where a closing one shows that it is markup: <pause/>, <speed value="2">...</speed>
     r"|</[A-Za-z][\w:.-]*>|<[A-Za-z][\w:.-]*(?:\s[^<>]{0,500})?/>",
     re.IGNORECASE,

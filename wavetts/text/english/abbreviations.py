@@ -188,7 +188,9 @@ OPENERS = frozenset(_OPENERS.split())
 _MARKS = r"[\"')\]]*"
 _END = re.compile(rf"{_MARKS}(?:$| +[\"'(]*(?:{'|'.join(_OPENERS.split())})\b)")
 # A name that does something: after a company or a street it begins a sentence ("Apple Inc. Tim is there").
-_SUBJECT = re.compile(rf"{_MARKS} +[\"'(]*[A-Z][a-z]+(?:'s)? (?!and\b|of\b|in\b|on\b|at\b|for\b|said\b|says\b)[a-z]{{2,}}\b")
+_SUBJECT = re.compile(
+    rf"{_MARKS} +[\"'(]*[A-Z][a-z]+(?:'s)? (?!and\b|of\b|in\b|on\b|at\b|for\b|said\b|says\b)[a-z]{{2,}}\b"
+)
 # After a time of day any new sentence may begin, but a day or a zone belongs to it.
 _AFTER_TIME = re.compile(
     rf"{_MARKS} +[\"'(]*(?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|Eastern|Pacific|Central|Mountain|Greenwich|Local|"
@@ -227,7 +229,11 @@ def stop_is_abbreviation(text: str, position: int) -> bool:
     name = word[0] if word else ""
     if name in TITLES or (len(name) > 1 and name.isupper() and _IN_CAPITALS.get(name) in TITLES):
         # "1 Elm St. It was": a street at the end; a title goes on
-        return not (name in ("St", "Dr", "Ft", "ST", "DR") and ends_sentence(text, position + 1) and text[position + 1 :].strip())
+        return not (
+            name in ("St", "Dr", "Ft", "ST", "DR")
+            and ends_sentence(text, position + 1)
+            and text[position + 1 :].strip()
+        )
     if _before_number(name, text, position - len(name)) and _NUMBER.match(text, position + 1):
         return True
     if name in _UNITS:

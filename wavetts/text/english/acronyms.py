@@ -155,20 +155,37 @@ CAPITALS = [
 WORDS = [
     rule("acronym", r"Ph\.?D\.?'?s\b", _mixed_plural, None, ["phds", "phd's", "ph"]),
     rule("acronym", r"(?<![\w'])([A-Z]{2,}|[B-HJ-Z])('?)s\b('(?!\w))?", _plural, None),
-    rule("serial", r"(?<![\w.-])([A-Za-z]{1,12})(-|\.)?([0-9]{1,5}(?:\.[0-9]+)?)(s?)(?![\w/-]|\.[0-9])", _with_number, "0 - ."),
+    rule(
+        "serial",
+        r"(?<![\w.-])([A-Za-z]{1,12})(-|\.)?([0-9]{1,5}(?:\.[0-9]+)?)(s?)(?![\w/-]|\.[0-9])",
+        _with_number,
+        "0 - .",
+    ),
     rule("serial", r"[A-Za-z]+[0-9][0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*", _serial, "0"),
     rule("serial", r"(?<![\w-])[a-zA-Z](?:-[0-9A-Za-z]+)*-[0-9]+[0-9A-Za-z]*(?:-[0-9A-Za-z]+)*(?![\w-])", _serial, "-"),
-    rule("serial", r"(?<![\w-])[A-Z]{2,}(?:[-/][0-9A-Za-z]+)*[-/][0-9]+[0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*(?![\w-])", _serial, "- /"),
+    rule(
+        "serial",
+        r"(?<![\w-])[A-Z]{2,}(?:[-/][0-9A-Za-z]+)*[-/][0-9]+[0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*(?![\w-])",
+        _serial,
+        "- /",
+    ),
 ]
 DIGITS = [
     rule(
         "serial",
         r"([0-9]{1,4})\.([A-Z])(?:\.?([0-9]{1,3}))?(?![\w])",
-        lambda m, language: f"{say_number(m[1], language)} point {m[2]}" + (f" point {say_number(m[3], language)}" if m[3] else ""),
+        lambda m, language: (
+            f"{say_number(m[1], language)} point {m[2]}" + (f" point {say_number(m[3], language)}" if m[3] else "")
+        ),
         ".",
     ),
     rule("serial", r"([0-9]{2,4})\(([a-z])\)(?:\(([0-9]{1,2})\))?(?!\w)", _paragraph, "("),
     rule("serial", r"([0-9]+)x(?![\w-])", lambda m, language: f"{say_number(m[1], language)} x", "a"),
-    rule("serial", r"[0-9]+[A-Za-z]+[0-9][0-9A-Za-z]*(?:-[0-9A-Za-z]+)*|[0-9]+(?:-[A-Za-z]{1,3}[0-9]*)+(?:-[0-9A-Za-z]+)*(?![\w-])", _serial, "a -"),
+    rule(
+        "serial",
+        r"[0-9]+[A-Za-z]+[0-9][0-9A-Za-z]*(?:-[0-9A-Za-z]+)*|[0-9]+(?:-[A-Za-z]{1,3}[0-9]*)+(?:-[0-9A-Za-z]+)*(?![\w-])",
+        _serial,
+        "a -",
+    ),
     rule("serial", rf"([0-9]+(?:\.[0-9]+)?)([A-Za-z]{{1,3}})(?![\w'])", _glued_numeral, "a ."),
 ]

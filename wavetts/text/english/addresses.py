@@ -35,7 +35,16 @@ _STREETS = {
     "Xing": "Crossing",
 }
 _FULL = "Street|Avenue|Boulevard|Road|Drive|Lane|Court|Place|Square|Highway|Parkway|Way|Terrace|Circle|Broadway|Trail|Row|Close|Crescent|Plaza|Alley|Expressway|Freeway"
-_DIRECTIONS = {"N": "North", "S": "South", "E": "East", "W": "West", "NE": "Northeast", "NW": "Northwest", "SE": "Southeast", "SW": "Southwest"}
+_DIRECTIONS = {
+    "N": "North",
+    "S": "South",
+    "E": "East",
+    "W": "West",
+    "NE": "Northeast",
+    "NW": "Northwest",
+    "SE": "Southeast",
+    "SW": "Southwest",
+}
 _STATES = {
     "AL": "Alabama", "AK": "Alaska", "AZ": "Arizona", "AR": "Arkansas", "CA": "California", "CO": "Colorado",
     "CT": "Connecticut", "DE": "Delaware", "DC": "D-C", "FL": "Florida", "GA": "Georgia", "HI": "Hawaii", "ID": "Idaho",
@@ -94,9 +103,12 @@ def _state(match: re.Match[str], language: str) -> str | None:
     if not re.search(r"(?:[a-z.],? |^)$", match.string[max(0, match.start() - 3) : match.start()]):
         return None
     words = _STATES[match[1]]
-    return f"{words}{',' if ',' in match[0] else ''} {spell_digits(match[2])}" + (
-        f", {spell_digits(match[3])}" if match[3] else ""
-    ) if match[2] else words
+    return (
+        f"{words}{',' if ',' in match[0] else ''} {spell_digits(match[2])}"
+        + (f", {spell_digits(match[3])}" if match[3] else "")
+        if match[2]
+        else words
+    )
 
 
 def _after_place(match: re.Match[str], language: str) -> str | None:
@@ -122,7 +134,13 @@ WORDS = [
         None,
         [name.lower() for name in _STATES],
     ),
-    rule("address", rf"({'|'.join(_SURE)})\b\.?", _after_place, "_a _0 . , $ ; _( ) ? !", [name.lower() for name in _SURE]),
+    rule(
+        "address",
+        rf"({'|'.join(_SURE)})\b\.?",
+        _after_place,
+        "_a _0 . , $ ; _( ) ? !",
+        [name.lower() for name in _SURE],
+    ),
 ]
 DIGITS = [
     rule("address", rf"(?<![.,$/-])([0-9]{{1,5}})(?:([A-Da-d])\b)? {_STREET}", _house, "_a _0 a"),

@@ -61,7 +61,9 @@ _LINK = (
     r"begins|beginning|again|here|below|:|=|-|\"|'|\()){0,5}"
 )
 _BEFORE_CODE = re.compile(rf"\b({_NAMES}){_LINK} ?$", re.IGNORECASE)
-_SURELY_BEFORE = re.compile(rf"\b{_SURE}(?: ?(?:number|no\.?|code|#|is|was|:|=|ending in|ending with|ends in|ends with|\"|'))* ?$", re.I)
+_SURELY_BEFORE = re.compile(
+    rf"\b{_SURE}(?: ?(?:number|no\.?|code|#|is|was|:|=|ending in|ending with|ends in|ends with|\"|'))* ?$", re.I
+)
 # A quick look first: most numbers have none of these before them.
 _ANY_NAME = frozenset(
     "code codes pin pins otp passcode password passwd zip zipcode postcode postal account acct a card ssn security routing "
@@ -87,11 +89,21 @@ _CALL = re.compile(
     r"press|enter|type|typed|entered|fax)(?: (?:us|me|him|her|them|it|in|up|on|at|to|number|the number|back|back on|me at|us at|us on|me on))? $",
     re.IGNORECASE,
 )
-_FLIGHT = re.compile(r"\b(?:flight|flights|bus|train|channel|highway|route|interstate|hwy\.?|rte\.?)(?: (?:number|no\.?|[A-Z]{2}))? ?$", re.IGNORECASE)
-_ROOM = re.compile(r"\b(?:room|rooms|rm\.?|suite|ste\.?|apartment|apt\.?|unit|gate|locker|building|bldg\.?|form|office)(?: (?:number|no\.?))? ?#?$", re.I)
+_FLIGHT = re.compile(
+    r"\b(?:flight|flights|bus|train|channel|highway|route|interstate|hwy\.?|rte\.?)(?: (?:number|no\.?|[A-Z]{2}))? ?$",
+    re.IGNORECASE,
+)
+_ROOM = re.compile(
+    r"\b(?:room|rooms|rm\.?|suite|ste\.?|apartment|apt\.?|unit|gate|locker|building|bldg\.?|form|office)(?: (?:number|no\.?))? ?#?$",
+    re.I,
+)
 _STATE = re.compile(r"(?:, ?|\b)(?:[A-Z]{2}|[A-Z][a-z]+),? $")
-_COUNTED = re.compile(r" (?:[a-z]{2,}s|people|men|women|children|percent|per|million|billion|thousand|times|or|km|kg)\b")
-_END_OF_CALL = re.compile(r"$|[.,;:!?)\"']| (?:for|now|if|to|and|at|when|or|immediately|today|in|on|from|with|as|is|operator|then)\b")
+_COUNTED = re.compile(
+    r" (?:[a-z]{2,}s|people|men|women|children|percent|per|million|billion|thousand|times|or|km|kg)\b"
+)
+_END_OF_CALL = re.compile(
+    r"$|[.,;:!?)\"']| (?:for|now|if|to|and|at|when|or|immediately|today|in|on|from|with|as|is|operator|then)\b"
+)
 
 
 def _code(match: re.Match[str], language: str) -> str | None:
@@ -156,7 +168,9 @@ def _mixed_code(match: re.Match[str], language: str) -> str | None:
 def _spell(written: str) -> str:
     parts = []
     for part in _LETTER_GROUP.findall(written):
-        parts.append(spell_digits(part) if part.isdigit() else say_letters(part.upper()) if part.upper() != "A" else "A-")
+        parts.append(
+            spell_digits(part) if part.isdigit() else say_letters(part.upper()) if part.upper() != "A" else "A-"
+        )
     return " ".join(parts)
 
 
@@ -218,7 +232,12 @@ _DIGITS_AND_GROUPS = r"[0-9]{2,8}(?:[ -][0-9]{2,8}){1,6}"
 
 DIGITS = [
     rule("code", rf"{_HEX_PAIR}(?:[:-]{_HEX_PAIR}){{2,15}}(?![\w:-])", _hexadecimal, ": a -"),
-    rule("code", r"0[xX][0-9A-Fa-f]{1,32}(?!\w)|(?=[0-9a-f]{0,40}[a-f][0-9a-f]{0,40}[0-9])[0-9a-f]{8,64}(?!\w)|[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F-]{20,30}(?!\w)", _hash, "a"),
+    rule(
+        "code",
+        r"0[xX][0-9A-Fa-f]{1,32}(?!\w)|(?=[0-9a-f]{0,40}[a-f][0-9a-f]{0,40}[0-9])[0-9a-f]{8,64}(?!\w)|[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F-]{20,30}(?!\w)",
+        _hash,
+        "a",
+    ),
     rule("code", _DIGITS_AND_GROUPS + _LOST, _spaced_code, "_0 -"),
     rule(
         "telephone",
@@ -228,18 +247,35 @@ DIGITS = [
     ),
     rule("telephone", r"(?<![.,$£€/-])([0-9]{3})-([0-9]{4})(?![\w/-]|[.,][0-9])", _local, "-"),
     rule("telephone", r"(?<![.,/-])0[0-9]{2,4}(?:[ /-][0-9]{2,8}){1,4}(?![\w/-]|[.,][0-9])", _telephone, "_0 / -"),
-    rule("telephone", r"(?<![.,-])(?:(1)-)?([89]00)-((?:[A-Z]+|[0-9]+)(?:-(?:[A-Z]+|[0-9]+)){0,4})(?![\w-])", _telephone_word, "-"),
+    rule(
+        "telephone",
+        r"(?<![.,-])(?:(1)-)?([89]00)-((?:[A-Z]+|[0-9]+)(?:-(?:[A-Z]+|[0-9]+)){0,4})(?![\w-])",
+        _telephone_word,
+        "-",
+    ),
     rule("telephone", r"(?<![.,$-])(911)(?= (?:call|operator|dispatch|emergency))", _emergency, "_a"),
     rule("code", r"(?<![.,$£€/-])(?:[0-9]+(?:-[0-9]+){2,}|[0-9]{5}-[0-9]{4})(?![\w/-]|[.,][0-9])", _serial_groups, "-"),
-    rule("code", r"(?<![.,])([0-9]{1,3}(?:\.[0-9]{1,3}){3})(?:/([0-9]{1,2}))?(?::([0-9]{1,5}))?(?![\w:]|[.-][0-9])", _internet, "."),
-    rule("number", r"(?<![.,])[1-9][0-9]{0,2}\.[0-9]{3}\.000(?!\w|[.,][0-9])", lambda m, language: say_number(m[0].replace(".", ","), language), "."),
+    rule(
+        "code",
+        r"(?<![.,])([0-9]{1,3}(?:\.[0-9]{1,3}){3})(?:/([0-9]{1,2}))?(?::([0-9]{1,5}))?(?![\w:]|[.-][0-9])",
+        _internet,
+        ".",
+    ),
+    rule(
+        "number",
+        r"(?<![.,])[1-9][0-9]{0,2}\.[0-9]{3}\.000(?!\w|[.,][0-9])",
+        lambda m, language: say_number(m[0].replace(".", ","), language),
+        ".",
+    ),
     rule("code", r"([0-9]+(?:\.[0-9]+){2,})(?![\w-])", _version, "."),
     rule("code", r"(?=[0-9]{1,8}[A-Za-z])[0-9A-Za-z]{3,24}(?!\w)", _mixed_code, "a"),
     rule("code", r"[0-9]+(?![\w]|[.,/:-][0-9]|%)", _code, "END . , ; : ! ? _a ) _0 _( - _- \" ' /"),
 ]
 SIGNS = {
     "+": [
-        rule("telephone", r"(?<![\w.,])\+[0-9]{1,3}[ .-]?\(?[0-9]{1,5}\)?(?:[ .-]?[0-9]{2,5}){1,5}(?![0-9-])", _telephone),
+        rule(
+            "telephone", r"(?<![\w.,])\+[0-9]{1,3}[ .-]?\(?[0-9]{1,5}\)?(?:[ .-]?[0-9]{2,5}){1,5}(?![0-9-])", _telephone
+        ),
     ],
     "(": [
         rule("telephone", r"\([0-9]{3}\)[ -]?[0-9]{3}[ .-][0-9]{4}(?:-[0-9]{1,5})?(?![0-9-])", _telephone),
@@ -247,8 +283,19 @@ SIGNS = {
     ],
 }
 WORDS = [
-    rule("code", r"([Vv]|[Vv]er|[Vv]ersion)\.? ?([0-9]+(?:\.[0-9]+)*)(?![\w-]|\.[0-9])", _named_version, "0 . _0", ["v", "ver", "version"]),
+    rule(
+        "code",
+        r"([Vv]|[Vv]er|[Vv]ersion)\.? ?([0-9]+(?:\.[0-9]+)*)(?![\w-]|\.[0-9])",
+        _named_version,
+        "0 . _0",
+        ["v", "ver", "version"],
+    ),
     rule("code", rf"{_HEX_PAIR}(?:[:-]{_HEX_PAIR}){{2,15}}(?![\w:-])", _hexadecimal, ": 0"),
     rule("code", r"(?=[0-9a-f]{0,40}[a-f][0-9a-f]{0,40}[0-9])[0-9a-f]{12,64}(?!\w)", _hash, "0"),
-    rule("code", r"[A-Za-z]{1,12}[0-9][0-9A-Za-z]{1,24}(?!\w)|[A-Za-z]{1,6}-(?=[0-9]{3,})[0-9]{3,12}(?![\w-])", _mixed_code, "0 -"),
+    rule(
+        "code",
+        r"[A-Za-z]{1,12}[0-9][0-9A-Za-z]{1,24}(?!\w)|[A-Za-z]{1,6}-(?=[0-9]{3,})[0-9]{3,12}(?![\w-])",
+        _mixed_code,
+        "0 -",
+    ),
 ]

@@ -140,7 +140,9 @@ def _decade(match: re.Match[str], language: str) -> str:
     return words
 
 
-_DECADE_BEFORE = re.compile(r"\b(?:the|his|her|their|my|our|your|early|late|mid|low|high|upper|lower|of|since)[ -]$", re.I)
+_DECADE_BEFORE = re.compile(
+    r"\b(?:the|his|her|their|my|our|your|early|late|mid|low|high|upper|lower|of|since)[ -]$", re.I
+)
 _SECONDS_BEFORE = re.compile(
     r"(?:\b(?:for|rest|after|every|wait|within|about|than|least|another|in|only|just|by|to|of|took|take|takes|last|lasts|"
     r"around|up to|waited|slept|held|hold|run|plank|under|over|some|is|was|=|:)|[0-9]m) ?$",
@@ -190,7 +192,10 @@ DIGITS = [
     ),
     rule("date", r"([12][0-9]{3})([-/.])(0?[1-9]|1[0-2])\2([0-3]?[0-9])(?![0-9/-]|\.[0-9])", _year_first, "- / ."),
     rule(
-        "date", r"(?<![0-9][/.,-])([0-9]{1,2})([/.-])([0-9]{1,2})\2([12][0-9]{3}|[0-9]{2})(?![0-9/-]|\.[0-9])", _numeric, "/ . -"
+        "date",
+        r"(?<![0-9][/.,-])([0-9]{1,2})([/.-])([0-9]{1,2})\2([12][0-9]{3}|[0-9]{2})(?![0-9/-]|\.[0-9])",
+        _numeric,
+        "/ . -",
     ),
     rule("date", rf"(?P<day>{_D})-(?P<month>{_NAME})(?:-(?P<year>[12][0-9]{{3}}|[0-9]{{2}}))?(?![\w-])", _dashed, "-"),
     rule(
@@ -203,8 +208,15 @@ DIGITS = [
     rule("date", r"([12][0-9]{3})(/)([0-9]{2})(?![\w/-]|[.,:][0-9])", _years, "/"),
     rule("date", r"([12][0-9]{2}0|[1-9]0)(?: s|'?s)\b(?:-'?([12][0-9]{2}0|[1-9]0)'?s\b)?", _decade, "a '"),
     rule("date", r"([12][0-9]{2}0) s(?![\w'.])", lambda m, language: _say_decade(m[1], language), "_a"),
-    rule("date", r"([1-4])Q ?('?[0-9]{2}|[12][0-9]{3})?(?!\w)", lambda m, language: _quarter(m[1], m[2], language), "a"),
-    rule("date", r"([0-9]{1,4}|[0-9]{1,2},[0-9]{3}) ?((?:AD|BC|BCE|CE)\b|A\. ?D\b\.?|B\. ?C\b\.?(?:E\b\.?)?|C\.E\b\.?)", _era, "_a a ,"),
+    rule(
+        "date", r"([1-4])Q ?('?[0-9]{2}|[12][0-9]{3})?(?!\w)", lambda m, language: _quarter(m[1], m[2], language), "a"
+    ),
+    rule(
+        "date",
+        r"([0-9]{1,4}|[0-9]{1,2},[0-9]{3}) ?((?:AD|BC|BCE|CE)\b|A\. ?D\b\.?|B\. ?C\b\.?(?:E\b\.?)?|C\.E\b\.?)",
+        _era,
+        "_a a ,",
+    ),
 ]
 SIGNS = {
     "'": [
@@ -249,7 +261,13 @@ WORDS = [
         "_0 . _' ,",
         _MONTH_WORDS,
     ),
-    rule("date", r"[Qq]([1-4])(?: (?:of )?|/|-)?('?[0-9]{2}\b|[12][0-9]{3}\b)?(?![\w-]|[.,][0-9])", lambda m, language: _quarter(m[1], m[2], language), "0", ["q"]),
+    rule(
+        "date",
+        r"[Qq]([1-4])(?: (?:of )?|/|-)?('?[0-9]{2}\b|[12][0-9]{3}\b)?(?![\w-]|[.,][0-9])",
+        lambda m, language: _quarter(m[1], m[2], language),
+        "0",
+        ["q"],
+    ),
     rule(
         "date",
         rf"{_DAY_NAME}\.? ?- ?{_DAY_NAME}\b\.?",

@@ -42,13 +42,16 @@ def _measure(match: re.Match[str], language: str) -> str | None:
     singular = (_ARTICLE.search(_before(match)) is not None) or (amount in ("1", "1.0") and not first)
     if "/" in amount and " " not in amount and "-" not in amount:
         unit_words = say_unit(tuple(unit), singular=amount.startswith("1/"))
-        return f"{words} of {'an' if unit_words[0] in 'aeiou' else 'a'} {unit_words}" if amount.startswith("1/") else f"{words} {unit_words}"
+        return (
+            f"{words} of {'an' if unit_words[0] in 'aeiou' else 'a'} {unit_words}"
+            if amount.startswith("1/")
+            else f"{words} {unit_words}"
+        )
     return f"{words} {say_unit(tuple(unit), singular)}"
 
 
 def _before(match: re.Match[str]) -> str:
     return match.string[max(0, match.start() - 12) : match.start()]
-
 
 
 def _feet(match: re.Match[str], language: str) -> str:
@@ -94,8 +97,6 @@ def _inches(match: re.Match[str], language: str) -> str:
     return f"{words} {'inch' if amount == '1' else 'inches'}"
 
 
-
-
 def _per_unit(match: re.Match[str], language: str) -> str:
     number, *unit = match.groups()
     return f"{say_number(number, language)} per {say_unit(tuple(unit), singular=True)}"
@@ -134,11 +135,27 @@ DIGITS = [
         "a _a",
     ),
     rule("measure", r"([0-9]{2,3})/([0-9]{2,3})( ?mm ?Hg\b)", _pressure, "/"),
-    rule("measure", rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){UNIT_PATTERN}", _measure, "a . , _a - _- / ° _° Ω _Ω"),
-    rule("measure", rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){CAPITAL_UNIT_PATTERN}", _measure, "a . , _a - _- / °"),
+    rule(
+        "measure",
+        rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){UNIT_PATTERN}",
+        _measure,
+        "a . , _a - _- / ° _° Ω _Ω",
+    ),
+    rule(
+        "measure",
+        rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){CAPITAL_UNIT_PATTERN}",
+        _measure,
+        "a . , _a - _- / °",
+    ),
     rule("measure", rf"()()({_MIXED})([ -]?){UNIT_PATTERN}", _measure, "_0"),
     rule("measure", r"((?:0?\.)?[0-9]+(?:\.[0-9]+)?)s(?![\w'/])", _seconds, "a ."),
 ]
 WORDS = [
-    rule("measure", rf"per {UNIT_PATTERN}", lambda m, language: f"per {say_unit(m.groups(), singular=True)}", "_a", ["per"])
+    rule(
+        "measure",
+        rf"per {UNIT_PATTERN}",
+        lambda m, language: f"per {say_unit(m.groups(), singular=True)}",
+        "_a",
+        ["per"],
+    )
 ]

@@ -205,7 +205,11 @@ _AMOUNT = (
 _EURO = r"([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{2})(?![\w,]|\.[0-9])"
 SIGNS = {
     sign: [
-        rule("money", rf"([€£$]) ?{_EURO}", lambda m, language: _say_money(f"{m[2].replace('.', '')}.{m[3]}", m[1], "", None, False, language)),
+        rule(
+            "money",
+            rf"([€£$]) ?{_EURO}",
+            lambda m, language: _say_money(f"{m[2].replace('.', '')}.{m[3]}", m[1], "", None, False, language),
+        ),
         rule("money", rf"(){_AMOUNT}", _before),
     ]
     for sign in "$£€¥₹₽₩₺₴₪₫₦₱฿₿"
@@ -229,7 +233,12 @@ WORDS = [
     ),
 ]
 DIGITS = [
-    rule("money", rf"{_EURO} ?([€£$])", lambda m, language: _say_money(f"{m[1].replace('.', '')}.{m[2]}", m[3], "", None, False, language), "."),
+    rule(
+        "money",
+        rf"{_EURO} ?([€£$])",
+        lambda m, language: _say_money(f"{m[1].replace('.', '')}.{m[2]}", m[3], "", None, False, language),
+        ".",
+    ),
     rule(
         "money",
         rf"({NUMBER}){_MULTIPLE} ?({'|'.join(filter(str.isalpha, _CODES))})\b{_PER}",

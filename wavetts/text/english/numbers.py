@@ -120,7 +120,12 @@ DIGITS = [
     ),
     rule("ordinal", rf"([0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,15}}){_ENDING}(s?)\b", _ordinal, "a ,"),
     rule("ratio", r"(?<!:)([0-9]{1,4}):([0-9]{1,4})(?![0-9:])", _ratio, ":"),
-    rule("number", r"(?<![.,/-])(20-20|50-50)(?![\w/-]|[.,:][0-9])", lambda m, language: " ".join(cardinal(p, language) for p in m[1].split("-")), "-"),
+    rule(
+        "number",
+        r"(?<![.,/-])(20-20|50-50)(?![\w/-]|[.,:][0-9])",
+        lambda m, language: " ".join(cardinal(p, language) for p in m[1].split("-")),
+        "-",
+    ),
     rule("range", rf"(?<![/-])({NUMBER}) ?- ?({NUMBER})(?![0-9A-Za-z/-]|[.,:][0-9])", _range, "- _- , ."),
     rule("number", rf"({NUMBER})'?s(?![\w'])", _plural, "a ' . ,"),
 ]

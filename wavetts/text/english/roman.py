@@ -26,7 +26,6 @@ _ROYAL = {"King", "Queen", "Pope", "Emperor", "Empress", "Tsar", "Czar", "Kaiser
 _NOT_PRONOUN = re.compile(r"(?:'s\b|[\"')\]]*(?:[.,;:)!?]|$| (?:of|and|to|in|on|is|was|or|—|\()))")
 
 
-
 def _sure(match: re.Match[str]) -> bool:
     """True if a lone I at the end of the match is no pronoun."""
     return _NOT_PRONOUN.match(match.string, match.end(), match.endpos) is not None
@@ -57,7 +56,11 @@ def _numbered(match: re.Match[str], language: str) -> str | None:
         return None
     if value is None or (numeral in ("L", "C", "M", "D") and not word.isupper()):
         return None
-    if len(numeral) == 1 and numeral not in ("X",) and (small == "number" or (stop and small == "no") or word.islower()):
+    if (
+        len(numeral) == 1
+        and numeral not in ("X",)
+        and (small == "number" or (stop and small == "no") or word.islower())
+    ):
         return None  # a letter: exhibit C, serial number V
     if len(numeral) == 1 and numeral == "X" and word.islower():
         return None
@@ -103,8 +106,20 @@ WORDS = [
         "_a",
         _FIRST,
     ),
-    rule("roman", rf"({_BEFORE})(?:(\.)|(s))? ([IVXLCDM]{{1,8}}|[ivxlc]{{2,7}})\b(?!['-])", _numbered, "_a .", [*_WORDS, *(f"{w}s" for w in _WORDS)]),
-    rule("roman", r"IV(?= (?:drip|fluid|line|bag|therapy|tube|pole|antibiotic|infusion|access)s?\b)", lambda m, language: "I-V", None, ["iv"]),
+    rule(
+        "roman",
+        rf"({_BEFORE})(?:(\.)|(s))? ([IVXLCDM]{{1,8}}|[ivxlc]{{2,7}})\b(?!['-])",
+        _numbered,
+        "_a .",
+        [*_WORDS, *(f"{w}s" for w in _WORDS)],
+    ),
+    rule(
+        "roman",
+        r"IV(?= (?:drip|fluid|line|bag|therapy|tube|pole|antibiotic|infusion|access)s?\b)",
+        lambda m, language: "I-V",
+        None,
+        ["iv"],
+    ),
     rule("roman", r"WW ?(I{1,2}|[12])(?!\w)", _world_war, None, ["ww", "wwi", "wwii"]),
     rule("roman", r"([XVI]{1,5})(?:th|st)?(?= [Cc]entur)", _century, "_a"),
 ]

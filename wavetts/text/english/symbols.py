@@ -56,7 +56,12 @@ def _expression(match: re.Match[str], language: str) -> str | None:
     written = match[0]
     if not _MATHS.search(written):
         return None
-    if "=" not in written and re.fullmatch(r"[A-Za-z](?: ?[+*/-] ?[A-Za-z])+", written) and "*" not in written and "+" not in written:
+    if (
+        "=" not in written
+        and re.fullmatch(r"[A-Za-z](?: ?[+*/-] ?[A-Za-z])+", written)
+        and "*" not in written
+        and "+" not in written
+    ):
         return None
     if re.fullmatch(r"[0-9]+[*]", written):
         return None
@@ -170,7 +175,11 @@ _MORE = {
     "√": [_sign("maths", "√", "square root of")],
     "·": [_sign("maths", r"(?<=[0-9a-z]) ?· ?(?=[0-9a-z])", "times")],
     "-": [
-        rule("maths", rf"{_NEGATIVE}(?=[0-9(a-z]){_EXPRESSION[len('[(-]{0,4}'):]}", lambda m, language: _expression(m, language)),
+        rule(
+            "maths",
+            rf"{_NEGATIVE}(?=[0-9(a-z]){_EXPRESSION[len('[(-]{0,4}') :]}",
+            lambda m, language: _expression(m, language),
+        ),
         _sign("number", _NEGATIVE, "minus"),
         _sign("symbol", r"-{1,3}>", "to"),
         _sign("mark", r"-(?=\w)(?<=\w-)", "-"),
@@ -196,7 +205,11 @@ _MORE = {
         _sign("maths", r"<=", "less than or equal to"),
         _sign("maths", r"<+", "less than"),
     ],
-    ">": [rule("layout", ">", _closing_bracket), _sign("maths", r">=", "greater than or equal to"), _sign("maths", r">+", "greater than")],
+    ">": [
+        rule("layout", ">", _closing_bracket),
+        _sign("maths", r">=", "greater than or equal to"),
+        _sign("maths", r">+", "greater than"),
+    ],
     "!": [_sign("maths", r"!=(?=[\s\w])", "not equal to")],
     "+": [_sign("maths", r"\+ ?/ ?-", "plus or minus"), _sign("maths", r"\+", "plus")],
     "/": [
@@ -208,7 +221,11 @@ _MORE = {
     "*": [_sign("maths", r"(?<=[0-9)])\*(?=[0-9(a-z])|(?<=[0-9)] )\*(?= [0-9(a-z])", "times")],
     "°": [_sign("symbol", r"°(?= ?[0-9]{1,2}')", "degrees")],
     "^": [
-        rule("maths", r"(?<=[\w)\]])\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?", lambda m, language: say_power(m[1], m[2], language)),
+        rule(
+            "maths",
+            r"(?<=[\w)\]])\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?",
+            lambda m, language: say_power(m[1], m[2], language),
+        ),
     ],
     "'": [_sign("mark", r"'(?=\w)", "'")],
 }

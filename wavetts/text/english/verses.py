@@ -62,5 +62,19 @@ def _citation(match: re.Match[str], language: str) -> str:
     return f"{_ORDER[order[0]] if order else ''}{book} {_NUMBERS.sub(place, places)}"
 
 
-WORDS = [rule("verse", _CITED, _citation, "_0 .", [book.lower() for book in (*_BOOKS.replace("Psalms?", "Psalm Psalms").replace("Surah?", "Sura Surah").split(), *SHORT_BOOKS)])]
+WORDS = [
+    rule(
+        "verse",
+        _CITED,
+        _citation,
+        "_0 .",
+        [
+            book.lower()
+            for book in (
+                *_BOOKS.replace("Psalms?", "Psalm Psalms").replace("Surah?", "Sura Surah").split(),
+                *SHORT_BOOKS,
+            )
+        ],
+    )
+]
 DIGITS = [rule("verse", rf"(?<![\w.,:])([123]) {_CITED}", _citation, "_a")]

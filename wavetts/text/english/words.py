@@ -36,7 +36,11 @@ def _abbreviation(match: re.Match[str], language: str) -> str | None:
         number = BEFORE_NUMBERS.get(name)
         if number:
             return number
-        if name == "no" and re.search(r"[a-z] $", _before(match)) and not re.search(r"\b(?:said|say|says|is|was) $", _before(match)):
+        if (
+            name == "no"
+            and re.search(r"[a-z] $", _before(match))
+            and not re.search(r"\b(?:said|say|says|is|was) $", _before(match))
+        ):
             return "number"
         if name == "c":
             return "circa" if _YEAR_NEXT.match(match.string, match.end(), match.endpos) else None
@@ -119,7 +123,11 @@ _PAIRS = {
 
 def _stroke(match: re.Match[str], language: str) -> str | None:
     spoken = _PAIRS.get(match[0].lower())
-    return spoken.capitalize() if spoken and match[0][0].isupper() and len(match[0]) > 3 and spoken[0].islower() else spoken
+    return (
+        spoken.capitalize()
+        if spoken and match[0][0].isupper() and len(match[0]) > 3 and spoken[0].islower()
+        else spoken
+    )
 
 
 # --- the letter A --------------------------------------------------------------------------------------------------
@@ -169,10 +177,28 @@ def _joined_letter(match: re.Match[str], language: str) -> str:
 
 _LONE = r"(?<![\w.'-])"
 WORDS = [
-    rule("abbreviation", r"(?<![\w.])(" + "|".join(map(re.escape, DOTTED)) + r")(?!\w)", _dotted, ".", ["e", "i", "a", "ph"]),
+    rule(
+        "abbreviation",
+        r"(?<![\w.])(" + "|".join(map(re.escape, DOTTED)) + r")(?!\w)",
+        _dotted,
+        ".",
+        ["e", "i", "a", "ph"],
+    ),
     rule("acronym", r"(?<![\w.])((?:[A-Z]\. ?){1,8}[A-Z]\.|(?:[A-Z]\.){1,8}[A-Z](?![\w.]))('s\b)?", _initials, "."),
-    rule("abbreviation", rf"(?<![\w.'-])({'|'.join(_ABBREVIATED)})\.", _abbreviation, ".", [name.lower() for name in _ABBREVIATED]),
-    rule("abbreviation", rf"({'|'.join(_BARE.split())})(?= [A-Z][a-z])", _bare_title, "_a", [name.lower() for name in _BARE.split()]),
+    rule(
+        "abbreviation",
+        rf"(?<![\w.'-])({'|'.join(_ABBREVIATED)})\.",
+        _abbreviation,
+        ".",
+        [name.lower() for name in _ABBREVIATED],
+    ),
+    rule(
+        "abbreviation",
+        rf"({'|'.join(_BARE.split())})(?= [A-Z][a-z])",
+        _bare_title,
+        "_a",
+        [name.lower() for name in _BARE.split()],
+    ),
     rule("abbreviation", r"(?<![\w.'-])([B-HJ-Z])\.(?= [A-Z])", _initial, "."),
     rule("abbreviation", r"(?<!\w)[A-Za-z]{1,6}/[A-Za-z]{0,4}(?![\w/])", _stroke, "/"),
     rule("letter", r"A(?= )", _letter, "_a", ["a"]),

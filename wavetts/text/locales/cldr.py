@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from unicode_rbnf import RbnfEngine
 
 # espeak's codes that CLDR has under another name.
-_CLDR_NAMES = {"nb": "nb", "pt": "pt_PT", "pt-br": "pt", "cmn": "zh", "es-419": "es_419", "fr-be": "fr_BE", "fr-ch": "fr_CH"}
+_CLDR_NAMES = {
+    "nb": "nb",
+    "pt": "pt_PT",
+    "pt-br": "pt",
+    "cmn": "zh",
+    "es-419": "es_419",
+    "fr-be": "fr_BE",
+    "fr-ch": "fr_CH",
+}
 _RBNF_NAMES = {"nb": "no", "pt": "pt_PT", "pt-br": "pt", "fr-be": "fr_BE", "fr-ch": "fr_CH"}
 # espeak does not read the script that these words are written in, or reads digits better.
 _DIGITS_ARE_BETTER = frozenset(["ja", "cmn", "yue", "fa-latn", "cmn-latn-pinyin", "hak", "chr", "chr-US-Qaaa-x-west"])
@@ -44,7 +52,10 @@ _DECIMALS = {
 }  # fmt: skip
 _MINUS = {"bn": "মাইনাস", "kn": "ಮೈನಸ್", "ko": "마이너스", "te": "మైనస్"}
 # num2words has the small change of Brazil in a way of its own, without a choice of the currency.
-_SMALL = {"BRL": {"pt": ("real", "reais", "centavo", "centavos")}, "EUR": {"pt": ("euro", "euros", "cêntimo", "cêntimos")}}
+_SMALL = {
+    "BRL": {"pt": ("real", "reais", "centavo", "centavos")},
+    "EUR": {"pt": ("euro", "euros", "cêntimo", "cêntimos")},
+}
 _SMALL |= {"USD": {"pt": ("dólar", "dólares", "centavo", "centavos")}}
 _IN_HUNDREDS = frozenset(["af", "da", "de", "fo", "is", "lb", "nb", "nl", "sv"])
 _FIRST = frozenset(["ca", "fr", "it", "pt"])  # the first of a month is an ordinal there, the others are not
@@ -233,7 +244,9 @@ class LanguageData:
             raise ValueError(f"{day}.{month}.{year} is no date") from error
         if not re.search(rf"(?<![0-9]){day}(?![0-9])", written) or str(year) not in written:
             raise ValueError(f"{written} has other digits")
-        in_words = self._spell(year, "spellout-numbering-year") if self.base == "ru" and self._engine else self.year(year)
+        in_words = (
+            self._spell(year, "spellout-numbering-year") if self.base == "ru" and self._engine else self.year(year)
+        )
         words = written.replace(str(year), f" {in_words} ", 1)
         return self._tidy_date(re.sub(r"(?<![0-9])([0-9]{1,2})(\.|º|er)?", lambda m: self._day(m, day, ending), words))
 
@@ -293,7 +306,17 @@ class LanguageData:
     @cached_property
     def currencies(self) -> dict[str, str]:
         """Signs of money to codes: the usual ones, and those of the language's own countries."""
-        signs = {"€": "EUR", "$": "USD", "£": "GBP", "₽": "RUB", "¥": "JPY", "₴": "UAH", "₺": "TRY", "₹": "INR", "₩": "KRW"}
+        signs = {
+            "€": "EUR",
+            "$": "USD",
+            "£": "GBP",
+            "₽": "RUB",
+            "¥": "JPY",
+            "₴": "UAH",
+            "₺": "TRY",
+            "₹": "INR",
+            "₩": "KRW",
+        }
         signs |= {"₫": "VND", "₪": "ILS", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "R$": "BRL", "lei": "RON", "₸": "KZT"}
         own = {"sv": ("kr", "SEK"), "nb": ("kr", "NOK"), "da": ("kr", "DKK"), "is": ("kr", "ISK")}
         if self.base in own:
@@ -314,7 +337,11 @@ class LanguageData:
 
         if code in _SMALL and self.base in _SMALL[code] and len(fraction) in (0, 2):
             one, many, small_one, small_many = _SMALL[code][self.base]
-            parts = [f"{self.number(whole)} {one if int(whole) == 1 else many}"] if int(whole) or not int(fraction or 0) else []
+            parts = (
+                [f"{self.number(whole)} {one if int(whole) == 1 else many}"]
+                if int(whole) or not int(fraction or 0)
+                else []
+            )
             if int(fraction or 0):
                 parts.append(f"{self.cardinal(int(fraction))} {small_one if int(fraction) == 1 else small_many}")
             return " e ".join(parts)

@@ -24,7 +24,9 @@ _MARKED = {
 }
 _FEMININE = ("ª", "re", "ère", "nde", "я", "ая", "а")
 _GERMAN_ENDINGS = {
-    **dict.fromkeys("am im vom zum zur beim dem den des einer einem einen eines jedem jeden jeder meinen seinen".split(), "n"),
+    **dict.fromkeys(
+        "am im vom zum zur beim dem den des einer einem einen eines jedem jeden jeder meinen seinen".split(), "n"
+    ),
     **dict.fromkeys("ein mein sein kein".split(), "r"),
 }
 _DATE = r"([0-9]{1,4})([./-]) ?([0-9]{1,2})\2 ?([0-9]{4}|[0-9]{2})(?![\w/-]|[.,][0-9])"
@@ -90,7 +92,11 @@ class Rules:
             rule("code", r"[0-9]+(?:\.[0-9]+){2,}(?![\w-])", self._guard(self._version), "."),
             rule("code", r"[0-9]{2,5}(?:[-/][0-9]{2,8}){2,}(?![\w-])", self._guard(self._groups), "- /"),
             stay,
-            rule("money", rf"({number}) ?({signs})(?![\w$])", self._guard(lambda m: self.data.money(*self._parse(m[1]), m[2]))),
+            rule(
+                "money",
+                rf"({number}) ?({signs})(?![\w$])",
+                self._guard(lambda m: self.data.money(*self._parse(m[1]), m[2])),
+            ),
             rule("measure", rf"({number}) ?%", self._guard(self._percent)),
         ]
         if marked:
@@ -117,7 +123,13 @@ class Rules:
         whole, fraction = self._parse(written)
         if written == whole and len(whole) == 4 and 1100 <= int(whole) < 2000:
             return self.data.year(int(whole))
-        if not fraction and len(whole) <= 12 and whole.endswith("1") and re.match(r" [^\W\d_]", after) and whole[0] != "0":
+        if (
+            not fraction
+            and len(whole) <= 12
+            and whole.endswith("1")
+            and re.match(r" [^\W\d_]", after)
+            and whole[0] != "0"
+        ):
             return self.data.counted(int(whole))
         return self.data.number(whole, fraction)
 
@@ -231,7 +243,13 @@ class Rules:
         rules = []
         if self.data.speaks_numbers and self.base == "pt":
             rules.append(
-                rule("money", rf"R\$ ?({self._number_pattern()})", self._guard(lambda m: self.data.money(*self._parse(m[1]), "R$")), "$", ["r"])
+                rule(
+                    "money",
+                    rf"R\$ ?({self._number_pattern()})",
+                    self._guard(lambda m: self.data.money(*self._parse(m[1]), "R$")),
+                    "$",
+                    ["r"],
+                )
             )
         known = expansions(self.base)
         if known:
