@@ -80,7 +80,7 @@ def _fold_unicode(text: str) -> str:
     # the categories C*: controls, formats (zero-width, soft hyphen), surrogates, private use, unassigned
     if not text.isprintable():
         text = _LOOSE_JOINER.sub("", text)  # one between two emoji makes one emoji of them
-        text = "".join(char for char in text if char in _KEPT_CONTROLS or not unicodedata.category(char)[0] == "C")
+        text = "".join(char for char in text if char in _KEPT_CONTROLS or unicodedata.category(char)[0] != "C")
     text = _FRENCH_QUOTES.sub(r'"\1"', text)
     text = text.translate(_SIGNS)
     text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)

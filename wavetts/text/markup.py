@@ -1,4 +1,5 @@
-"""Markup to plain text: HTML by the standard library's parser, Markdown by markdown-it-py; other text stays as it is."""
+"""Markup to plain text: HTML by the standard library's parser, Markdown by markdown-it-py; other "
+"text stays as it is."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ import re
 from functools import lru_cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
+
+from wavetts.text.tokens import word_set
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -26,9 +29,10 @@ _HTML = re.compile(
 )
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SILENT = frozenset(["script", "style", "head", "template", "svg", "iframe", "object"])
-_BLOCKS = frozenset(
-    "address article aside blockquote body caption center dd details div dl dt figcaption figure footer form h1 h2 h3 h4 "
-    "h5 h6 header hr li main nav ol option p pre section summary table tbody tfoot thead tr ul title".split()
+_BLOCKS = word_set(
+    "address article aside blockquote body caption center dd details div dl dt figcaption figure footer "
+    "form h1 h2 h3 h4 "
+    "h5 h6 header hr li main nav ol option p pre section summary table tbody tfoot thead tr ul title"
 )
 _CELLS = frozenset(["td", "th"])
 

@@ -115,7 +115,7 @@ def explain(text: str, language: str = "en-us") -> list[tuple[str, str, str]]:
     found = []
     protected, segments = _protect(text)
     waiting = iter(segments)
-    for _, shown, folded, tokens in _scanned(protected, language):
+    for _, shown, _, tokens in _scanned(protected, language):
         for token in tokens:
             if token.kind == "phonemes":
                 found.append((segment := next(waiting), "phonemes", segment))

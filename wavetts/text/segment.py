@@ -201,7 +201,7 @@ def _best_cut(tokens: list[Token]) -> int:
         before, token = tokens[index - 1], tokens[index]
         spaced = token.start > before.end
         mark = before.spoken[-1:] if before.kind == "mark" else ""
-        level = 3 if not spaced else 0 if mark in _LONG_PAUSE and mark or token.spoken == "—" else 1 if mark else 2
+        level = 3 if not spaced else 0 if (mark in _LONG_PAUSE and mark) or token.spoken == "—" else 1 if mark else 2
         if level < 2 and not _MIN_SHARE * total <= ends[index - 1] <= (1 - _MIN_SHARE) * total:
             level = 2
         distance = abs(ends[index - 1] - total / 2)

@@ -2,8 +2,8 @@
 
 A rule is a pattern that begins where a token begins (a run of letters, a run of digits, or a sign) and a function that
 says what the pattern found, or None if it is something else after all. The function sees the match, so it knows the
-neighbours: `match.string` is the whole paragraph, `match.endpos` the end of the sentence. A rule never sees what another
-one has said.
+neighbours: `match.string` is the whole paragraph, `match.endpos` the end of the sentence. No rule sees what another one
+has said.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Ite
 # A run of letters (with apostrophes inside), a run of digits, a space, or a sign.
 _RUN = re.compile(r"([^\W\d_]+(?:'[^\W\d_]+)*)|([0-9]+)|( +)|.", re.DOTALL)
 MARKS = frozenset(".,;:!?\"'()—-…¿¡")
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a string, for tables of words."""
+    return frozenset(text.split())
 
 
 def _key(text: str, place: int, end: int) -> str:
@@ -177,7 +182,8 @@ class Scanner:
         return self._cache[name]
 
     def _unknown(self, text: str, place: int, sign: str) -> Token:
-        """A sign that no rule takes: marks stay, letters of other scripts are espeak's, the rest is named or warned of."""
+        """A sign that no rule takes: marks stay, letters of other scripts are espeak's, others are named or "
+        "warned of."""
         if sign in MARKS:
             return Token(place, place + 1, "mark", sign)
         if sign == PHONEMES:

@@ -47,8 +47,8 @@ def check_front_end(tokenizer: Tokenizer, info: dict[str, Any], data_dir: Path) 
     corpus = info.get("front_end_version", "")
     if tokenizer.front_end_version != corpus:
         warnings.warn(
-            f"{data_dir}: version {corpus or '1'} of the text front end made its transcripts, the run began with those of "
-            f"version {tokenizer.front_end_version or '1'}: some texts are said in other words",
+            f"{data_dir}: version {corpus or '1'} of the text front end made its transcripts, the run began with those "
+            f"of version {tokenizer.front_end_version or '1'}: some texts are said in other words",
             stacklevel=2,
         )
 

@@ -1,6 +1,6 @@
 """English: the rules of the rooms' modules in the order in which they are asked.
 
-What has the narrower pattern comes first: a citation before a time, a date before a fraction, an amount before a number.
+What has the narrower pattern comes first: a citation before a time, a date before a fraction.
 """
 
 from __future__ import annotations

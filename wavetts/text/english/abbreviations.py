@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wavetts.text.english.verses import SHORT_BOOKS
+from wavetts.text.tokens import word_set
 
 # Stand before a name: the stop never ends a sentence.
 TITLES = {
@@ -213,7 +214,7 @@ _LAST_WORD = re.compile(r"[^\s\"'(\[]*$")
 _INITIALS = re.compile(r"(?:[A-Za-z]\.)*[A-Za-z]$")
 _MERIDIEM = re.compile(r"[0-9] ?[AaPp]\. ?[Mm]$")
 _NUMBER = re.compile(r" *[\"'(]*(?:[0-9#]|(?:[IVXLC]{2,}|[VX])\b)")
-_UNITS = frozenset("ft lb lbs oz mi yd yds gal sec min hr hrs tbsp tsp qt wk wks yr yrs in sq cu".split())
+_UNITS = word_set("ft lb lbs oz mi yd yds gal sec min hr hrs tbsp tsp qt wk wks yr yrs in sq cu")
 _CONTINUES = re.compile(r" ?[a-z0-9,;)]")
 _IN_CAPITALS = {name.upper(): name for name in (*TITLES, *SUFFIXES)}
 
@@ -247,13 +248,14 @@ def stop_is_abbreviation(text: str, position: int) -> bool:
     return (suffix or initial) and not ends_sentence(text, position + 1)
 
 
-_SHORT_MONTHS = frozenset("jan feb mar apr jun jul aug sep sept oct nov dec".split())
+_SHORT_MONTHS = word_set("jan feb mar apr jun jul aug sep sept oct nov dec")
 _NO_WORD = re.compile(r"[a-z] $")
 _SAID_NO = re.compile(r"\b(?:said|say|says|is|was|answered|answer|replied) $")
 
 
 def _before_number(name: str, text: str, start: int) -> bool:
-    """True if the abbreviation at `text[start:]` is one that a number follows: `No. 5`, `pp. 3-5`, `Jan. 5`, `Rs. 10`."""
+    """True if the abbreviation at `text[start:]` is one that a number follows: `No. 5`, `pp. 3-5`, "
+    "`Jan. 5`, `Rs. 10`."""
     if name == "no":
         before = text[max(0, start - 10) : start]
         return _NO_WORD.search(before) is not None and _SAID_NO.search(before) is None

@@ -11,26 +11,32 @@ import re
 from collections.abc import Iterable
 
 from wavetts.text.english.number_words import cardinal, pairs, plural, say_number, spell_digits
-from wavetts.text.tokens import rule
+from wavetts.text.tokens import rule, word_set
 
 # Said as words, and so left whole (espeak knows how) or put in small letters before 's.
-_AS_WORDS = frozenset(
+_AS_WORDS = word_set(
     "NASA NATO UNESCO UNICEF OPEC AIDS COVID LASER RADAR SCUBA SONAR NAFTA ASEAN BAFTA FIFA UEFA NASDAQ SWAT PIN PINS "
     "SIM RAM ROM JPEG GIF RAID DOS YOLO ASAP IKEA LEGO VISA SARS MERS OSHA FEMA HIPAA ACORN ANZAC BREXIT CAPTCHA COBOL "
     "BASIC FORTRAN LAN WAN POTUS SCOTUS FLOTUS CERN DARPA ERIC GAAP INTERPOL LIDAR MASH NIMBY NOAA NOW PETA QUANGO "
     "RICO SALT SAT SATS START TASER TED UKIP USAID WASP WIMP ZIP TOEFL OLED DRAM NAND CAD GUI BIOS LASIK MIDI WIFI "
-    "UNIX CUDA PATH SPAM SWIFT TASS TARP WOMBAT CARE AWOL RAF NORAD EBITDA REM EURATOM STEM NASCAR MOMA DRAGON".split()
+    "UNIX CUDA PATH SPAM SWIFT TASS TARP WOMBAT CARE AWOL RAF NORAD EBITDA REM EURATOM STEM NASCAR MOMA DRAGON"
 )
 # Spelled, even where everything around is in capitals; some of them are also words.
-SPELLED = frozenset(
-    "FBI CIA USA UK EU UN BBC CNN NBC ABC CBS HBO MTV NBA NFL NHL MLB CEO CFO CTO COO VP PR HR TV DVD CD PC IBM HIV DNA "
-    "RNA PhD MBA MD PDF HTML XML URL URLS HTTP HTTPS FTP USB GPS GDP IQ EQ ATM ID IDS AC DC AM PM AD BC BCE CE UFO UFOS "
+SPELLED = word_set(
+    "FBI CIA USA UK EU UN BBC CNN NBC ABC CBS HBO MTV NBA NFL NHL MLB CEO CFO CTO COO VP PR HR TV DVD CD "
+    "PC IBM HIV DNA "
+    "RNA PhD MBA MD PDF HTML XML URL URLS HTTP HTTPS FTP USB GPS GDP IQ EQ ATM ID IDS AC DC AM PM AD BC "
+    "BCE CE UFO UFOS "
     "VIP SUV MIT UCLA NYU NYC LA DC USSR UAE WHO WTO IMF NGO NGOS FAQ FAQS DIY RSVP ETA CPR EMT ER ICU MRI CT DOA BYOB "
-    "AI ML API APIS SQL CPU GPU CPUS GPUS RTX GTX LED LCD IP TCP VPN DNS SSN OTP PNR IT'S KFC BMW GM GE HP ATT UPS USPS "
-    "NSA DEA ATF IRS FDA EPA SEC FCC FAA DOJ DOD NYPD LAPD GOP DNC RNC ACLU NAACP YMCA AAA AA NRA PTA SOS RIP TNT PVC BLT "
+    "AI ML API APIS SQL CPU GPU CPUS GPUS RTX GTX LED LCD IP TCP VPN DNS SSN OTP PNR IT'S KFC BMW GM GE "
+    "HP ATT UPS USPS "
+    "NSA DEA ATF IRS FDA EPA SEC FCC FAA DOJ DOD NYPD LAPD GOP DNC RNC ACLU NAACP YMCA AAA AA NRA PTA "
+    "SOS RIP TNT PVC BLT "
     "LGBT LGBTQ ADHD OCD PTSD HVAC JFK FDR LBJ MLK NSFW FYI BTW LOL OMG TBA TBD ISBN KGB MI GMO BMI OS IOS VHS "
-    "CCTV PGA UFC WWE BP CV EST PST GMT UTC CET MP3 MP4 CNBC PBS NPR ESPN TSA ICE CDC NIH HMO EMS SMS MMS SSD HDD PS PPS "
-    "IPO ROI KPI KPIS B2B SEO QA UI UX EUR GBP AUD CAD INR CHF CNY JPY USMC IR ESL GED UV DJ MC CSS PHP JSON ASP AWS SAS SAP ERP CRM RFID NFC IOT LTE DSL ISP WWI WWII MIG NVIDIA".split()
+    "CCTV PGA UFC WWE BP CV EST PST GMT UTC CET MP3 MP4 CNBC PBS NPR ESPN TSA ICE CDC NIH HMO EMS SMS "
+    "MMS SSD HDD PS PPS "
+    "IPO ROI KPI KPIS B2B SEO QA UI UX EUR GBP AUD CAD INR CHF CNY JPY USMC IR ESL GED UV DJ MC CSS PHP "
+    "JSON ASP AWS SAS SAP ERP CRM RFID NFC IOT LTE DSL ISP WWI WWII MIG NVIDIA"
 ) - {"IT'S", "NVIDIA", "JSON"}
 _VOWELS = frozenset("AEIOUY")
 
@@ -43,9 +49,10 @@ def is_spelled(letters: str) -> bool:
 
 
 # Spelled, but espeak reads them as words.
-_MISREAD = frozenset(
-    "ATF ATT AWS BYOB COO DEA DOA DOD EMS EMT EPA EQ ERP ESL ETA EUR FAA FAQ GED GOP HVAC ICU IMF IOT IPO IQ IR LED MIG "
-    "NGO NIH NYC NYU OTP PTA QA RFID RIP ROI SEC SEO SOS TSA UAE UFC UPS USMC USPS UX VIP YMCA".split()
+_MISREAD = word_set(
+    "ATF ATT AWS BYOB COO DEA DOA DOD EMS EMT EPA EQ ERP ESL ETA EUR FAA FAQ GED GOP HVAC ICU IMF IOT "
+    "IPO IQ IR LED MIG "
+    "NGO NIH NYC NYU OTP PTA QA RFID RIP ROI SEC SEO SOS TSA UAE UFC UPS USMC USPS UX VIP YMCA"
 )
 
 
@@ -103,10 +110,7 @@ def _with_number(match: re.Match[str], language: str) -> str | None:
     if ending:
         words = plural(words)
     spelled = letters in _MISREAD or letters in ("A", "CO", "NO", "SO", "AK", "SU")
-    if len(letters) == 1 and letters.isupper():
-        name = letters
-    else:
-        name = say_letters(letters) if spelled else letters
+    name = say_letters(letters) if spelled else letters
     if sign == ".":
         return f"{name} point {words}"
     joint = "-" if sign == "-" or letters in ("A", "CO", "NO", "SO") else " "
@@ -187,5 +191,5 @@ DIGITS = [
         _serial,
         "a -",
     ),
-    rule("serial", rf"([0-9]+(?:\.[0-9]+)?)([A-Za-z]{{1,3}})(?![\w'])", _glued_numeral, "a ."),
+    rule("serial", r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]{1,3})(?![\w'])", _glued_numeral, "a ."),
 ]

@@ -34,7 +34,10 @@ _STREETS = {
     "Tpke": "Turnpike",
     "Xing": "Crossing",
 }
-_FULL = "Street|Avenue|Boulevard|Road|Drive|Lane|Court|Place|Square|Highway|Parkway|Way|Terrace|Circle|Broadway|Trail|Row|Close|Crescent|Plaza|Alley|Expressway|Freeway"
+_FULL = (
+    "Street|Avenue|Boulevard|Road|Drive|Lane|Court|Place|Square|Highway|Parkway|Way|Terrace|Circle|"
+    "Broadway|Trail|Row|Close|Crescent|Plaza|Alley|Expressway|Freeway"
+)
 _DIRECTIONS = {
     "N": "North",
     "S": "South",
@@ -59,7 +62,10 @@ _STATES = {
 _DIRECTION = r"(?:(N|S|E|W|NE|NW|SE|SW|[NS]\.[EW]|[NSEW])\b\.? )?"
 _KIND = rf"((?i:{'|'.join(sorted(_STREETS, key=len, reverse=True))})\b\.?|(?:{_FULL})\b)"
 _WORD = r"(?:(?i:[1-9][0-9]{0,2}(?:st|nd|rd|th))|[A-Z][\w']*|of|the|de|la|St\.)"
-_STREET = rf"{_DIRECTION}((?:{_WORD} ){{1,3}}?)(?:{_KIND}(?! [A-Z][a-z]+ (?:St|Ave|Rd|Street)\b))(?: (N|S|E|W|NE|NW|SE|SW)\b(?!\.))?"
+_STREET = (
+    rf"{_DIRECTION}((?:{_WORD} ){{1,3}}?)(?:{_KIND}(?! [A-Z][a-z]+ (?:St|Ave|Rd|Street)\b))(?: (N|S|E|W|NE|"
+    rf"NW|SE|SW)\b(?!\.))?"
+)
 _ORDINAL = re.compile(r"([0-9]+)(?i:st|nd|rd|th)")
 
 

@@ -6,23 +6,26 @@ import re
 
 from wavetts.text.english.abbreviations import BEFORE_NUMBERS, SUFFIXES, TITLES
 from wavetts.text.english.acronyms import SPELLED, is_spelled
+from wavetts.text.tokens import word_set
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 # From one small letter to the next; what is shouted lies in between.
 _RUN = re.compile(r"[^a-zß-öø-ÿ]{5,}")
 _SHOUT = re.compile(r"(?<![\w@/.#-])[^a-zß-öø-ÿ]{5,}(?![a-z])")
 _ROMAN = re.compile(r"[IVXLC]+")
-_NUMBERED = frozenset(
+_NUMBERED = word_set(
     "CHAPTER PART BOOK VOLUME VOL ACT SCENE SECTION ARTICLE APPENDIX TITLE PHASE TYPE CLASS STAGE LEVEL FIGURE TABLE "
-    "PLATE EPISODE SEASON NUMBER CANTO PSALM WAR BOWL KING QUEEN POPE EMPEROR MARK GRADE".split()
+    "PLATE EPISODE SEASON NUMBER CANTO PSALM WAR BOWL KING QUEEN POPE EMPEROR MARK GRADE"
 )
 _CANONICAL = {name.upper(): name for name in (*BEFORE_NUMBERS, *SUFFIXES, *TITLES)}
 _WITH_NUMBER = re.compile("-?[0-9]")
 _MIXED = {"PHD": "PhD", "A": "A", "I": "I"}
-_COMMON = frozenset(
-    "AN AS AT BE BY DO GO HE IF IN IS ME MY NO OF OH OK ON OR SO TO UP WE AND ANY ARE ALL BUT CAN DAY DID FOR GET GOT HAD "
-    "HAS HER HIM HIS HOW ITS LET MAN MAY NEW NOT NOW OFF OLD ONE OUR OUT RUN SAY SEE SHE THE TOO TWO USE WAS WAY WHO WHY "
-    "YES YET YOU AM IT US".split()
+_COMMON = word_set(
+    "AN AS AT BE BY DO GO HE IF IN IS ME MY NO OF OH OK ON OR SO TO UP WE AND ANY ARE ALL BUT CAN DAY "
+    "DID FOR GET GOT HAD "
+    "HAS HER HIM HIS HOW ITS LET MAN MAY NEW NOT NOW OFF OLD ONE OUR OUT RUN SAY SEE SHE THE TOO TWO USE "
+    "WAS WAY WHO WHY "
+    "YES YET YOU AM IT US"
 )
 _AMBIGUOUS = frozenset(["IT", "US", "AM", "WHO", "OR", "IN", "ME", "ID", "MAY", "ICE", "ER", "OK", "HI", "OH"])
 
@@ -75,7 +78,7 @@ def _quieten(run: str, least: int) -> str:
             return word.lower()
         if is_spelled(core) or (core in SPELLED and core not in _COMMON):
             return core + word[len(core) :].lower()
-        if before and before.capitalize() in TITLES or before in ("KING", "QUEEN"):
+        if (before and before.capitalize() in TITLES) or before in ("KING", "QUEEN"):
             return word.capitalize()
         return word.lower()
 

@@ -6,7 +6,7 @@ import re
 
 from wavetts.text.english.acronyms import say_letters
 from wavetts.text.english.number_words import cardinal, pairs, say_number, spell_digits, word_before
-from wavetts.text.tokens import rule
+from wavetts.text.tokens import rule, word_set
 
 # --- telephone -----------------------------------------------------------------------------------------------------
 
@@ -65,14 +65,20 @@ _SURELY_BEFORE = re.compile(
     rf"\b{_SURE}(?: ?(?:number|no\.?|code|#|is|was|:|=|ending in|ending with|ends in|ends with|\"|'))* ?$", re.I
 )
 # A quick look first: most numbers have none of these before them.
-_ANY_NAME = frozenset(
-    "code codes pin pins otp passcode password passwd zip zipcode postcode postal account acct a card ssn security routing "
-    "passport license licence plate serial tracking confirmation reference ref booking order invoice ticket case customer "
-    "member membership employee student patient user policy claim badge id i isbn imei iban swift vin upc sku pnr number "
-    "phone telephone tel mobile cell fax hotline extension ext voicemail token key combination meter device mailbox box "
-    "verification access area call calls called calling dial dials dialed dialled dialing dialling phoned ring text texted "
-    "texting press enter type typed entered flight flights bus train channel highway route interstate hwy rte room rooms rm "
-    "suite ste apartment apt unit gate locker building bldg form office no authentication authenticator".split()
+_ANY_NAME = word_set(
+    "code codes pin pins otp passcode password passwd zip zipcode postcode postal account acct a card "
+    "ssn security routing "
+    "passport license licence plate serial tracking confirmation reference ref booking order invoice "
+    "ticket case customer "
+    "member membership employee student patient user policy claim badge id i isbn imei iban swift vin "
+    "upc sku pnr number "
+    "phone telephone tel mobile cell fax hotline extension ext voicemail token key combination meter "
+    "device mailbox box "
+    "verification access area call calls called calling dial dials dialed dialled dialing dialling "
+    "phoned ring text texted "
+    "texting press enter type typed entered flight flights bus train channel highway route interstate "
+    "hwy rte room rooms rm "
+    "suite ste apartment apt unit gate locker building bldg form office no authentication authenticator"
 )
 _NAMES_IN = re.compile("[a-z]+")
 
@@ -86,7 +92,8 @@ def _context(match: re.Match[str]) -> str:
 _NUMBERED = re.compile(r"\b(?:number|no\.?|numbers|#|:) ?$", re.IGNORECASE)
 _CALL = re.compile(
     r"\b(?:call|calls|called|calling|dial|dials|dialed|dialled|dialing|dialling|phone|phoned|ring|text|texted|texting|"
-    r"press|enter|type|typed|entered|fax)(?: (?:us|me|him|her|them|it|in|up|on|at|to|number|the number|back|back on|me at|us at|us on|me on))? $",
+    r"press|enter|type|typed|entered|fax)(?: (?:us|me|him|her|them|it|in|up|on|at|to|number|the number|"
+    r"back|back on|me at|us at|us on|me on))? $",
     re.IGNORECASE,
 )
 _FLIGHT = re.compile(
@@ -94,7 +101,8 @@ _FLIGHT = re.compile(
     re.IGNORECASE,
 )
 _ROOM = re.compile(
-    r"\b(?:room|rooms|rm\.?|suite|ste\.?|apartment|apt\.?|unit|gate|locker|building|bldg\.?|form|office)(?: (?:number|no\.?))? ?#?$",
+    r"\b(?:room|rooms|rm\.?|suite|ste\.?|apartment|apt\.?|unit|gate|locker|building|bldg\.?|form|office)"
+    r"(?: (?:number|no\.?))? ?#?$",
     re.I,
 )
 _STATE = re.compile(r"(?:, ?|\b)(?:[A-Z]{2}|[A-Z][a-z]+),? $")
@@ -241,7 +249,8 @@ DIGITS = [
     rule("code", _DIGITS_AND_GROUPS + _LOST, _spaced_code, "_0 -"),
     rule(
         "telephone",
-        r"(?<![.,$£€-])(?:[0-9]{1,3}[ .-])?(?:\([0-9]{3}\)[ -]?|[0-9]{3}[ .-])[0-9]{3}[ .-][0-9]{4}(?:-[0-9]{1,5})?(?![0-9-])",
+        r"(?<![.,$£€-])(?:[0-9]{1,3}[ .-])?(?:\([0-9]{3}\)[ -]?|[0-9]{3}[ .-])"
+        r"[0-9]{3}[ .-][0-9]{4}(?:-[0-9]{1,5})?(?![0-9-])",
         _telephone,
         "_0 - . _(",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from wavetts.text.english.number_words import cardinal, ordinal, plural, short_year, year
-from wavetts.text.tokens import rule
+from wavetts.text.tokens import rule, word_set
 
 _MONTH_NAMES = "January|February|March|April|May|June|July|August|September|October|November|December"
 MONTHS = _MONTH_NAMES.split("|")
@@ -18,12 +18,12 @@ _YEAR = r"([12][0-9]{3})(?![0-9A-Za-z])"
 _NO_NUMBER_AFTER = r"(?![0-9]|[.,:/][0-9]|-[0-9])"
 _MONTH_WORDS = [
     *(month.lower() for month in MONTHS),
-    *"jan feb mar apr jun jul aug sept sep oct nov dec".split(),
+    *word_set("jan feb mar apr jun jul aug sept sep oct nov dec"),
 ]
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _DAY_NAME = "(Mon|Tues?|Wed|Thurs?|Thu|Fri|Sat|Sun)"
-_SHORT_DAYS = "mon tue tues wed thu thur thurs fri sat sun".split()
+_SHORT_DAYS = word_set("mon tue tues wed thu thur thurs fri sat sun")
 
 
 def month_name(month: str) -> str:

@@ -6,7 +6,7 @@ import re
 
 from wavetts.text.english.acronyms import is_spelled, say_letters
 from wavetts.text.english.number_words import spell_digits
-from wavetts.text.tokens import rule
+from wavetts.text.tokens import rule, word_set
 
 # Endings that make a name with a stop an address. Countries whose code is an English word (in, it, me, us, at, be, is,
 # so, to) count only where something else shows that it is one: a missing space after a full stop is more likely.
@@ -21,9 +21,10 @@ _FILES = (
     "psd|ai|eps|h|c|swift|kt|vue|scss|pt|onnx|bin|dat|db|bak|tmp|safetensors"
 )
 # Said as words; every other short ending is spelled.
-_SAID = frozenset(
-    "com org net edu gov info biz dev app online site shop blog tech cloud news store wiki page log doc lock zip tar bin "
-    "jar dot swift java vue env json yaml toml html".split()
+_SAID = word_set(
+    "com org net edu gov info biz dev app online site shop blog tech cloud news store wiki page log doc "
+    "lock zip tar bin "
+    "jar dot swift java vue env json yaml toml html"
 ) - {"html"}
 _SAY_AS = {"jpg": "j-peg", "jpeg": "j-peg", "www": "w w w", "gif": "gif", "exe": "exe"}
 _SIGNS = {
@@ -117,10 +118,16 @@ def _hashtag(match: re.Match[str], language: str) -> str:
 # None of the patterns may match a closing mark, and each is tried only where a word of the text begins.
 _HERE = r"(?<![\w.@/\\+&:~%-])"
 _REST = r"(?:[/?#:][\w\-./?#:=&%+~@,;!$*']{0,2000}(?<![.,;:!?'/]))?/?(?![\w@])"
-_MAIL = rf"{_HERE}(?P<core>(?:mailto:)?[\w.+&%~-]{{1,128}}@[\w-]{{1,128}}(?:\.[\w-]{{1,63}}){{1,8}}(?<![.-])(?:/[\w/.-]*\w)?)"
+_MAIL = (
+    rf"{_HERE}(?P<core>(?:mailto:)?[\w.+&%~-]{{1,128}}@[\w-]{{1,128}}(?:\.[\w-]{{1,63}}){{1,8}}(?<![.-])"
+    rf"(?:/[\w/.-]*\w)?)"
+)
 _URL = rf"{_HERE}(?P<core>(?:(?:https?|ftp|file|ssh|git|s3|wss?)://|www\.)[\w\-./?#:=&%+~@,;!$*()']{{1,2000}}(?<![.,;:!?)'/]))/?"
 _DOMAIN = rf"{_HERE}(?P<core>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,62}})\.){{1,8}}(?:{_DOMAINS})(?![\w@-]|\.[\w]){_REST})"
-_SHORT_LINK = rf"{_HERE}(?P<core>[a-z0-9-]{{1,63}}\.(?:be|me|us|it|in|is|so|to|at|st|gd|id|la|cat|am)/[\w\-./?#=&%]{{1,500}}(?<![.,;:!?'/])/?)"
+_SHORT_LINK = (
+    rf"{_HERE}(?P<core>[a-z0-9-]{{1,63}}\.(?:be|me|us|it|in|is|so|to|at|st|gd|id|la|cat|am)"
+    rf"/[\w\-./?#=&%]{{1,500}}(?<![.,;:!?'/])/?)"
+)
 _FILE = rf"{_HERE}(?P<core>[\w-]{{1,128}}(?:\.[\w-]{{1,63}}){{0,6}}\.(?i:{_FILES})(?![\w@]|[./-]\w))"
 _DOT_FILE = (
     r"(?<![\w.)\]])(?P<core>\.[A-Za-z][\w-]{1,63}(?:\.[\w-]{1,63}){0,3}(?![\w.]*@))(?=$|[\s,;:!?)\"']|\.(?:\s|$))"
@@ -128,7 +135,10 @@ _DOT_FILE = (
 _SNAKE = r"(?<![\w.])(?P<core>_{0,2}[A-Za-z0-9]+(?:_+[A-Za-z0-9]+)+_{0,2}(?:\(\))?)(?![\w@])"
 _ROOTED = r"(?<![\w/.:])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.@-]+)*(?<![.-])/?(?![\w])"
 _WINDOWS = r"(?<!\w)[A-Za-z]:\\[\w. \\-]{0,500}?(?<![ .])(?=$|[,;:!?)\"']|\.(?:\s|$)|\s(?![\w. -]{0,60}\\))"
-_RELATIVE = rf"(?<![\w/.])[\w.-]{{1,128}}(?:/[\w.-]{{1,128}})+\.(?:{_FILES})(?!\w|[./]\w)|(?<![\w/.])[\w-]{{1,64}}(?:/[\w.-]{{1,64}}){{3,}}(?<![.-])/?(?!\w)"
+_RELATIVE = (
+    rf"(?<![\w/.])[\w.-]{{1,128}}(?:/[\w.-]{{1,128}})+\.(?:{_FILES})(?!\w|[./]\w)|(?<![\w/.])"
+    rf"[\w-]{{1,64}}(?:/[\w.-]{{1,64}}){{3,}}(?<![.-])/?(?!\w)"
+)
 _DOT_NET = r"(?<![\w.])(?P<core>[A-Z][A-Za-z]*\.(?:NET|js|io|ai))(?!\w)"
 _CALL = r"(?<![\w.])(?P<core>[a-z_]\w*(?:\.[a-z_]\w*){0,5}\(\))(?!\w)"
 

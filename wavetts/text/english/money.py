@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from wavetts.text.english.number_words import NUMBER, cardinal, plural, say_number
-from wavetts.text.tokens import rule
+from wavetts.text.tokens import rule, word_set
 
 _CURRENCIES = {  # one, many, one of the small, many of the small
     "$": ("dollar", "dollars", "cent", "cents"),
@@ -117,7 +117,7 @@ def _say_money(amount: str, sign: str, kind: str, multiple: str | None, singular
     if multiple:
         multiple = _MULTIPLES.get(multiple.lower(), multiple)
         return f"{say_number(amount, language)} {multiple} {kind}{one if singular else many}"
-    if len(fraction) == 3 and fraction[2] == "0" or (len(fraction) > 3 and not fraction.strip("0")):
+    if (len(fraction) == 3 and fraction[2] == "0") or (len(fraction) > 3 and not fraction.strip("0")):
         fraction = fraction[:2]
     if len(fraction) == 1:
         fraction += "0"
@@ -152,9 +152,7 @@ def _before(match: re.Match[str], language: str) -> str:
         join = _JOIN.search(match[0])
         short = not last_marked or multiple or "." not in amount + last
         # "$5-10" and "$5 to $10" share their dollars, "$3.50-$4" does not
-        if short and not (last_marked and "-" in match[0] and not multiple):
-            first = say_number(amount, language)
-        elif multiple:
+        if (short and not (last_marked and "-" in match[0] and not multiple)) or multiple:
             first = say_number(amount, language)
         else:
             first = _say_money(amount, sign, kind, None, False, language)
@@ -222,7 +220,7 @@ WORDS = [
         rf"(US|AU|CA|NZ|HK|A|C|S) ?{_AMOUNT}",
         _before,
         " ".join([*"$£€¥", *(f"_{sign}" for sign in "$£€¥")]),
-        "us au ca nz hk a c s".split(),
+        word_set("us au ca nz hk a c s"),
     ),
     rule(
         "money",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from wavetts.text.tokens import word_set
+
 # written -> (one, many); "" for many: the same as one with an s
 _UNITS = {
     "km": "kilometer",
@@ -184,10 +186,10 @@ UNIT_PATTERN = (
 # In capitals, as labels and shouted lines have them, where no other unit is written so: 12KG, 10 KM, 6 FT.
 _CAPITALS = {
     name.upper(): name
-    for name in (
+    for name in word_set(
         "km cm mm kg mg lb lbs oz ml ft yd yds mi mph kph mpg rpm bpm fps psi hp hr hrs min mins sec secs kwh dpi tbsp "
         "tsp gal yrs yr px hz"
-    ).split()
+    )
 }
 _CAPITALS |= {"KWH": "kWh", "KHZ": "kHz", "MHZ": "MHz", "GHZ": "GHz", "HZ": "Hz", "KW": "kW", "DB": "dB"}
 _CAPITALS |= {"Km": "km", "Kg": "kg", "Cm": "cm", "Ml": "ml", "KMH": "kmh", "gb": "GB", "mb": "MB", "tb": "TB"}

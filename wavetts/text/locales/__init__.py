@@ -52,7 +52,8 @@ def stops(language: str) -> Callable[[str, int], bool]:
 
 
 _DETERMINERS = {
-    "de": "der die das dem den des am im vom zum zur beim ein eine einen einem einer eines jeder jede jedes jeden jedem "
+    "de": "der die das dem den des am im vom zum zur beim ein eine einen einem einer eines jeder jede "
+    "jedes jeden jedem "
     "mein meine meinen seinen sein seine ihr ihre unser unsere dieser diese dieses ins ans kein keine bis seit ab",
 }
 

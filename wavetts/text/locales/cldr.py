@@ -13,57 +13,29 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from wavetts.text.locales.gaps import (
+    CLDR_NAMES,
+    DATE_WORDS,
+    DECIMALS,
+    DIGITS_ARE_BETTER,
+    FIRST,
+    IN_HUNDREDS,
+    MINUS,
+    RBNF_NAMES,
+    SMALL,
+)
 from wavetts.text.number_words import amount_words, num2words_language, number_words
 
 if TYPE_CHECKING:
     from babel import Locale
     from unicode_rbnf import RbnfEngine
 
-# espeak's codes that CLDR has under another name.
-_CLDR_NAMES = {
-    "nb": "nb",
-    "pt": "pt_PT",
-    "pt-br": "pt",
-    "cmn": "zh",
-    "es-419": "es_419",
-    "fr-be": "fr_BE",
-    "fr-ch": "fr_CH",
-}
-_RBNF_NAMES = {"nb": "no", "pt": "pt_PT", "pt-br": "pt", "fr-be": "fr_BE", "fr-ch": "fr_CH"}
-# espeak does not read the script that these words are written in, or reads digits better.
-_DIGITS_ARE_BETTER = frozenset(["ja", "cmn", "yue", "fa-latn", "cmn-latn-pinyin", "hak", "chr", "chr-US-Qaaa-x-west"])
-# The stop within 1.2.3 and 192.168.1.1, which CLDR does not name; elsewhere such numbers stay in digits.
-POINTS = {
-    "ca": "punt", "cs": "tečka", "da": "punktum", "de": "Punkt", "el": "τελεία", "es": "punto", "et": "punkt",
-    "fi": "piste", "fr": "point", "hr": "točka", "hu": "pont", "id": "titik", "it": "punto", "lt": "taškas",
-    "lv": "punkts", "nb": "punktum", "nl": "punt", "pl": "kropka", "pt": "ponto", "ro": "punct", "ru": "точка",
-    "sk": "bodka", "sl": "pika", "sr": "tačka", "sv": "punkt", "tr": "nokta", "uk": "крапка", "vi": "chấm",
-}  # fmt: skip
 _ORDINAL_RULES = (
     "spellout-ordinal-masculine",
     "spellout-ordinal",
     "spellout-ordinal-neuter",
     "spellout-ordinal-feminine",
 )
-# What unicode-rbnf and num2words lack, or have wrong.
-_DECIMALS = {
-    "bg": "цяло и", "ga": "pointe", "kk": "бүтін", "ky": "бүтүн", "mt": "punt", "my": "ဒသမ", "qu": "coma",
-    "ru": "запятая", "th": "จุด",
-}  # fmt: skip
-_MINUS = {"bn": "মাইনাস", "kn": "ಮೈನಸ್", "ko": "마이너스", "te": "మైనస్"}
-# num2words has the small change of Brazil in a way of its own, without a choice of the currency.
-_SMALL = {
-    "BRL": {"pt": ("real", "reais", "centavo", "centavos")},
-    "EUR": {"pt": ("euro", "euros", "cêntimo", "cêntimos")},
-}
-_SMALL |= {"USD": {"pt": ("dólar", "dólares", "centavo", "centavos")}}
-_IN_HUNDREDS = frozenset(["af", "da", "de", "fo", "is", "lb", "nb", "nl", "sv"])
-_FIRST = frozenset(["ca", "fr", "it", "pt"])  # the first of a month is an ordinal there, the others are not
-_DATE_WORDS = {
-    "be": {"г.": "года"}, "bg": {"г.": "година"}, "hy": {"թ.": "թվականի"}, "kk": {"ж.": "жылғы"}, "ky": {"ж.": "жыл"},
-    "lt": {"m.": "metų", "d.": "dienos"}, "mk": {"г.": "година"}, "ru": {"г.": "года"}, "th": {"ค.ศ.": "คริสต์ศักราช"},
-    "uk": {"р.": "року"},
-}  # fmt: skip
 _MARKS_OF_LETTERS = re.compile("[\u0300-\u036f\u0900-\u0dff\u0e00-\u0e7f\u1000-\u109f]")
 _MAX_DIGITS = 12  # a longer number is a code, not a quantity
 
@@ -92,7 +64,7 @@ class LanguageData:
         """babel's locale, None if CLDR has none."""
         from babel import Locale, UnknownLocaleError
 
-        for name in (_CLDR_NAMES.get(self.language), self.base):
+        for name in (CLDR_NAMES.get(self.language), self.base):
             try:
                 if name:
                     return Locale.parse(name)
@@ -104,9 +76,9 @@ class LanguageData:
     def _engine(self) -> RbnfEngine | None:
         from unicode_rbnf import RbnfEngine
 
-        if self.language in _DIGITS_ARE_BETTER:
+        if self.language in DIGITS_ARE_BETTER:
             return None
-        for name in (_RBNF_NAMES.get(self.language), self.base):
+        for name in (RBNF_NAMES.get(self.language), self.base):
             if name in RbnfEngine.get_supported_languages():
                 return RbnfEngine.for_language(name)
         return None
@@ -138,7 +110,7 @@ class LanguageData:
 
     def year(self, value: int) -> str:
         """A year in words; the Germanic languages count hundreds: `neunzehnhundertneunzig`."""
-        if self.base in _IN_HUNDREDS and self._engine and 1100 <= value < 2000:
+        if self.base in IN_HUNDREDS and self._engine and 1100 <= value < 2000:
             return self._spell(value, "spellout-numbering-year")
         return self.cardinal(value)
 
@@ -174,8 +146,8 @@ class LanguageData:
     @cached_property
     def minus(self) -> str:
         """The word of a negative number."""
-        if self.base in _MINUS:
-            return _MINUS[self.base]
+        if self.base in MINUS:
+            return MINUS[self.base]
         words = self._spell(-7, self._cardinal_rules) if self._cardinal_rules else number_words(-7, self.language)
         word = words.replace(self.cardinal(7), "").strip()
         if not re.fullmatch(r"[\w\s-]+", _MARKS_OF_LETTERS.sub("", word)):
@@ -201,8 +173,8 @@ class LanguageData:
     @cached_property
     def decimal_word(self) -> str:
         """The word of the decimal sign: the middle of "three point five", whichever form CLDR gives in three words."""
-        if self.base in _DECIMALS:
-            return _DECIMALS[self.base]
+        if self.base in DECIMALS:
+            return DECIMALS[self.base]
         if self._engine:
             result = self._engine.format_number(Decimal("3.5"))
             for text in (result.text, *result.text_by_ruleset.values()):
@@ -252,7 +224,7 @@ class LanguageData:
 
     def _day(self, match: re.Match[str], day: int, ending: str) -> str:
         """The number of the day, as an ordinal where it is one, or the number of the month."""
-        if int(match[1]) == day and (match[2] or (day == 1 and self.base in _FIRST) or self.base in ("ru", "uk", "be")):
+        if int(match[1]) == day and (match[2] or (day == 1 and self.base in FIRST) or self.base in ("ru", "uk", "be")):
             try:
                 if self.base == "ru":
                     return self._spell(day, "spellout-ordinal-neuter")
@@ -263,7 +235,7 @@ class LanguageData:
 
     def _tidy_date(self, words: str) -> str:
         """Writes out what stands for "year" and "day", whose stops would be pauses."""
-        for short, full in _DATE_WORDS.get(self.base, {}).items():
+        for short, full in DATE_WORDS.get(self.base, {}).items():
             words = re.sub(rf"(?<=[\s-]){re.escape(short)}(?=[\s,]|$)", full, words)
         words = re.sub(r"\.(?=\s|$)", "", words)
         return re.sub(r"\s+", " ", words.replace("\u200f", "").replace(" ,", ",").replace(" -", " ")).strip()
@@ -335,8 +307,8 @@ class LanguageData:
                 pass
         from babel.numbers import get_currency_name
 
-        if code in _SMALL and self.base in _SMALL[code] and len(fraction) in (0, 2):
-            one, many, small_one, small_many = _SMALL[code][self.base]
+        if code in SMALL and self.base in SMALL[code] and len(fraction) in (0, 2):
+            one, many, small_one, small_many = SMALL[code][self.base]
             parts = (
                 [f"{self.number(whole)} {one if int(whole) == 1 else many}"]
                 if int(whole) or not int(fraction or 0)
@@ -357,6 +329,6 @@ def _cardinal(language: str, value: int) -> str:
     data = language_data(language)
     if data._engine is not None and data._cardinal_rules:
         return data._spell(value, data._cardinal_rules)
-    if language in _DIGITS_ARE_BETTER or num2words_language(language) is None:
+    if language in DIGITS_ARE_BETTER or num2words_language(language) is None:
         raise ValueError(f"no number words in {language}")
     return number_words(value, language)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from wavetts.text.locales.abbreviations import expansions, looks_abbreviated
-from wavetts.text.locales.cldr import POINTS, language_data
-from wavetts.text.tokens import Rule, Scanner, rule
+from wavetts.text.locales.cldr import language_data
+from wavetts.text.locales.gaps import POINTS
+from wavetts.text.tokens import Rule, Scanner, rule, word_set
 
 # Ordinals that are marked by letters: el 1º, la 2ª, le 1er, la 1re, le 2e, 1-й.
 _MARKED = {
@@ -25,9 +26,9 @@ _MARKED = {
 _FEMININE = ("ª", "re", "ère", "nde", "я", "ая", "а")
 _GERMAN_ENDINGS = {
     **dict.fromkeys(
-        "am im vom zum zur beim dem den des einer einem einen eines jedem jeden jeder meinen seinen".split(), "n"
+        word_set("am im vom zum zur beim dem den des einer einem einen eines jedem jeden jeder meinen seinen"), "n"
     ),
-    **dict.fromkeys("ein mein sein kein".split(), "r"),
+    **dict.fromkeys(word_set("ein mein sein kein"), "r"),
 }
 _DATE = r"([0-9]{1,4})([./-]) ?([0-9]{1,2})\2 ?([0-9]{4}|[0-9]{2})(?![\w/-]|[.,][0-9])"
 
