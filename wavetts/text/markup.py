@@ -44,12 +44,20 @@ class _Text(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._silent: list[str] = []
+        self._cells = 0
+        self._raised = False
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Notes where a block begins; an image says its alt text."""
         if tag in _SILENT:
             self._silent.append(tag)
         elif not self._silent:
+            self._raised = tag == "sup"
+            if tag == "tr":
+                self._cells = 0
+            elif tag in _CELLS:
+                self.parts.append(", " if self._cells else "")
+                self._cells += 1
             if tag == "img":
                 self.parts.append(f" {dict(attributes).get('alt') or ''} ")
             self._space(tag)
@@ -64,22 +72,20 @@ class _Text(HTMLParser):
         if tag in self._silent:
             del self._silent[self._silent.index(tag) :]
         elif not self._silent:
+            self._raised = False
             self._space(tag)
 
     def handle_data(self, data: str) -> None:
         """Text between the tags."""
         if not self._silent:
-            self.parts.append(data)
+            # a raised number is a power, a raised "th" is not
+            self.parts.append("^" + data if self._raised and data.strip().lstrip("-").isdigit() else data)
 
     def _space(self, tag: str) -> None:
         if tag in _BLOCKS:
             self.parts.append("\n\n")
         elif tag == "br":
             self.parts.append("\n")
-        elif tag in _CELLS:
-            self.parts.append(", " if self.parts and self.parts[-1].strip() else "")
-        elif tag == "sup":
-            self.parts.append("")
 
 
 def _from_html(text: str) -> str:
@@ -94,6 +100,7 @@ def _from_html(text: str) -> str:
 # What nobody writes in plain text. Bullets and numbers of lists alone are read by `segment` as they stand.
 _MARKDOWN = re.compile(
     r"^ {0,3}(?:#{1,6}[ \t]+\S|>[ \t]?\S|```|~~~|\|?[ \t]*:?-{3,}:?[ \t]*\||={3,}[ \t]*$)"
+    r"|^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$"
     r"|!?\[[^\[\]\n]{1,300}\](?:\([^()\s]{1,500}(?:[ \t]+\"[^\"\n]{0,200}\")?\)|\[[^\[\]\n]{0,100}\])"
     r"|^ {0,3}\[[^\[\]\n]{1,100}\]:[ \t]+\S+"
     r"|(?<![\w`])`[^`\n]{1,300}`(?![\w`])"
@@ -104,6 +111,7 @@ _MARKDOWN = re.compile(
     re.MULTILINE,
 )
 _HIGHLIGHT = re.compile(r"(?<![\w=+])(==|\+\+)(?=[^\s=+])([^=+\n]{1,300})(?<=\S)\1(?![\w=+])")
+_REFERENCE = re.compile(r"\[([^\[\]\n]{1,300})\]\[[^\[\]\n]{0,100}\]")  # whose definition is not there
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 _BLANK = re.compile(r"\n[^\S\n]*\n\s*")
 _FRONT_MATTER = re.compile(r"\A---\n(?:[^\n]*\n){0,60}?---\n")
@@ -149,7 +157,7 @@ def _inline(tokens: list[Token]) -> str:
             out.append("\n")
         elif token.type == "text_special":
             out.append(token.content)
-    return _HIGHLIGHT.sub(r"\2", "".join(out))
+    return _REFERENCE.sub(r"\1", _HIGHLIGHT.sub(r"\2", "".join(out)))
 
 
 def _chunks(text: str) -> list[str]:

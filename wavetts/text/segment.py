@@ -57,13 +57,22 @@ def blocks(text: str) -> Iterator[Block]:
     for paragraph in _cut(text, [match.span() for match in _PARAGRAPH.finditer(text)]):
         first = True
         for part in _items(paragraph):
-            yield Block(_BULLET.sub("", part, count=1) if _BULLET.match(part) else part, first)
+            yield Block(_item_text(part) if part is not paragraph or _BULLET.match(part) else part, first)
             first = False
+
+
+_BRACKETED_NUMBER = re.compile(r"\s*\(?([0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})\)\s+")
+
+
+def _item_text(item: str) -> str:
+    """An item without its bullet; a number in brackets gets a stop instead: `1) Mix` -> `1. Mix`."""
+    item = _BULLET.sub("", item, count=1)
+    return _BRACKETED_NUMBER.sub(r"\1. ", item, count=1) if _BRACKETED_NUMBER.match(item) else item
 
 
 def _items(paragraph: str) -> list[str]:
     starts = [match.start() for match in _LIST_LINE.finditer(paragraph)]
-    if not starts or (len(starts) == 1 and starts[0] > 0):
+    if not starts or (len(starts) == 1 and (starts[0] > 0 or paragraph.lstrip().startswith("("))):
         return [paragraph]
     edges = [0, *starts, len(paragraph)]
     return [part for part in (paragraph[start:end].strip() for start, end in pairwise(edges)) if part]
@@ -174,7 +183,7 @@ def fit(text: str, tokens: list[Token], max_chars: int) -> Iterator[tuple[list[T
         max_chars: at least 1.
 
     Yields:
-        A part's tokens and None; where a single token is too long, that token and a piece of what it says.
+        A part's tokens and None; where tokens without a space between are too long, they and a piece of what they say.
     """
     waiting = [tokens]
     while waiting:
@@ -184,30 +193,33 @@ def fit(text: str, tokens: list[Token], max_chars: int) -> Iterator[tuple[list[T
         spoken = join(text, part)
         if len(spoken) <= max_chars:
             yield part, None
-        elif len(part) == 1:
+        elif place := _best_cut(part):
+            waiting += [part[place:], part[:place]]
+        else:
             for piece in _fit(spoken, max_chars):
                 yield part, piece
-        else:
-            place = _best_cut(part)
-            waiting += [part[place:], part[:place]]
 
 
 def _best_cut(tokens: list[Token]) -> int:
-    """The index of the token before which a long sentence is best cut: a pause near the middle of what is said."""
+    """The index of the token before which a long sentence is best cut: a pause near the middle of what is said.
+
+    It is 0 if there is no space to cut at.
+    """
     ends = list(accumulate(len(token.spoken) + 1 for token in tokens))
     total = ends[-1]
     best: dict[int, tuple[float, int]] = {}
     for index in range(1, len(tokens)):
         before, token = tokens[index - 1], tokens[index]
-        spaced = token.start > before.end
+        if token.start == before.end and token.spoken != "—":
+            continue
         mark = before.spoken[-1:] if before.kind == "mark" else ""
-        level = 3 if not spaced else 0 if (mark in _LONG_PAUSE and mark) or token.spoken == "—" else 1 if mark else 2
+        level = 0 if (mark in _LONG_PAUSE and mark) or token.spoken == "—" else 1 if mark else 2
         if level < 2 and not _MIN_SHARE * total <= ends[index - 1] <= (1 - _MIN_SHARE) * total:
             level = 2
         distance = abs(ends[index - 1] - total / 2)
         if level not in best or distance < best[level][0]:
             best[level] = (distance, index)
-    return best[min(best)][1]
+    return best[min(best)][1] if best else 0
 
 
 def _fit(text: str, max_chars: int) -> list[str]:

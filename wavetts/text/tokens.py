@@ -211,6 +211,11 @@ def _warn_of_sign(sign: str) -> None:
         warnings.warn(f"nothing is said for {sign!r} (U+{ord(sign):04X})", stacklevel=4)
 
 
+def _is_part_of_word(char: str) -> bool:
+    """True for letters, digits and combining marks."""
+    return char.isalnum() or (char > "\u02ff" and unicodedata.category(char)[0] == "M")
+
+
 def join(text: str, tokens: Sequence[Token]) -> str:
     """What the tokens of a sentence say together: words apart, marks where they were written."""
     pieces: list[str] = []
@@ -221,7 +226,7 @@ def join(text: str, tokens: Sequence[Token]) -> str:
             space = token.start > end
             if not space and spoken and token.kind != "mark":
                 last = next((piece for piece in reversed(pieces[-2:]) if piece), "")
-                space = last[-1:].isalnum() and spoken[0].isalnum()
+                space = bool(last) and _is_part_of_word(last[-1]) and _is_part_of_word(spoken[0])
             if space:
                 pieces.append(" ")
         end = token.end

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from wavetts.text.english.number_words import cardinal, pairs, plural, say_number, spell_digits
+from wavetts.text.english.number_words import cardinal, pairs, plural, say_number, say_plain, spell_digits
 from wavetts.text.tokens import rule, word_set
 
 # Said as words, and so left whole (espeak knows how) or put in small letters before 's.
@@ -35,7 +35,7 @@ SPELLED = word_set(
     "LGBT LGBTQ ADHD OCD PTSD HVAC JFK FDR LBJ MLK NSFW FYI BTW LOL OMG TBA TBD ISBN KGB MI GMO BMI OS IOS VHS "
     "CCTV PGA UFC WWE BP CV EST PST GMT UTC CET MP3 MP4 CNBC PBS NPR ESPN TSA ICE CDC NIH HMO EMS SMS "
     "MMS SSD HDD PS PPS "
-    "IPO ROI KPI KPIS B2B SEO QA UI UX EUR GBP AUD CAD INR CHF CNY JPY USMC IR ESL GED UV DJ MC CSS PHP "
+    "IPO ROI KPI KPIS B2B SEO QA UI UX EUR GBP AUD CAD INR CHF CNY JPY USMC IR ESL GED UV DJ MC NY NJ CSS PHP "
     "JSON ASP AWS SAS SAP ERP CRM RFID NFC IOT LTE DSL ISP WWI WWII MIG NVIDIA"
 ) - {"IT'S", "NVIDIA", "JSON"}
 _VOWELS = frozenset("AEIOUY")
@@ -57,18 +57,8 @@ _MISREAD = word_set(
 
 
 def say_letters(letters: Iterable[str]) -> str:
-    """Letters one by one, joined by hyphens: espeak spells those and takes no A for the article.
-
-    An A amid hyphens is the article to it again, so there a space follows: `L-A P-D`.
-    """
-    letters = list(letters)
-    said = ""
-    for place, letter in enumerate(letters):
-        said += letter
-        if place + 1 < len(letters):
-            amid = letter == "A" and said[-2:-1] == "-"
-            said += " " if amid else "-"
-    return said + "-" if said.endswith(" A") else said
+    """Letters one by one, joined by hyphens: espeak spells those."""
+    return "-".join(letters)
 
 
 def _plural(match: re.Match[str], language: str) -> str | None:
@@ -96,7 +86,7 @@ def _number_of_type(digits: str, language: str) -> str:
         return spell_digits(digits)
     if "." in digits:
         return say_number(digits, language)
-    return pairs(digits, language) if len(digits) == 3 else say_number(digits, language)
+    return pairs(digits, language) if len(digits) == 3 else say_plain(digits, language)
 
 
 def _with_number(match: re.Match[str], language: str) -> str | None:

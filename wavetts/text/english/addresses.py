@@ -130,6 +130,7 @@ def _box(match: re.Match[str], language: str) -> str:
 
 
 _SURE = [name for name in _STREETS if name not in ("St", "Dr", "Ct", "Pl", "Sq", "Av", "Ter", "Str", "Cir")]
+_SHORT = r"(St|Dr)\b(?!\.)(?=$|[,;:!?)]| (?:[a-z]|N|S|E|W)\b| [a-z])"
 WORDS = [
     rule("address", r"P\.? ?O\.? Box ([0-9]{1,6})\b", _box, None, ["p", "po"]),
     rule("address", _STREET, _street, "_a _0 .", [name.lower() for name in _DIRECTIONS]),
@@ -140,6 +141,7 @@ WORDS = [
         None,
         [name.lower() for name in _STATES],
     ),
+    rule("address", _SHORT, _after_place, "END , ; ) : ! ? _a", ["st", "dr"]),
     rule(
         "address",
         rf"({'|'.join(_SURE)})\b\.?",

@@ -150,15 +150,24 @@ _SECONDS_BEFORE = re.compile(
 )
 
 
+_OF_A_DECADE = re.compile(
+    r" (?:music|fashion|kids?|style|rock|pop|hits|hair|movies?|films?|nostalgia|era|shows?|cartoons?|bands?|songs?)\b"
+)
+
+
 def _in_decade(match: re.Match[str]) -> bool:
     """True if `30s` is a decade of years or of an age rather than seconds."""
     before = match.string[max(0, match.start() - 12) : match.start()]
     if _DECADE_BEFORE.search(before) or match[2]:
         return True
+    if _OF_A_DECADE.match(match.string, match.end()):
+        return True
     return match[1] not in ("10", "30", "60", "90") and not _SECONDS_BEFORE.search(before)
 
 
 def _say_decade(written: str, language: str) -> str:
+    if written == "00":
+        return "two thousands"
     return plural(year(written, language) if len(written) == 4 else cardinal(written, language))
 
 
@@ -206,7 +215,7 @@ DIGITS = [
     ),
     rule("date", rf"([12][0-9]{{3}})( ?- ?)([12][0-9]{{3}}|'?[0-9]{{2}}){_SPAN_END}", _years, "- _-"),
     rule("date", r"([12][0-9]{3})(/)([0-9]{2})(?![\w/-]|[.,:][0-9])", _years, "/"),
-    rule("date", r"([12][0-9]{2}0|[1-9]0)(?: s|'?s)\b(?:-'?([12][0-9]{2}0|[1-9]0)'?s\b)?", _decade, "a '"),
+    rule("date", r"([12][0-9]{2}0|[1-9]0)(?: s|'?s)\b(?:-'?([12][0-9]{2}0|[0-9]0)'?s\b)?", _decade, "a '"),
     rule("date", r"([12][0-9]{2}0) s(?![\w'.])", lambda m, language: _say_decade(m[1], language), "_a"),
     rule(
         "date", r"([1-4])Q ?('?[0-9]{2}|[12][0-9]{3})?(?!\w)", lambda m, language: _quarter(m[1], m[2], language), "a"
@@ -220,7 +229,7 @@ DIGITS = [
 ]
 SIGNS = {
     "'": [
-        rule("date", r"(?<![\w'])'([1-9]0)'?s\b(?:-'?([1-9]0)'?s\b)?", _decade),
+        rule("date", r"(?<![\w'])'([0-9]0)'?s\b(?:-'?([0-9]0)'?s\b)?", _decade),
         rule(
             "date",
             r"(?<![\w'])'([0-9]{2})(?![0-9A-Za-z':%]|[.,][0-9])",
@@ -243,6 +252,13 @@ WORDS = [
         "date",
         rf"(?P<month>{_NAME})-(?P<day>{_D})(?:-(?P<year>[12][0-9]{{3}}))?(?![\w-])",
         _dashed,
+        "-",
+        _MONTH_WORDS,
+    ),
+    rule(
+        "date",
+        rf"({_NAME})-({_YEAR[1:]}",
+        lambda match, language: f"{month_name(match[1])} {year(match[2], language)}",
         "-",
         _MONTH_WORDS,
     ),
@@ -273,6 +289,13 @@ WORDS = [
         rf"{_DAY_NAME}\.? ?- ?{_DAY_NAME}\b\.?",
         lambda match, language: f"{_day_name(match[1])} to {_day_name(match[2])}",
         "- . _-",
+        _SHORT_DAYS,
+    ),
+    rule(
+        "date",
+        rf"{_DAY_NAME}(?=,? {_NAME}\b\.? [0-9])",
+        lambda match, language: _day_name(match[1]),
+        ", _a",
         _SHORT_DAYS,
     ),
     # Sun. and Sat. may end a sentence: only before what goes with a day.

@@ -24,7 +24,7 @@ _FILES = (
 _SAID = word_set(
     "com org net edu gov info biz dev app online site shop blog tech cloud news store wiki page log doc "
     "lock zip tar bin "
-    "jar dot swift java vue env json yaml toml html"
+    "jar dot dat swift java vue env json yaml toml html"
 ) - {"html"}
 _SAY_AS = {"jpg": "j-peg", "jpeg": "j-peg", "www": "w w w", "gif": "gif", "exe": "exe"}
 _SIGNS = {
@@ -92,7 +92,7 @@ def _apart(letters: str) -> str:
 
 def _name(match: re.Match[str], language: str) -> str:
     """Names of files and identifiers, where an underscore stands for a space."""
-    return say_address(match["core"]).replace(" underscore ", " ")
+    return say_address(match["core"].removesuffix("()")).replace(" underscore ", " ")
 
 
 def _address(match: re.Match[str], language: str) -> str | None:

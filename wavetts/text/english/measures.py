@@ -40,14 +40,19 @@ def _measure(match: re.Match[str], language: str) -> str | None:
         return f"{words}-{say_unit(tuple(unit), singular=True)}"
     # "a five kilometer run"
     singular = (_ARTICLE.search(_before(match)) is not None) or (amount in ("1", "1.0") and not first)
+    singular = singular or (gap == "" and _BEFORE_NOUN.match(match.string, match.end(), match.endpos) is not None)
     if "/" in amount and " " not in amount and "-" not in amount:
-        unit_words = say_unit(tuple(unit), singular=amount.startswith("1/"))
-        return (
-            f"{words} of {'an' if unit_words[0] in 'aeiou' else 'a'} {unit_words}"
-            if amount.startswith("1/")
-            else f"{words} {unit_words}"
-        )
+        unit_words = say_unit(tuple(unit), singular=True)
+        article = "an" if unit_words[0] in "aeiou" else "a"
+        return f"{words} {unit_words}" if amount.startswith("1/") else f"{words} of {article} {unit_words}"
     return f"{words} {say_unit(tuple(unit), singular)}"
+
+
+# "a hundred meter sprint", "a nine volt battery"
+_BEFORE_NOUN = re.compile(
+    " (?:sprint|race|dash|hurdles|relay|freestyle|butterfly|lens|film|camera|cable|rope|screen|display|engine|battery|"
+    "charger|bulb|limit|zone|radius|hike|swim|trail|climb|drive|pool|jack|pipe|gun|rifle|disk|run|walk|ride)s?\\b"
+)
 
 
 def _before(match: re.Match[str]) -> str:
@@ -72,7 +77,12 @@ def _duration(match: re.Match[str], language: str) -> str:
     return " ".join(parts)
 
 
+_PRESSURE = re.compile(r"(?i)\b(?:bp|pressure)\b[^.;]*$")
+
+
 def _pressure(match: re.Match[str], language: str) -> str:
+    if not match[3] and not _PRESSURE.search(match.string[max(0, match.start() - 30) : match.start()]):
+        return None
     unit = " millimeters of mercury" if match[3] else ""
     return f"{cardinal(match[1], language)} over {cardinal(match[2], language)}{unit}"
 
@@ -114,7 +124,7 @@ DIGITS = [
     rule("measure", rf"({NUMBER})[ -](hundred|thousand|million|billion|trillion) {UNIT_PATTERN}", _scaled, "_a . , -"),
     rule("measure", rf"({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% - . , _% _- _a"),
     rule("measure", r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.[0-9])?)(?:\"|'')(?!\w)", _feet, "'"),
-    rule("measure", r"([0-9]{1,2}) ?ft\.? ([0-9]{1,2}) ?in\b\.?", _feet, "a _a"),
+    rule("measure", r"([0-9]{1,2}) ?(?:ft|FT)\.? ([0-9]{1,2}) ?(?:in|IN)\b\.?", _feet, "a _a"),
     rule(
         "measure",
         rf"({_MIXED}|{NUMBER})\"(?:(?=({_NOUNS}))|(?=( (?:tall|long|wide|high|deep|across|x|by)\b))|(?!\w))",
@@ -135,7 +145,7 @@ DIGITS = [
         _duration,
         "a _a",
     ),
-    rule("measure", r"([0-9]{2,3})/([0-9]{2,3})( ?mm ?Hg\b)", _pressure, "/"),
+    rule("measure", r"([0-9]{2,3})/([0-9]{2,3})(?![\w/]|[.,][0-9])( ?mm ?Hg\b)?", _pressure, "/"),
     rule(
         "measure",
         rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){UNIT_PATTERN}",
@@ -152,11 +162,18 @@ DIGITS = [
     rule("measure", r"((?:0?\.)?[0-9]+(?:\.[0-9]+)?)s(?![\w'/])", _seconds, "a ."),
 ]
 WORDS = [
+    # behind a power of ten: 3 × 10⁸ m/s
+    rule(
+        "measure",
+        rf"(?<=[0-9] ){UNIT_PATTERN}",
+        lambda m, language: say_unit(m.groups(), singular=False),
+        "/ ^",
+    ),
     rule(
         "measure",
         rf"per {UNIT_PATTERN}",
         lambda m, language: f"per {say_unit(m.groups(), singular=True)}",
         "_a",
         ["per"],
-    )
+    ),
 ]

@@ -181,12 +181,22 @@ def _multiple(match: re.Match[str], language: str) -> str | None:
     amount, letter, many = match.groups()
     if letter == "m" and not _PEOPLE.match(match.string, match.end()):
         return None  # meters
+    before = match.string[max(0, match.start() - 12) : match.start()]
+    if _NUMBERED.search(before) or (letter == "K" and _PICTURE.match(match.string, match.end())):
+        return None
     if letter in ("b", "t", "B", "T", "K", "k", "M", "bn", "BN", "mn", "tn", "m"):
         words = f"{say_number(amount, language)} {_MULTIPLES[letter.lower()]}"
         return plural(words) if many else words
     return None
 
 
+# "Apt 3B" and "4K video" have no multiples.
+_NUMBERED = re.compile(
+    r"(?i)\b(?:apt|apartment|suite|ste|room|rm|unit|gate|seat|flat|row|floor|box|class|level|model)\.? $"
+)
+_PICTURE = re.compile(
+    r"(?i) (?:tv|video|videos|resolution|display|monitor|screen|uhd|movie|footage|camera|content|quality)s?\b"
+)
 # What is counted in millions rather than lies that many meters off.
 _PEOPLE = re.compile(
     r" (?:views?|users?|people|followers?|subscribers?|downloads?|subs|likes?|visitors?|customers?|copies|jobs|records|"

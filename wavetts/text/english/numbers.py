@@ -60,6 +60,8 @@ def _ratio(match: re.Match[str], language: str) -> str:
 
 
 def _range(match: re.Match[str], language: str) -> str | None:
+    if " - " in match[0] and float(match[1].replace(",", "")) > float(match[2].replace(",", "")):
+        return f"{say_number(match[1], language)} minus {say_number(match[2], language)}"
     return f"{say_plain(match[1], language)} to {say_plain(match[2], language)}"
 
 

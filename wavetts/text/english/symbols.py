@@ -65,6 +65,7 @@ def _expression(match: re.Match[str], language: str) -> str | None:
         return None
     if re.fullmatch(r"[0-9]+[*]", written):
         return None
+    opened, closed = _outer(written)
     words = []
     compared = _COMPARED.search(written) is not None
     pieces = list(_PIECES.finditer(written))
@@ -84,7 +85,21 @@ def _expression(match: re.Match[str], language: str) -> str | None:
             words.append("divided by")
         elif operator in _SAID:
             words.append(_SAID[operator])
-    return " ".join(words)
+    return opened + " ".join(words) + closed
+
+
+def _outer(written: str) -> tuple[str, str]:
+    """Brackets that are the text's and not the expression's: around all of it, or without a partner in it."""
+    depth, lowest = 0, 0
+    for char in written:
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        lowest = min(lowest, depth)
+    opened, closed = "(" * max(0, depth), ")" * -lowest
+    if written.startswith("(") and written.endswith(")") and not opened and not closed:
+        inner = written[1:-1]
+        if _outer(inner) == ("", ""):
+            return "(", ")"
+    return opened, closed
 
 
 def _power(match: re.Match[str], language: str) -> str:

@@ -124,6 +124,14 @@ def _words_time(match: re.Match[str], language: str) -> str:
     return f"{match[1]} {match[2]}"
 
 
+DIGITS.append(
+    rule(
+        "time",
+        r"([01]?[0-9]|2[0-3])h([0-5][0-9])(?![\w:])",
+        lambda match, language: say_clock(match[1], match[2], None, "", language),
+        "a",
+    )
+)
 WORDS = [
     rule("time", r"([a-z]{2,}):([a-z]{2,})(?![\w:])", _words_time, ":"),
     rule(

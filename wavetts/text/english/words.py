@@ -55,6 +55,11 @@ def _abbreviation(match: re.Match[str], language: str) -> str | None:
     return None
 
 
+def _bare_number(match: re.Match[str], language: str) -> str:
+    """`Apt 3B`, `Hwy 61`: without the stop."""
+    return BEFORE_NUMBERS.get(match[1]) or SUFFIXES[match[1]]
+
+
 def _bare_title(match: re.Match[str], language: str) -> str:
     return TITLES[match[1]]
 
@@ -94,6 +99,7 @@ def _initial(match: re.Match[str], language: str) -> str | None:
 
 
 _ABBREVIATED = sorted({*TITLES, *SUFFIXES, *BEFORE_NUMBERS, "no", "c", "v"}, key=len, reverse=True)
+_BARE_NUMBERED = "Apt Ste Rm Bldg Hwy Rte Vol Fig vol fig Pg pg pp Ext ext"
 _BARE = "Mr Mrs Ms Messrs Prof St Dr Sgt Capt Lt Gen Col Sen Rep Gov"
 
 # --- words with a stroke -------------------------------------------------------------------------------------------
@@ -198,6 +204,13 @@ WORDS = [
         _bare_title,
         "_a",
         [name.lower() for name in _BARE.split()],
+    ),
+    rule(
+        "abbreviation",
+        rf"({'|'.join(_BARE_NUMBERED.split())})(?= ?#?[0-9])",
+        _bare_number,
+        "_0 _#",
+        [name.lower() for name in _BARE_NUMBERED.split()],
     ),
     rule("abbreviation", r"(?<![\w.'-])([B-HJ-Z])\.(?= [A-Z])", _initial, "."),
     rule("abbreviation", r"(?<!\w)[A-Za-z]{1,6}/[A-Za-z]{0,4}(?![\w/])", _stroke, "/"),

@@ -36,7 +36,6 @@ _ORDINAL_RULES = (
     "spellout-ordinal-neuter",
     "spellout-ordinal-feminine",
 )
-_MARKS_OF_LETTERS = re.compile("[\u0300-\u036f\u0900-\u0dff\u0e00-\u0e7f\u1000-\u109f]")
 _MAX_DIGITS = 12  # a longer number is a code, not a quantity
 
 
@@ -150,7 +149,7 @@ class LanguageData:
             return MINUS[self.base]
         words = self._spell(-7, self._cardinal_rules) if self._cardinal_rules else number_words(-7, self.language)
         word = words.replace(self.cardinal(7), "").strip()
-        if not re.fullmatch(r"[\w\s-]+", _MARKS_OF_LETTERS.sub("", word)):
+        if not any(char.isalpha() for char in word) or re.search(r"[()0-9]", word):
             raise ValueError(f"no word for minus in {self.language}")
         return word
 
