@@ -30,7 +30,7 @@ def test_these_are_the_languages_of_the_package():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_numbers_are_whole(language):
-    """Dates, versions, decimals, negative and grouped numbers: in the language's words, or left to espeak as they are."""
+    """Dates, versions, decimals, negative and grouped numbers: in the language's words, or left to espeak."""
     data, word = language_data(language), decimal_word(language)
     sign = data.decimal_sign
 

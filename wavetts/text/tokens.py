@@ -13,6 +13,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from wavetts.text.emoji import match_emoji
@@ -46,7 +47,8 @@ class Rule:
         pattern: matched at the token's start.
         say: the words, or None to leave the token to the next rule.
         after: what may follow the first run of letters or digits, None for anything: `a` a letter, `0` a digit, another
-            character itself, and the same behind a space (` a`); the empty string is the end.
+            character itself, alone or with what comes behind it (`.0`: a point and a digit), and the same behind a
+            space (` a`); the empty string is the end.
         words: small-letter words that the token may begin with; empty for any.
     """
 
@@ -76,13 +78,22 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _key(text: str, place: int, end: int) -> str:
-    if place >= end:
-        return ""
-    char = text[place]
-    if char == " ":
-        return " " + _key(text, place + 1, end)[:1]
+@lru_cache(maxsize=4096)
+def _keys(pair: str) -> tuple[str, str]:
+    """The two keys of what follows a run (see `Rule.after`), from its next two characters."""
+    first, second = (_kind(char) for char in (pair[:1], pair[1:2]))
+    if first == " ":
+        return " " + second, ""
+    return first, first + second if first not in ("", "a", "0") else ""
+
+
+def _kind(char: str) -> str:
     return "a" if char.isalpha() else "0" if char.isdigit() else char
+
+
+def _chosen(rules: Sequence[Rule], keys: tuple[str, str]) -> tuple[Rule, ...]:
+    """The rules that what follows the run allows."""
+    return tuple(rule for rule in rules if rule.after is None or keys[0] in rule.after or keys[1] in rule.after)
 
 
 class Scanner:
@@ -109,7 +120,7 @@ class Scanner:
         self.language, self.prepare = language, prepare
         self._words, self._capitals, self._digits, self._signs = words, capitals, digits, signs
         self._beginnings = frozenset().union(*(rule.words for rule in words))
-        self._cache: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        self._cache: dict[tuple[str, bool, tuple[str, str]], tuple[Rule, ...]] = {}
 
     def scan(self, text: str, start: int, end: int) -> list[Token]:
         """The tokens of one sentence.
@@ -140,9 +151,9 @@ class Scanner:
                     add(Token(place, after, "word", word))
                     place = after
                     continue
-                rules = self._word_rules(small if small in beginnings else "", word, _key(text, after, end))
+                rules = self._word_rules(small if small in beginnings else "", word, _keys(text[after : min(after + 2, end)]))
             elif kind == 2:
-                rules = self._digit_rules(_key(text, after, end))
+                rules = self._digit_rules(_keys(text[after : min(after + 2, end)]))
             else:
                 rules = self._signs.get(found[0], ())
             for candidate in rules:
@@ -166,19 +177,18 @@ class Scanner:
                 place = after
         return tokens
 
-    def _word_rules(self, beginning: str, word: str, key: str) -> tuple[Rule, ...]:
+    def _word_rules(self, beginning: str, word: str, keys: tuple[str, str]) -> tuple[Rule, ...]:
         capital = word.isupper()
-        name = (beginning, f"A{key}" if capital else f"a{key}")
+        name = (beginning, capital, keys)
         if name not in self._cache:
             rules = [rule for rule in self._words if not rule.words or beginning in rule.words]
-            rules += self._capitals if capital else []
-            self._cache[name] = tuple(rule for rule in rules if rule.after is None or key in rule.after)
+            self._cache[name] = _chosen(rules + (list(self._capitals) if capital else []), keys)
         return self._cache[name]
 
-    def _digit_rules(self, key: str) -> tuple[Rule, ...]:
-        name = ("0", key)
+    def _digit_rules(self, keys: tuple[str, str]) -> tuple[Rule, ...]:
+        name = ("0", False, keys)
         if name not in self._cache:
-            self._cache[name] = tuple(rule for rule in self._digits if rule.after is None or key in rule.after)
+            self._cache[name] = _chosen(self._digits, keys)
         return self._cache[name]
 
     def _unknown(self, text: str, place: int, sign: str) -> Token:

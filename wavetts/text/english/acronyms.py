@@ -153,7 +153,7 @@ WORDS = [
         "serial",
         r"(?<![\w.-])([A-Za-z]{1,12})(-|\.)?([0-9]{1,5}(?:\.[0-9]+)?)(s?)(?![\w/-]|\.[0-9])",
         _with_number,
-        "0 - .",
+        "0 - .0",
     ),
     rule("serial", r"[A-Za-z]+[0-9][0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*", _serial, "0"),
     rule("serial", r"(?<![\w-])[a-zA-Z](?:-[0-9A-Za-z]+)*-[0-9]+[0-9A-Za-z]*(?:-[0-9A-Za-z]+)*(?![\w-])", _serial, "-"),
@@ -171,7 +171,7 @@ DIGITS = [
         lambda m, language: (
             f"{say_number(m[1], language)} point {m[2]}" + (f" point {say_number(m[3], language)}" if m[3] else "")
         ),
-        ".",
+        ".a",
     ),
     rule("serial", r"([0-9]{2,4})\(([a-z])\)(?:\(([0-9]{1,2})\))?(?!\w)", _paragraph, "("),
     rule("serial", r"([0-9]+)x(?![\w-])", lambda m, language: f"{say_number(m[1], language)} x", "a"),
@@ -181,5 +181,5 @@ DIGITS = [
         _serial,
         "a -",
     ),
-    rule("serial", r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]{1,3})(?![\w'])", _glued_numeral, "a ."),
+    rule("serial", r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]{1,3})(?![\w'])", _glued_numeral, "a .0"),
 ]

@@ -136,22 +136,22 @@ _SNAKE = r"(?<![\w.])(?P<core>_{0,2}[A-Za-z0-9]+(?:_+[A-Za-z0-9]+)+_{0,2}(?:\(\)
 _ROOTED = r"(?<![\w/.:])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.@-]+)*(?<![.-])/?(?![\w])"
 _WINDOWS = r"(?<!\w)[A-Za-z]:\\[\w. \\-]{0,500}?(?<![ .])(?=$|[,;:!?)\"']|\.(?:\s|$)|\s(?![\w. -]{0,60}\\))"
 _RELATIVE = (
-    rf"(?<![\w/.])[\w.-]{{1,128}}(?:/[\w.-]{{1,128}})+\.(?:{_FILES})(?!\w|[./]\w)|(?<![\w/.])"
+    rf"(?<![\w/.-])[\w.-]{{1,128}}(?:/[\w.-]{{1,128}})+\.(?:{_FILES})(?!\w|[./]\w)|(?<![\w/.])"
     rf"[\w-]{{1,64}}(?:/[\w.-]{{1,64}}){{3,}}(?<![.-])/?(?!\w)"
 )
 _DOT_NET = r"(?<![\w.])(?P<core>[A-Z][A-Za-z]*\.(?:NET|js|io|ai))(?!\w)"
 _CALL = r"(?<![\w.])(?P<core>[a-z_]\w*(?:\.[a-z_]\w*){0,5}\(\))(?!\w)"
 
 _RULES = [
-    rule("electronic", _MAIL, _address, ". @ : - __ + & % ~ 0"),
-    rule("electronic", _URL, _address, ": ."),
+    rule("electronic", _MAIL, _address, ".a .0 @ : - __ + & % ~ 0"),
+    rule("electronic", _URL, _address, ": .a .0"),
     rule("electronic", _WINDOWS, _path, ":"),
-    rule("electronic", _RELATIVE, _path, "/ . - 0 __"),
-    rule("electronic", _DOT_NET, _address, "."),
-    rule("electronic", _DOMAIN, _address, ". - 0"),
-    rule("electronic", _SHORT_LINK, _address, ". - 0"),
-    rule("electronic", _FILE, _name, ". - 0 __"),
-    rule("electronic", _CALL, _name, "( . __"),
+    rule("electronic", _RELATIVE, _path, "/ .a .0 - 0 __"),
+    rule("electronic", _DOT_NET, _address, ".a .0"),
+    rule("electronic", _DOMAIN, _address, ".a .0 - 0"),
+    rule("electronic", _SHORT_LINK, _address, ".a .0 - 0"),
+    rule("electronic", _FILE, _name, ".a .0 - 0 __"),
+    rule("electronic", _CALL, _name, "( .a .0 __"),
     rule("electronic", _SNAKE, _name, "__ 0"),
 ]
 WORDS = _RULES

@@ -121,8 +121,8 @@ _MIXED = r"(?:[0-9]{1,4}[ -])?[0-9]{1,4}/[0-9]{1,4}"
 _NOUNS = r"(?: (?:thick|screen|monitor|display|pipe|nail|TV|laptop|tablet|pizza|record|single|wheel|ruler|blade)s?\b)"
 DIGITS = [
     rule("measure", rf"({NUMBER}) ?/ ?{UNIT_PATTERN}", _per_unit, "/"),
-    rule("measure", rf"({NUMBER})[ -](hundred|thousand|million|billion|trillion) {UNIT_PATTERN}", _scaled, "_a . , -"),
-    rule("measure", rf"({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% - . , _% _- _a"),
+    rule("measure", rf"({NUMBER})[ -](hundred|thousand|million|billion|trillion) {UNIT_PATTERN}", _scaled, "_a .0 ,0 -"),
+    rule("measure", rf"({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% - .0 ,0 _% _- _a"),
     rule("measure", r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.[0-9])?)(?:\"|'')(?!\w)", _feet, "'"),
     rule("measure", r"([0-9]{1,2}) ?(?:ft|FT)\.? ([0-9]{1,2}) ?(?:in|IN)\b\.?", _feet, "a _a"),
     rule(
@@ -156,10 +156,10 @@ DIGITS = [
         "measure",
         rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){CAPITAL_UNIT_PATTERN}",
         _measure,
-        "a . , _a - _- / °",
+        "a .0 ,0 _a - _- / °",
     ),
     rule("measure", rf"()()({_MIXED})([ -]?){UNIT_PATTERN}", _measure, "_0"),
-    rule("measure", r"((?:0?\.)?[0-9]+(?:\.[0-9]+)?)s(?![\w'/])", _seconds, "a ."),
+    rule("measure", r"((?:0?\.)?[0-9]+(?:\.[0-9]+)?)s(?![\w'/])", _seconds, "a .0"),
 ]
 WORDS = [
     # behind a power of ten: 3 × 10⁸ m/s

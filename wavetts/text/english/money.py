@@ -245,19 +245,19 @@ DIGITS = [
         "money",
         rf"{_EURO} ?([€£$])",
         lambda m, language: _say_money(f"{m[1].replace('.', '')}.{m[2]}", m[3], "", None, False, language),
-        ".",
+        ".0",
     ),
     rule(
         "money",
         rf"({NUMBER}){_MULTIPLE} ?({'|'.join(filter(str.isalpha, _CODES))})\b{_PER}",
         _code_after,
-        "_a a . ,",
+        "_a a .0 ,0",
     ),
     rule(
         "money",
         rf"({NUMBER}) ?([€£¥₹₽₩₺₴₪₫₦₱฿₿¢]|\$(?![0-9.])|p\b(?!\.))(?<! p){_MULTIPLE}{_PER}",
         _after,
-        " ".join(["a", ".", ",", "$", *"€£¥₹₽₩₺₴₪₫₦₱฿₿¢", *(f"_{sign}" for sign in "$€£¥₹₽₩₺₴₪₫₦₱฿₿¢")]),
+        " ".join(["a", ".0", ",0", "$", *"€£¥₹₽₩₺₴₪₫₦₱฿₿¢", *(f"_{sign}" for sign in "$€£¥₹₽₩₺₴₪₫₦₱฿₿¢")]),
     ),
-    rule("number", rf"({NUMBER})((?:[bB][nN]|mn|[tT]n|[kKmMbBT]))(s?)(?![\w^/])", _multiple, "a ."),
+    rule("number", rf"({NUMBER})((?:[bB][nN]|mn|[tT]n|[kKmMbBT]))(s?)(?![\w^/])", _multiple, "a .0"),
 ]

@@ -109,9 +109,9 @@ def _number_sign(match: re.Match[str], language: str) -> str:
 _ENDING = "(?:st|nd|rd|th|ST|ND|RD|TH)"
 DIGITS_FIRST = [
     rule("number", r"[0-9]{37,}", _long),
-    rule("number", r"(?<![.,])[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?!\w|,[0-9])", _indian, ","),
+    rule("number", r"(?<![.,])[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?!\w|,[0-9])", _indian, ",0"),
     rule("number", r"(?<![.,])[0-9]{1,3}(?: 000)+(?![0-9])", _spaced, "_0"),
-    rule("measure", r"([0-9]+(?:\.[0-9]+)?)x(?=[0-9]+(?:\.[0-9]+)?(?:x[0-9]|[^\w]|$))", _dimension, "a ."),
+    rule("measure", r"([0-9]+(?:\.[0-9]+)?)x(?=[0-9]+(?:\.[0-9]+)?(?:x[0-9]|[^\w]|$))", _dimension, "a .0"),
 ]
 DIGITS = [
     rule(
@@ -121,7 +121,7 @@ DIGITS = [
         _fraction,
         "/ _0 -",
     ),
-    rule("ordinal", rf"([0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,15}}){_ENDING}(s?)\b", _ordinal, "a ,"),
+    rule("ordinal", rf"([0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,15}}){_ENDING}(s?)\b", _ordinal, "a ,0"),
     rule("ratio", r"(?<!:)([0-9]{1,4}):([0-9]{1,4})(?![0-9:])", _ratio, ":"),
     rule(
         "number",
@@ -129,8 +129,8 @@ DIGITS = [
         lambda m, language: " ".join(cardinal(p, language) for p in m[1].split("-")),
         "-",
     ),
-    rule("range", rf"(?<![/-])({NUMBER}) ?- ?({NUMBER})(?![0-9A-Za-z/-]|[.,:][0-9])", _range, "- _- , ."),
-    rule("number", rf"({NUMBER})'?s(?![\w'])", _plural, "a ' . ,"),
+    rule("range", rf"(?<![/-])({NUMBER}) ?- ?({NUMBER})(?![0-9A-Za-z/-]|[.,:][0-9])", _range, "- _- ,0 .0"),
+    rule("number", rf"({NUMBER})'?s(?![\w'])", _plural, "a ' .0 ,0"),
 ]
 DIGITS_LAST = [
     rule("number", r"([0-9]+)-(?=[a-z]{2,})", _lot, "-"),

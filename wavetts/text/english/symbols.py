@@ -261,11 +261,11 @@ _MATHS_KEYS = "+ - * / × ÷ · = < > ≤ ≥ ≠ ≈ ± ^ : ) _+ _- _* _/ _× _
 WORDS = [
     rule("acronym", r"([A-Z]{1,4})&([A-Z]{1,4})(?!\w)", _ampersand, "&"),
     rule("symbol", r"(?<!\w)([A-Z])(\+\+|#|\+)(?![\w+#])", _plus_plus, "+ #"),
-    rule("maths", r"(?<![\w'])" + _EXPRESSION, _expression, _MATHS_KEYS),
+    rule("maths", r"(?<![\w'])(?<![\w)][-+*/=^:])" + _EXPRESSION, _expression, _MATHS_KEYS),
     rule("maths", r"(?<!\w)([A-Za-z]{1,3})\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?(?!\w)", _power, "^"),
 ]
 DIGITS = [
     rule("maths", r"([0-9]+\.[0-9]+|[0-9]+(?=[eE][+-]?[0-9]))[eE]([+-]?)([0-9]{1,3})(?![\w.])", _scientific, "a ."),
-    rule("maths", _EXPRESSION, _expression, _MATHS_KEYS + " a _a ."),
+    rule("maths", r"(?<![\w)][-+*/=^:])" + _EXPRESSION, _expression, _MATHS_KEYS + " a _a .0"),
     rule("maths", r"([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?)\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?(?!\w)", _power, "^ . ,"),
 ]

@@ -114,7 +114,7 @@ DIGITS = [
         ": - _- a _a",
     ),
     rule("time", rf"{_CLOCK}( ?{_MERIDIEM}| o'clock\b)?{_ZONE}(?!['\w])", _time, ":"),
-    rule("time", rf"(1[0-2]|0?[1-9])\.([0-5][0-9])( ?{_MERIDIEM}){_ZONE}(?!\w)", _dotted, "."),
+    rule("time", rf"(1[0-2]|0?[1-9])\.([0-5][0-9])( ?{_MERIDIEM}){_ZONE}(?!\w)", _dotted, ".0"),
     rule("time", rf"(1[0-2]|0?[1-9])( ?(?:[AaPp]\. ?[Mm]\b\.?|[ap]m\b\.?|[AP]M\b)){_ZONE}(?!\w)", _hour, "a _a"),
 ]
 
