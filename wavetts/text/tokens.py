@@ -48,7 +48,7 @@ class Rule:
         say: the words, or None to leave the token to the next rule.
         after: what may follow the first run of letters or digits, None for anything: `a` a letter, `0` a digit, another
             character itself, alone or with what comes behind it (`.0`: a point and a digit), and the same behind a
-            space (` a`); the empty string is the end.
+            space (` a`, or ` =x` for the letter x); the empty string is the end.
         words: small-letter words that the token may begin with; empty for any.
     """
 
@@ -60,16 +60,25 @@ class Rule:
 
 
 def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Iterable[str] = ()) -> Rule:
-    """A `Rule`; `after` is written as the keys in a row, `_` for a space, `__` for an underscore, `END` for the end."""
+    """A `Rule`; `after` is written as the keys in a row, `_` for a space, `__` for an underscore, `END` for the end.
+
+    `_:abc` is a space and one of these letters, of either case.
+    """
     keys = None
     if after is not None:
         names = {"END": "", "__": "_"}
-        keys = frozenset(names[key] if key in names else key.replace("_", " ", 1) for key in after.split())
+        keys = set()
+        for key in after.split():
+            if key.startswith("_:"):
+                keys.update(f" ={letter}" for letter in key[2:])
+            else:
+                keys.add(names[key] if key in names else key.replace("_", " ", 1))
+        keys = frozenset(keys)
     return Rule(kind, re.compile(pattern), say, keys, frozenset(words))
 
 
-# A run of letters (with apostrophes inside), a run of digits, a space, or a sign.
-_RUN = re.compile(r"([^\W\d_]+(?:'[^\W\d_]+)*)|([0-9]+)|( +)|.", re.DOTALL)
+# Behind spaces: a run of letters (with apostrophes inside), a run of digits, or a sign.
+_RUN = re.compile(r" *(?:([^\W\d_]+(?:'[^\W\d_]+)*)|([0-9]+)|([^ ]))", re.DOTALL)
 MARKS = frozenset(".,;:!?\"'()—-…¿¡")
 
 
@@ -83,7 +92,7 @@ def _keys(pair: str) -> tuple[str, str]:
     """The two keys of what follows a run (see `Rule.after`), from its next two characters."""
     first, second = (_kind(char) for char in (pair[:1], pair[1:2]))
     if first == " ":
-        return " " + second, ""
+        return " " + second, f" ={pair[1].lower()}" if second == "a" else ""
     return first, first + second if first not in ("", "a", "0") else ""
 
 
@@ -136,44 +145,46 @@ class Scanner:
         """
         tokens: list[Token] = []
         add, run, place = tokens.append, _RUN.match, start
-        beginnings = self._beginnings
+        beginnings, make = self._beginnings, tuple.__new__  # a third of the time of Token(...)
         while place < end:
             found = run(text, place, end)
+            if found is None:
+                break
             kind, after = found.lastindex, found.end()
-            if kind == 3:
-                place = after
-                continue
+            place = found.start(kind)
             if kind == 1:
-                word = found[0]
+                word = found[1]
                 small = word.lower()
                 key = text[after : after + 1] if after < end else ""
                 if small not in beginnings and key in _PLAIN_AFTER and (small == word or not word[:2].isupper()):
-                    add(Token(place, after, "word", word))
+                    add(make(Token, (place, after, "word", word)))
                     place = after
                     continue
-                rules = self._word_rules(small if small in beginnings else "", word, _keys(text[after : min(after + 2, end)]))
+                rules = self._word_rules(
+                    small if small in beginnings else "", word, _keys(text[after : min(after + 2, end)])
+                )
             elif kind == 2:
                 rules = self._digit_rules(_keys(text[after : min(after + 2, end)]))
             else:
-                rules = self._signs.get(found[0], ())
+                rules = self._signs.get(found[3], ())
             for candidate in rules:
                 match = candidate.pattern.match(text, place, end)
                 if match is not None:
                     spoken = candidate.say(match, self.language)
                     if spoken is not None:
-                        add(Token(place, match.end(), candidate.kind, spoken))
+                        add(make(Token, (place, match.end(), candidate.kind, spoken)))
                         place = match.end()
                         break
             else:
                 if kind == 1:
-                    add(Token(place, after, "word", found[0]))
+                    add(Token(place, after, "word", found[1]))
                 elif kind == 2:
-                    add(Token(place, after, "number", found[0]))
+                    add(Token(place, after, "number", found[2]))
                 elif emoji := match_emoji(text, place, end, self.language):
                     after, name = emoji
                     add(Token(place, after, "emoji", name))
                 else:
-                    add(self._unknown(text, place, found[0]))
+                    add(self._unknown(text, place, found[3]))
                 place = after
         return tokens
 
@@ -229,17 +240,16 @@ def _is_part_of_word(char: str) -> bool:
 def join(text: str, tokens: Sequence[Token]) -> str:
     """What the tokens of a sentence say together: words apart, marks where they were written."""
     pieces: list[str] = []
-    end = None
-    for token in tokens:
-        spoken = token.spoken
-        if end is not None:
-            space = token.start > end
-            if not space and spoken and token.kind != "mark":
-                last = next((piece for piece in reversed(pieces[-2:]) if piece), "")
-                space = bool(last) and _is_part_of_word(last[-1]) and _is_part_of_word(spoken[0])
-            if space:
-                pieces.append(" ")
-        end = token.end
+    add, last = pieces.append, ""
+    end = tokens[0].start if tokens else 0
+    for start, token_end, kind, spoken in tokens:
+        if start > end:
+            add(" ")
+            last = ""
+        elif last and spoken and kind != "mark" and _is_part_of_word(last[-1]) and _is_part_of_word(spoken[0]):
+            add(" ")
+        end = token_end
         if spoken:
-            pieces.append(spoken)
+            add(spoken)
+            last = spoken
     return "".join(pieces)

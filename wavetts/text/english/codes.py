@@ -262,7 +262,7 @@ DIGITS = [
         _telephone_word,
         "-",
     ),
-    rule("telephone", r"(?<![.,$-])(911)(?= (?:call|operator|dispatch|emergency))", _emergency, "_a"),
+    rule("telephone", r"(?<![.,$-])(911)(?= (?:call|operator|dispatch|emergency))", _emergency, "_:code"),
     rule("code", r"(?<![.,$£€/-])(?:[0-9]+(?:-[0-9]+){2,}|[0-9]{5}-[0-9]{4})(?![\w/-]|[.,][0-9])", _serial_groups, "-"),
     rule(
         "code",

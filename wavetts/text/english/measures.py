@@ -121,8 +121,13 @@ _MIXED = r"(?:[0-9]{1,4}[ -])?[0-9]{1,4}/[0-9]{1,4}"
 _NOUNS = r"(?: (?:thick|screen|monitor|display|pipe|nail|TV|laptop|tablet|pizza|record|single|wheel|ruler|blade)s?\b)"
 DIGITS = [
     rule("measure", rf"({NUMBER}) ?/ ?{UNIT_PATTERN}", _per_unit, "/"),
-    rule("measure", rf"({NUMBER})[ -](hundred|thousand|million|billion|trillion) {UNIT_PATTERN}", _scaled, "_a .0 ,0 -"),
-    rule("measure", rf"({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% - .0 ,0 _% _- _a"),
+    rule(
+        "measure",
+        rf"({NUMBER})[ -](hundred|thousand|million|billion|trillion) {UNIT_PATTERN}",
+        _scaled,
+        "_:htmb .0 ,0 -",
+    ),
+    rule("measure", rf"({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% - .0 ,0 _% _- _:t"),
     rule("measure", r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.[0-9])?)(?:\"|'')(?!\w)", _feet, "'"),
     rule("measure", r"([0-9]{1,2}) ?(?:ft|FT)\.? ([0-9]{1,2}) ?(?:in|IN)\b\.?", _feet, "a _a"),
     rule(

@@ -266,6 +266,6 @@ WORDS = [
 ]
 DIGITS = [
     rule("maths", r"([0-9]+\.[0-9]+|[0-9]+(?=[eE][+-]?[0-9]))[eE]([+-]?)([0-9]{1,3})(?![\w.])", _scientific, "a ."),
-    rule("maths", r"(?<![\w)][-+*/=^:])" + _EXPRESSION, _expression, _MATHS_KEYS + " a _a .0"),
+    rule("maths", r"(?<![\w)][-+*/=^:])" + _EXPRESSION, _expression, _MATHS_KEYS + " a _:x .0"),
     rule("maths", r"([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?)\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?(?!\w)", _power, "^ . ,"),
 ]

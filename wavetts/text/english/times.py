@@ -111,11 +111,11 @@ DIGITS = [
         rf"([01]?[0-9]|2[0-4])(?::([0-5][0-9]))?( ?{_MERIDIEM})? ?- ?([01]?[0-9]|2[0-4])(?::([0-5][0-9]))?"
         rf"(?![0-9:]|[.,][0-9])( ?{_MERIDIEM})?{_ZONE}(?![\w-])",
         _range,
-        ": - _- a _a",
+        ": - _- a _:ap",
     ),
     rule("time", rf"{_CLOCK}( ?{_MERIDIEM}| o'clock\b)?{_ZONE}(?!['\w])", _time, ":"),
     rule("time", rf"(1[0-2]|0?[1-9])\.([0-5][0-9])( ?{_MERIDIEM}){_ZONE}(?!\w)", _dotted, ".0"),
-    rule("time", rf"(1[0-2]|0?[1-9])( ?(?:[AaPp]\. ?[Mm]\b\.?|[ap]m\b\.?|[AP]M\b)){_ZONE}(?!\w)", _hour, "a _a"),
+    rule("time", rf"(1[0-2]|0?[1-9])( ?(?:[AaPp]\. ?[Mm]\b\.?|[ap]m\b\.?|[AP]M\b)){_ZONE}(?!\w)", _hour, "a _:ap"),
 ]
 
 

@@ -67,7 +67,7 @@ def _bare_title(match: re.Match[str], language: str) -> str:
 def _street_or_saint(match: re.Match[str]) -> str:
     """`St.` and `Dr.`: before a name Saint and Doctor, after a name Street and Drive."""
     name, street = ("Saint", "Street") if match[1] == "St" else ("Doctor", "Drive")
-    before = _NAME_BEFORE.search(_before(match))
+    before = _NAME_BEFORE.search(" ".join(_before(match).split()[-2:]) + " ")
     after_name = before is not None and before[2] not in OPENERS and before[2] not in _NAMES_OF_PLACES
     before_name = _CAPITAL_NEXT.match(match.string, match.end(), match.endpos) is not None
     ends = closing_stop(match) == "."
