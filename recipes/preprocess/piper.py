@@ -19,8 +19,7 @@ from wavetts.errors import Parser, UserError, run
 from wavetts.files import make_folder, numbered_lines, read_utf8, remove_temporaries, write_atomic
 from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
-from wavetts.text.normalize import normalize
-from wavetts.text.segment import split_text
+from wavetts.text.normalize import normalize, sentences
 
 STATE_FILE = "clips.jsonl"
 # Texts longer than this many characters a second of --max-seconds are split before they are read.
@@ -234,16 +233,18 @@ def read_text(item: tuple[str, str], output: Path, reading: Reading) -> dict:
         # Scaling each sentence to the full range would make short ones loud: the voice's own level is even.
         normalize_audio=False,
     )
-    spoken = normalize(text, reading.language).replace("|", " ")
     most = round(reading.max_seconds * CHARS_PER_SECOND)
-    pieces = split_text(spoken, most) if len(spoken) > most else [spoken]
+    pieces = [normalize(text, reading.language)]
+    if len(pieces[0]) > most:
+        pieces = [sentence.spoken for sentence in sentences(text, reading.language, most)]
+    pieces = [piece.replace("|", " ") for piece in pieces]
     clips = []
     for number, piece in enumerate(pieces, start=1):
         name = identifier if len(pieces) == 1 else f"{identifier}-{number}"
-        sentences = [chunk.audio_float_array for chunk in voice.synthesize(piece, config)]
-        seconds = sum(map(len, sentences)) / voice.config.sample_rate
+        spoken = [chunk.audio_float_array for chunk in voice.synthesize(piece, config)]
+        seconds = sum(map(len, spoken)) / voice.config.sample_rate
         if reading.min_seconds <= seconds <= reading.max_seconds:
-            write_audio(output / "wavs" / f"{name}.wav", np.concatenate(sentences), voice.config.sample_rate)
+            write_audio(output / "wavs" / f"{name}.wav", np.concatenate(spoken), voice.config.sample_rate)
             clips.append({"id": name, "text": piece, "seconds": round(seconds, 3)})
     return {"id": identifier, "text": text, "clips": clips}
 

@@ -128,19 +128,19 @@ They called 911; a Porsche 911 -> They called nine one one; a Porsche nine hundr
 555-123-4567 ext. 8 -> five five five, one two three, four five six seven extension eight
 0800 123 456, 1-800-FLOWERS -> zero eight zero zero, one two three, four five six, one eight hundred FLOWERS
 1e-5, 6.02e23 -> one times ten to the minus five, six point zero two times ten to the twenty-three
-1.000.000, 192.168.100.0 -> one million, one hundred ninety-two dot one hundred sixty-eight dot one hundred dot zero
+1.000.000, 192.168.100.0 -> one million, one nine two dot one six eight dot one zero zero dot zero
 20-20 vision -> twenty twenty vision
 Call 555-1234. -> Call five five five, one two three four.
 (555) 123-4567 -> five five five, one two three, four five six seven
 1-800-555-1234 -> one, eight zero zero, five five five, one two three four
 +44 20 7946 0958 -> plus four four, two zero, seven nine four six, zero nine five eight
 version 1.10, v2.0, 1.2.3 -> version one point ten, version two point zero, one point two point three
-192.168.0.1 -> one hundred ninety-two dot one hundred sixty-eight dot zero dot one
+192.168.0.1 -> one nine two dot one six eight dot zero dot one
 A4, CO2, MP3, COVID-19, F-16 -> A-four, C-O-two, MP three, COVID-nineteen, F-sixteen
 # abbreviations
 Mr. and Mrs. Smith met Dr. Jones. -> Mister and Missus Smith met Doctor Jones.
 on Elm St. near St. Paul's -> on Elm Street near Saint Paul's
-He lives at 221 Baker St. London. -> He lives at two hundred twenty-one Baker Street London.
+He lives at 221 Baker St. London. -> He lives at two twenty-one Baker Street London.
 St. Louis, Mt. Everest, Ft. Worth -> Saint Louis, Mount Everest, Fort Worth
 7th Ave. and Oak Dr. are -> seventh Avenue and Oak Drive are
 Smith & Co. He left. -> Smith and Company. He left.
@@ -178,7 +178,7 @@ and/or, AC/DC -> and or, AC slash DC
 &amp; © 2020 Foo™ -> and copyright twenty twenty Foo
 # addresses
 me@example.com -> me at example dot com
-https://www.example.com/a-b. -> w w w dot example dot com slash a dash b.
+https://www.example.com/a-b. -> w w w dot example dot com slash A- dash b.
 Visit example.org, please. -> Visit example dot org, please.
 # Unicode
 “Hello” – she said — ‘yes’… -> "Hello" — she said — 'yes'...
@@ -217,7 +217,11 @@ def test_golden(written, spoken):
         ("fr-fr", "1 234,50 €", "mille deux cent trente-quatre euros et cinquante centimes"),
         ("fr-fr", "3,14 % de 5km", "trois virgule un quatre pour cent de cinq km"),
         ("fr-fr", "« Le 1er, la 1re, le 2e »", '"Le premier, la première, le deuxième"'),
-        ("fr-fr", "3,1415 € et 1.234,5", "3,1415 € et mille deux cent trente-quatre virgule cinq"),
+        (
+            "fr-fr",
+            "3,1415 € et 1.234,5",
+            "trois virgule un quatre un cinq euros et mille deux cent trente-quatre virgule cinq",
+        ),
         ("fr-fr", "5 € à -7 km", "cinq euros à moins sept km"),
         ("de", "1.234 Männer, 2,5 %", "eintausendzweihundertvierunddreißig Männer, zwei Komma fünf Prozent"),
         ("de", "am 3. Mai, der 3. Mai, um 15:30", "am dritten Mai, der dritte Mai, um fünfzehn dreißig"),
@@ -226,7 +230,7 @@ def test_golden(written, spoken):
         ("it", "1.000 € e 5%", "mille euro e cinque per cento"),
         ("ru", "5 % и 1-й, $3", "пять процентов и первый, три доллара"),
         ("ru", "234,50 ₽", "двести тридцать четыре рубля, пятьдесят копеек"),
-        ("pt-br", "R$ 5 e 21", "R$ cinco e vinte e um"),
+        ("pt-br", "R$ 5 e 21", "cinco reais e vinte e um"),
         ("ja", "1.5.", "1.5."),
         ("en-us", "१२", "twelve"),
     ],

@@ -35,6 +35,11 @@ def add(command: Callable) -> None:
         metavar="NAME|PATH",
         help="name of a voice (`wavetts voices`), model file or run folder (default: the first of `wavetts voices`)",
     )
+    sub.add_argument(
+        "--explain",
+        action="store_true",
+        help="speak nothing: show what each token of the text is taken for, and what is said for it",
+    )
     sub.add_argument("--play", action="store_true", help="play it while it is made; a file is written with -o only")
     sub.add_argument(
         "-o",
@@ -51,6 +56,9 @@ def run(args: argparse.Namespace) -> None:
     """Speaks one text and plays it."""
     settings = settings_of(args)
     (text,) = read_input(argparse.Namespace(text=args.text, input=None))
+    if args.explain:
+        _explain(text, args.voice)
+        return
     if args.output is not None or not args.play:
         check_output(args.output or "speech.wav")
     from wavetts.audio.player import check_player, play_file
@@ -67,6 +75,16 @@ def run(args: argparse.Namespace) -> None:
     speak_one_file(voice, [text], output, settings)
     if args.output is None and sys.stdout.isatty():
         play_file(output)
+
+
+def _explain(text: Text, name: str | None) -> None:
+    """Prints a line for each token: as written, its class, what is said."""
+    from wavetts.synthesis.voice import load_voice
+
+    rows = [("written", "class", "said"), *load_voice(name, "cpu").explain(text.text)]
+    widths = [min(40, max(len(row[column]) for row in rows)) for column in range(2)]
+    for written, kind, spoken in rows:
+        print(f"{written:<{widths[0]}}  {kind:<{widths[1]}}  {spoken}".rstrip())
 
 
 def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: SynthesisSettings) -> None:

@@ -97,8 +97,9 @@ def _parse_entry(entry: dict[str, Any], where: str, folder: Path) -> Utterance:
 
 
 def build_tokenizer(utterances: Sequence[Utterance], info: dict[str, Any], config: Config) -> Tokenizer:
-    """The symbol table of a training manifest's transcripts, with the espeak version that made them."""
+    """The symbol table of a training manifest's transcripts, with the versions of what made them."""
     text_input = config.text.input
     transcripts = [utterance.transcript(text_input) for utterance in utterances]
     tokenizer = Tokenizer.build(transcripts, input=text_input, language=config.text.language)
+    tokenizer = replace(tokenizer, front_end_version=info.get("front_end_version", ""))
     return replace(tokenizer, espeak_version=info["espeak_version"]) if text_input == "phonemes" else tokenizer

@@ -97,13 +97,14 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
         UserError: the corpus cannot be read, OUTPUT was made with other options, the disk is full, no clip is left,
             or fewer than dev + test are.
     """
-    from wavetts.text.normalize import normalize
+    from wavetts.text.normalize import FRONT_END_VERSION, normalize
     from wavetts.text.phonemes import espeak_version, phonemize
 
     utterances = read_corpus(folder)
     # A language that is not there stops the run here, not in every clip.
     phonemize(normalize("a", options.language), options.language)
     header = {"options": options.of_clips(), "espeak_version": espeak_version()}
+    header["front_end_version"] = FRONT_END_VERSION
     done = _open_state(output, header, options.overwrite)
     make_folder(output / "audio")
     remove_temporaries(output / "audio")
@@ -238,6 +239,10 @@ def _map_clips(todo: list[Utterance], output: Path, options: PreprocessOptions, 
         torch.set_num_threads(threads)
 
 
+# Of what made the transcripts: a corpus is made by one of each.
+VERSIONS = ("espeak_version", "front_end_version")
+
+
 def _open_state(output: Path, header: dict, overwrite: bool) -> dict[str, dict]:
     """Read the results of earlier runs by id, or remove them."""
     path = output / STATE_FILE
@@ -252,7 +257,7 @@ def _open_state(output: Path, header: dict, overwrite: bool) -> dict[str, dict]:
         path.unlink()
         return {}
     if earlier != header:
-        old, new = ({**item["options"], "espeak_version": item["espeak_version"]} for item in (earlier, header))
+        old, new = ({**item["options"], **{v: item.get(v) for v in VERSIONS}} for item in (earlier, header))
         changed = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in new if old.get(name) != new[name])
         raise UserError(f"{output}: was made with other options ({changed}); add --overwrite or choose another OUTPUT")
     return {result["id"]: result for result in results}
@@ -290,7 +295,7 @@ def _finish(folder: Path, output: Path, options: PreprocessOptions, header: dict
     clipped = {result["id"]: result["clipped"] for result in results if result.get("clipped")}
     chosen = {name: value for name, value in asdict(options).items() if name not in ("jobs", "overwrite")}
     report = {"sample_rate": options.sample_rate, "language": options.language}
-    report |= {"espeak_version": header["espeak_version"], "options": chosen}
+    report |= {**{version: header[version] for version in VERSIONS}, "options": chosen}
     report |= build_report(manifests, dropped, clipped)
     write_atomic(output / "report.md", render_report(report))
     # Last: its being there says that the corpus is whole.

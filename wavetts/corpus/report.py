@@ -40,7 +40,8 @@ def render_report(report: dict) -> str:
     lines = [
         "# Preprocessed corpus",
         "",
-        f"{report['sample_rate']} Hz, language {report['language']}, espeak-ng {report['espeak_version']}.",
+        f"{report['sample_rate']} Hz, language {report['language']}, espeak-ng {report['espeak_version']}, "
+        f"text front end {report['front_end_version']}.",
         "",
         "| split | clips | hours |",
         "|---|---|---|",

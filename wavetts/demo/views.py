@@ -31,6 +31,7 @@ _GREY = "#868e9c"
 # In inches: half a wide page or all of a phone, at sizes of letters that can be read on both.
 _WIDTH, _HEIGHT, _TOKEN_HEIGHT = 5.2, 4.2, 0.095
 _MOST_TOKENS = 120
+_MOST_ROWS = 200  # of the table of tokens
 
 
 def line(text: str) -> str:
@@ -67,7 +68,17 @@ def sentences(spoken: Spoken) -> str:
             note += f"; left out, unknown to this voice: {' '.join(take.piece.unknown)}"
         text, phones, note = map(html.escape, (take.piece.spoken, take.piece.transcript, note))
         parts.append(f'<div>{text}<div class="phones">{phones}</div><div class="note">{note}</div></div>')
-    return f'<div class="read"><b>What was read</b>{"".join(parts)}</div>'
+    return f'<div class="read"><b>What was read</b>{"".join(parts)}{_explained(spoken)}</div>'
+
+
+def _explained(spoken: Spoken) -> str:
+    """The tokens of a text that are said in other words than they are written, with their classes."""
+    tokens = [token for piece in spoken.pieces for token in spoken.voice.explain(piece.written)]
+    rows = [token for token in tokens if token[1] not in ("word", "mark") and token[0] != token[2]][:_MOST_ROWS]
+    if not rows:
+        return ""
+    cells = "".join("<tr>" + "".join(f"<td>{html.escape(part)}</td>" for part in row) + "</tr>" for row in rows)
+    return f"<details><summary>What was said in other words</summary><table>{cells}</table></details>"
 
 
 def spectrogram(spoken: Spoken, title: str = "Spectrogram and waveform") -> Figure:

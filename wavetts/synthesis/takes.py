@@ -21,6 +21,7 @@ class Piece:
     unknown: list[str]
     seed: int
     starts_paragraph: bool
+    written: str = ""  # without markup
 
 
 @dataclass(frozen=True)

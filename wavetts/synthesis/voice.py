@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +24,7 @@ from wavetts.seeds import mix_seed
 from wavetts.synthesis.catalog import find_voice, voice_folders
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Result, Take, pause_before
-from wavetts.text.normalize import normalize
-from wavetts.text.segment import split_text
+from wavetts.text.normalize import explain, sentences
 
 # A sentence may take this many seconds, and this many more for each token. Read speech has 10 to 20 tokens a second:
 # the allowance is two to four times that, so that only attention that is lost runs into it.
@@ -106,21 +104,22 @@ class Voice:
             UserError: there is nothing to speak in it.
         """
         pieces: list[Piece] = []
-        for paragraph in re.split(r"\n\s*\n", text):
-            starts_paragraph = bool(pieces)
-            for part in split_text(normalize(paragraph, self.tokenizer.language), MAX_CHARS):
-                # A lone dash or bracket is silent.
-                if not any(sign.isalnum() for sign in part):
-                    continue
-                transcript = self.tokenizer.transcribe_spoken(part)
-                unknown = self.tokenizer.unknown(transcript)
-                if not _has_letter(symbol for symbol in transcript if symbol not in unknown):
-                    warnings.warn(f"{_shorten(part)}: left out, this voice knows none of its symbols", stacklevel=2)
-                    continue
-                tokens = self.tokenizer.encode(transcript, skip_unknown=True)
-                piece_seed = mix_seed(seed, len(pieces), part)
-                pieces.append(Piece(part, transcript, tokens, unknown, piece_seed, starts_paragraph))
-                starts_paragraph = False
+        starts_paragraph = False
+        for sentence in sentences(text, self.tokenizer.language, MAX_CHARS):
+            part = sentence.spoken
+            starts_paragraph = starts_paragraph or (sentence.starts_paragraph and bool(pieces))
+            # A lone dash or bracket is silent.
+            if not any(sign.isalnum() for sign in part):
+                continue
+            transcript = self.tokenizer.transcribe_spoken(part)
+            unknown = self.tokenizer.unknown(transcript)
+            if not _has_letter(symbol for symbol in transcript if symbol not in unknown):
+                warnings.warn(f"{_shorten(part)}: left out, this voice knows none of its symbols", stacklevel=2)
+                continue
+            tokens = self.tokenizer.encode(transcript, skip_unknown=True)
+            piece_seed = mix_seed(seed, len(pieces), part)
+            pieces.append(Piece(part, transcript, tokens, unknown, piece_seed, starts_paragraph, sentence.written))
+            starts_paragraph = False
         if unknown := sorted({symbol for piece in pieces for symbol in piece.unknown}):
             warnings.warn(
                 f"{_shorten(text)}: symbols left out, unknown to this voice: {' '.join(unknown)}", stacklevel=2
@@ -128,6 +127,10 @@ class Voice:
         if not pieces:
             raise UserError(f"{_shorten(text)}: nothing to speak in it")
         return pieces
+
+    def explain(self, text: str) -> list[tuple[str, str, str]]:
+        """What the front end makes of each token of a text: as written, its class, what is said for it."""
+        return explain(text, self.tokenizer.language)
 
     def speak(
         self,

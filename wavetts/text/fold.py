@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from wavetts.text.inline import PHONEMES
+
 # What NFKC would destroy (a spacing accent becomes space + combining mark, a trademark sign the letters TM), and what
 # it leaves alone although it is only another shape of an ordinary mark.
 _SIGNS = str.maketrans(
@@ -20,6 +22,7 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("।॥۔", ". "),
         **dict.fromkeys("⁄∕", "/"),
         **dict.fromkeys("™℠®¨¯¸˘˙˚˛˜˝", ""),
+        "\u20e3": "",
         "؟": "?",
         "؛": ";",
         "⟨": "(",
@@ -29,10 +32,15 @@ _SIGNS = str.maketrans(
     }
 )
 _FRENCH_QUOTES = re.compile("« ([^«»]*) »")
-_SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹]+")
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻ⁿ]+")
 _VULGAR_FRACTION = re.compile("(?<=[0-9])([¼-¾⅐-⅞↉])")
 _KEPT = re.compile("([ºª№]+)")  # ordinal and number signs: NFKC makes the letters o, a and No of them
 _DIGIT = re.compile(r"[^\D0-9]")
+_KEPT_CONTROLS = frozenset([" ", "\u200d", PHONEMES, *map(chr, range(0xE0020, 0xE0080))])
+_LOOSE_TAGS = re.compile("(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]+")
+_LOOSE_JOINER = re.compile(
+    "(?<![\u2600-\u27bf\U0001f000-\U0001faff])\u200d|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])"
+)
 _VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _EDGES_OF_RANGE = re.compile(r"(?<=[0-9%]) ?– ?(?=[0-9$£€'])")
 _LATEX_QUOTES = re.compile("''")
@@ -72,7 +80,10 @@ def fold(text: str) -> str:
 def _fold_unicode(text: str) -> str:
     text = _VARIATION.sub("", text)
     # the categories C*: controls, formats (zero-width, soft hyphen), surrogates, private use, unassigned
-    text = "".join(char for char in text if not unicodedata.category(char).startswith("C"))
+    if not text.isprintable():
+        text = _LOOSE_JOINER.sub("", text)  # one between two emoji makes one emoji of them
+        text = _LOOSE_TAGS.sub("", text)  # after a black flag they make England's of it
+        text = "".join(char for char in text if char in _KEPT_CONTROLS or unicodedata.category(char)[0] != "C")
     text = _FRENCH_QUOTES.sub(r'"\1"', text)
     text = text.translate(_SIGNS)
     text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]), text)

@@ -9,6 +9,7 @@ import re
 
 from wavetts.errors import UserError
 
+PHONEMES = "\ue000"  # stands for a segment while the text around it is worked on (a character for private use)
 INLINE = re.compile(r"(\[\[[^\[\]]*\]\])")  # a group, so that re.split keeps the segments at the odd places
 
 

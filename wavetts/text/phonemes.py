@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # a point between digits belongs to the number.
 _MARKS = re.compile(r"((?:\s*(?:[;:!?¡¿—…\"«»“”(){}\[\]]|(?<![0-9])[.,]|[.,](?![0-9])))+\s*)")
 _SPACES = re.compile(r"\s+")
+# Amid or behind hyphens espeak takes an A for the article, unless a hyphen and a space follow: L-A-P-D, U-S-A law.
+_SPELLED_A = re.compile(r"(?<=\w-)A(?:-(?=[A-Z])|(?= ))")
 _lock = threading.Lock()  # espeak keeps its voice and its text in global variables
 
 
@@ -90,6 +92,8 @@ def phonemize(text: str, language: str = "en-us") -> str:
             pieces.append(part[2:-2].strip())
             continue
         # espeak stops at a NUL, cannot take a lone surrogate, and has no use for other characters that do not print
+        if language.startswith("en"):
+            part = _SPELLED_A.sub(lambda match: "A- " if match[0] == "A-" else "A-", part)
         part = "".join(char for char in _SPACES.sub(" ", part) if char.isprintable())
         for turn, piece in enumerate(_MARKS.split(part)):
             if turn % 2 == 0 and piece.strip():

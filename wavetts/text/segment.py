@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from wavetts.errors import UserError
-from wavetts.text.abbreviations import stop_is_abbreviation
 from wavetts.text.inline import INLINE
+from wavetts.text.tokens import Token, join
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*|[\u2029\f]\s*")
 _CLOSERS = "\"'”’»)\\]}"
@@ -21,10 +23,62 @@ _BREAKS = (
     re.compile(r"(?<=[,)\"”’»])\s+"),
     re.compile(r"\s+"),
 )
+_LONG_PAUSE = ";:—–"
+_LIST_NUMBER = re.compile(r"\s*(?:[0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})")
+_SPEAKABLE = re.compile(r"[^\W_]|\ue000|[\u2190-\u2bff\U0001f000-\U0001faff]")
 _MIN_SHARE = 0.2  # a break that leaves less than this on one side is no good break
 
 
-def split_text(text: str, max_chars: int = 300) -> list[str]:
+@dataclass(frozen=True)
+class Block:
+    """A paragraph or an item of a list.
+
+    Attributes:
+        text: what is in it, without the mark of an unnumbered item.
+        starts_paragraph: a blank line stands before it.
+    """
+
+    text: str
+    starts_paragraph: bool
+
+
+_LIST_LINE = re.compile(
+    r"^[^\S\n]*(?:[-*+•‣▪●◦–—■□☐☑✓✔➢➤►][^\S\n]+(?=\S)|(?:[0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)][^\S\n]+(?=\S)|\((?:[0-9]{1,3}|[A-Za-z]|[ivx]{1,5})\)[^\S\n]+(?=\S))",
+    re.MULTILINE,
+)
+_BULLET = re.compile(r"\s*[-*+•‣▪●◦–—■□☐☑✓✔➢➤►]\s+(?:\[[ xX]?\]\s+)?")
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """The paragraphs of a text (between blank lines), and the items of lists in them, each by itself.
+
+    A list is two or more lines that begin with a bullet or a number, or one at the very beginning of a paragraph.
+    """
+    for paragraph in _cut(text, [match.span() for match in _PARAGRAPH.finditer(text)]):
+        first = True
+        for part in _items(paragraph):
+            yield Block(_item_text(part) if part is not paragraph or _BULLET.match(part) else part, first)
+            first = False
+
+
+_BRACKETED_NUMBER = re.compile(r"\s*\(?([0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})\)\s+")
+
+
+def _item_text(item: str) -> str:
+    """An item without its bullet; a number in brackets gets a stop instead: `1) Mix` -> `1. Mix`."""
+    item = _BULLET.sub("", item, count=1)
+    return _BRACKETED_NUMBER.sub(r"\1. ", item, count=1) if _BRACKETED_NUMBER.match(item) else item
+
+
+def _items(paragraph: str) -> list[str]:
+    starts = [match.start() for match in _LIST_LINE.finditer(paragraph)]
+    if not starts or (len(starts) == 1 and (starts[0] > 0 or paragraph.lstrip().startswith("("))):
+        return [paragraph]
+    edges = [0, *starts, len(paragraph)]
+    return [part for part in (paragraph[start:end].strip() for start, end in pairwise(edges)) if part]
+
+
+def split_text(text: str, max_chars: int = 300, language: str = "en-us") -> list[str]:
     """Splits a text into sentences, and those that are too long into clauses, then words.
 
     Blank lines end a sentence, single line breaks do not. The stops of abbreviations, decimals and initials do not end
@@ -34,6 +88,7 @@ def split_text(text: str, max_chars: int = 300) -> list[str]:
     Args:
         text: any text, before or after normalisation.
         max_chars: the most characters in a piece; only an `[[ipa]]` segment may be longer.
+        language: an espeak language code; whose abbreviations are known.
 
     Returns:
         The pieces, without outer white space. Together they hold all that is no white space, in order.
@@ -45,8 +100,9 @@ def split_text(text: str, max_chars: int = 300) -> list[str]:
         raise UserError(f"max_chars is {max_chars}: the pieces of a text need at least 1 character")
     pieces: list[str] = []
     for paragraph in _cut(text, [match.span() for match in _outside_inline(_PARAGRAPH, text)]):
-        for sentence in _sentences(paragraph):
-            pieces += _fit(sentence, max_chars)
+        for item in _items(paragraph):
+            for start, end in sentence_spans(item, language):
+                pieces += _fit(item[start:end], max_chars)
     return _join_marks(pieces, max_chars)
 
 
@@ -72,17 +128,98 @@ def _cut(text: str, spans: list[tuple[int, int]]) -> list[str]:
     return [part for part in parts if part]
 
 
-def _sentences(paragraph: str) -> list[str]:
-    spans = []
-    for match in _outside_inline(_SENTENCE_END, paragraph):
+def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
+    """Where the sentences of a written paragraph begin and end, without outer space."""
+    stop_is_abbreviation = _stops(language)
+    places = [0]
+    for match in _outside_inline(_SENTENCE_END, text):
         if match["latin"]:
-            following = _LOWER_NEXT.match(paragraph, match.end())
+            following = _LOWER_NEXT.match(text, match.end())
             if following and following[1].islower():
                 continue
-            if match["latin"] == "." and stop_is_abbreviation(paragraph, match.start()):
+            if match["latin"] == "." and (
+                _LIST_NUMBER.fullmatch(text, places[-1], match.start()) or stop_is_abbreviation(text, match.start())
+            ):
                 continue
-        spans.append(match.span())
-    return _cut(paragraph, spans)
+        places.append(match.end())
+    spans = []
+    for start, end in pairwise([*places, len(text)]):
+        part = text[start:end]
+        stripped = part.strip()
+        if stripped:
+            start += len(part) - len(part.lstrip())
+            spans.append((start, start + len(stripped)))
+    return _with_silent(text, spans)
+
+
+def _with_silent(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Joins spans of marks alone ("...") to the sentence before them, or after them at the beginning."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        alone = not _SPEAKABLE.search(text, start, end)
+        if joined and (alone or not _SPEAKABLE.search(text, *joined[-1])):
+            start = joined.pop()[0]
+        joined.append((start, end))
+    return joined
+
+
+def _stops(language: str) -> Callable[[str, int], bool]:
+    """The function that knows the abbreviations of a language."""
+    if language.split("-")[0] == "en":
+        from wavetts.text.english.abbreviations import stop_is_abbreviation
+
+        return stop_is_abbreviation
+    from wavetts.text.locales import stops
+
+    return stops(language)
+
+
+def fit(text: str, tokens: list[Token], max_chars: int) -> Iterator[tuple[list[Token], str | None]]:
+    """Cuts the tokens of a sentence so that what each part says is no longer than max_chars.
+
+    Args:
+        text: the paragraph.
+        tokens: of one sentence.
+        max_chars: at least 1.
+
+    Yields:
+        A part's tokens and None; where tokens without a space between are too long, they and a piece of what they say.
+    """
+    waiting = [tokens]
+    while waiting:
+        part = waiting.pop()
+        if not part:
+            continue
+        spoken = join(text, part)
+        if len(spoken) <= max_chars:
+            yield part, None
+        elif place := _best_cut(part):
+            waiting += [part[place:], part[:place]]
+        else:
+            for piece in _fit(spoken, max_chars):
+                yield part, piece
+
+
+def _best_cut(tokens: list[Token]) -> int:
+    """The index of the token before which a long sentence is best cut: a pause near the middle of what is said.
+
+    It is 0 if there is no space to cut at.
+    """
+    ends = list(accumulate(len(token.spoken) + 1 for token in tokens))
+    total = ends[-1]
+    best: dict[int, tuple[float, int]] = {}
+    for index in range(1, len(tokens)):
+        before, token = tokens[index - 1], tokens[index]
+        if token.start == before.end and token.spoken != "—":
+            continue
+        mark = before.spoken[-1:] if before.kind == "mark" else ""
+        level = 0 if (mark in _LONG_PAUSE and mark) or token.spoken == "—" else 1 if mark else 2
+        if level < 2 and not _MIN_SHARE * total <= ends[index - 1] <= (1 - _MIN_SHARE) * total:
+            level = 2
+        distance = abs(ends[index - 1] - total / 2)
+        if level not in best or distance < best[level][0]:
+            best[level] = (distance, index)
+    return best[min(best)][1] if best else 0
 
 
 def _fit(text: str, max_chars: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from wavetts.errors import UserError
 from wavetts.text.inline import INLINE
-from wavetts.text.normalize import normalize
+from wavetts.text.normalize import FRONT_END_VERSION, normalize
 from wavetts.text.phonemes import espeak_version, phonemize
 
 Input = Literal["phonemes", "characters"]
@@ -32,12 +32,14 @@ class Tokenizer:
         input: `phonemes`, or `characters` (lower-cased normalised text).
         language: espeak language code.
         espeak_version: of the training transcripts; empty for characters.
+        front_end_version: `FRONT_END_VERSION` of the text front end that made them; empty if nobody wrote it down.
     """
 
     symbols: tuple[str, ...]
     input: Input
     language: str
     espeak_version: str
+    front_end_version: str = ""
 
     @classmethod
     def build(cls, transcripts: Iterable[str], input: Input, language: str) -> Tokenizer:
@@ -53,12 +55,12 @@ class Tokenizer:
         if not found:
             raise UserError("no symbols: the training transcripts are empty; check the preprocessed data")
         version = espeak_version() if input == "phonemes" else ""
-        return cls((*_SPECIAL, *sorted(found)), input, language, version)
+        return cls((*_SPECIAL, *sorted(found)), input, language, version, FRONT_END_VERSION)
 
     def transcribe(self, text: str) -> str:
         """The transcript of a raw text: normalised, then its phonemes or its lower-case characters.
 
-        Warns once if the installed espeak is not of the version that the voice was trained with.
+        Warns once if the installed espeak, or this front end, is not of the version that the voice was trained with.
 
         Raises:
             UserError: there is nothing to speak in the text, espeak does not know the language, or the text holds
@@ -68,6 +70,8 @@ class Tokenizer:
 
     def transcribe_spoken(self, spoken: str) -> str:
         """The transcript of a normalised text; warning and errors as of `transcribe`."""
+        if self.front_end_version not in ("", FRONT_END_VERSION):
+            _warn_of_front_end(self.front_end_version)
         if self.input == "phonemes":
             if self.espeak_version != espeak_version():
                 _warn_of_version(self.espeak_version, espeak_version())
@@ -143,7 +147,10 @@ class Tokenizer:
             if not isinstance(data[name], str):
                 raise UserError(f"tokenizer: {name} must be a string, not {data[name]!r:.60}")
         _check_input(data["input"])
-        return cls(tuple(symbols), data["input"], data["language"], data["espeak_version"])
+        front_end = data.get("front_end_version", "")
+        if not isinstance(front_end, str):
+            raise UserError(f"tokenizer: front_end_version must be a string, not {front_end!r:.60}")
+        return cls(tuple(symbols), data["input"], data["language"], data["espeak_version"], front_end)
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -157,6 +164,15 @@ def _split(transcript: str, input: Input) -> list[str]:
 def _check_input(input: str) -> None:
     if input not in get_args(Input):
         raise UserError(f"unknown input {input!r}: it must be one of {', '.join(get_args(Input))}")
+
+
+@lru_cache(maxsize=8)
+def _warn_of_front_end(trained: str) -> None:
+    warnings.warn(
+        f"this voice was trained on what version {trained} of the text front end made of its texts, this is version "
+        f"{FRONT_END_VERSION}: some texts are said in other words",
+        stacklevel=3,
+    )
 
 
 @lru_cache(maxsize=8)  # the cache makes it once for each pair of versions

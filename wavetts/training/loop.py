@@ -107,6 +107,7 @@ class Trainer:
         torch.manual_seed(config.train.seed)
         if state is not None:
             self.tokenizer = Tokenizer.from_dict(state["tokenizer"])
+            states.check_front_end(self.tokenizer, info, data_dir)
             self.model = WaveTacotron(config, len(self.tokenizer.symbols))
         else:
             self.tokenizer = build_tokenizer(utterances, info, config)

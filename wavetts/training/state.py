@@ -36,6 +36,23 @@ def merge_tokenizers(old: Tokenizer, new: Tokenizer, path: Path) -> Tokenizer:
     return dataclasses.replace(new, symbols=old.symbols + added)
 
 
+def check_front_end(tokenizer: Tokenizer, info: dict[str, Any], data_dir: Path) -> None:
+    """Warns if a run goes on with transcripts that another version of the text front end made.
+
+    Args:
+        tokenizer: of the run's state.
+        info: of the preprocessed corpus (info.json).
+        data_dir: its folder.
+    """
+    corpus = info.get("front_end_version", "")
+    if tokenizer.front_end_version != corpus:
+        warnings.warn(
+            f"{data_dir}: version {corpus or '1'} of the text front end made its transcripts, the run began with those "
+            f"of version {tokenizer.front_end_version or '1'}: some texts are said in other words",
+            stacklevel=2,
+        )
+
+
 def start_from(
     path: Path, config: Config, tokenizer: Tokenizer, voice_folders: Sequence[Path] = ()
 ) -> tuple[WaveTacotron, Tokenizer]:

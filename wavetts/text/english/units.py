@@ -1,8 +1,10 @@
-"""English units of measure, read only after a number."""
+"""English units of measure, read only after a number or "per"."""
 
 from __future__ import annotations
 
 import re
+
+from wavetts.text.tokens import word_set
 
 # written -> (one, many); "" for many: the same as one with an s
 _UNITS = {
@@ -30,6 +32,8 @@ _UNITS = {
     "cl": "centiliter",
     "ml": "milliliter",
     "mL": "milliliter",
+    "fl oz": "fluid ounce",
+    "pt": "pint",
     "gal": "gallon",
     "qt": "quart",
     "tbsp": "tablespoon",
@@ -45,14 +49,21 @@ _UNITS = {
     "GW": "gigawatt",
     "Wh": "watt hour",
     "kWh": "kilowatt hour",
+    "mW": "milliwatt",
+    "MWh": "megawatt hour",
+    "GWh": "gigawatt hour",
     "V": "volt",
     "kV": "kilovolt",
     "mV": "millivolt",
     "mA": "milliamp",
     "mAh": "milliamp hour",
+    "Nm": "newton meter",
+    "kN": "kilonewton",
     "kJ": "kilojoule",
     "cal": "calorie",
     "kcal": "kilocalorie",
+    "Pa": "pascal",
+    "MPa": "megapascal",
     "kPa": "kilopascal",
     "hPa": "hectopascal",
     "mmHg": ("millimeter of mercury", "millimeters of mercury"),
@@ -69,6 +80,9 @@ _UNITS = {
     "° C": ("degree Celsius", "degrees Celsius"),
     "° F": ("degree Fahrenheit", "degrees Fahrenheit"),
     "°": "degree",
+    "mpg": ("mile per gallon", "miles per gallon"),
+    "cc": "cubic centimeter",
+    "dpi": ("dot per inch", "dots per inch"),
     "mph": ("mile per hour", "miles per hour"),
     "kph": ("kilometer per hour", "kilometers per hour"),
     "kmh": ("kilometer per hour", "kilometers per hour"),
@@ -77,6 +91,7 @@ _UNITS = {
     "ns": "nanosecond",
     "μs": "microsecond",
     "ms": "millisecond",
+    "s": "second",
     "sec": "second",
     "secs": "second",
     "min": "minute",
@@ -88,11 +103,27 @@ _UNITS = {
     "wks": "week",
     "yr": "year",
     "yrs": "year",
+    "mo": "month",
+    "mos": "month",
+    "kt": "knot",
+    "kts": "knot",
     "KB": "kilobyte",
     "kB": "kilobyte",
     "MB": "megabyte",
     "GB": "gigabyte",
     "TB": "terabyte",
+    "PB": "petabyte",
+    "Kb": "kilobit",
+    "Mb": "megabit",
+    "Gb": "gigabit",
+    "kbit": "kilobit",
+    "Mbit": "megabit",
+    "Gbit": "gigabit",
+    "KiB": "kibibyte",
+    "MiB": "mebibyte",
+    "GiB": "gibibyte",
+    "mbps": ("megabit per second", "megabits per second"),
+    "MBps": ("megabyte per second", "megabytes per second"),
     "kbps": ("kilobit per second", "kilobits per second"),
     "Mbps": ("megabit per second", "megabits per second"),
     "Gbps": ("gigabit per second", "gigabits per second"),
@@ -114,6 +145,24 @@ _PER = {
     "ml": "milliliter",
     "kg": "kilogram",
     "gal": "gallon",
+    "cm": "centimeter",
+    "mm": "millimeter",
+    "mi": "mile",
+    "ft": "foot",
+    "in": "inch",
+    "wk": "week",
+    "mo": "month",
+    "yr": "year",
+    "d": "day",
+    "dl": "deciliter",
+    "dL": "deciliter",
+    "mL": "milliliter",
+    "g": "gram",
+    "mol": "mole",
+    "hour": "hour",
+    "minute": "minute",
+    "second": "second",
+    "px": "pixel",
 }
 _POWERS = {"2": "square", "3": "cubic", "sq": "square", "cu": "cubic"}
 # Abbreviations that people write with a stop; it goes where the sentence clearly continues.
@@ -134,6 +183,22 @@ UNIT_PATTERN = (
 )
 
 
+# In capitals, as labels and shouted lines have them, where no other unit is written so: 12KG, 10 KM, 6 FT.
+_CAPITALS = {
+    name.upper(): name
+    for name in word_set(
+        "km cm mm kg mg lb lbs oz ml ft yd yds mi mph kph mpg rpm bpm fps psi hp hr hrs min mins sec secs kwh dpi tbsp "
+        "tsp gal yrs yr px hz"
+    )
+}
+_CAPITALS |= {"KWH": "kWh", "KHZ": "kHz", "MHZ": "MHz", "GHZ": "GHz", "HZ": "Hz", "KW": "kW", "DB": "dB"}
+_CAPITALS |= {"Km": "km", "Kg": "kg", "Cm": "cm", "Ml": "ml", "KMH": "kmh", "gb": "GB", "mb": "MB", "tb": "TB"}
+CAPITAL_UNIT_PATTERN = (
+    rf"(?:(SQ|CU)\.? )?({_alternatives(_CAPITALS)})(?:\^?([23]))?(?:/(H|S|MIN|HR|L|h|s)(?:\^?([23]))?)?"
+    r"(?![\w^/]|'[a-z])(?:(?<=FT|LB|OZ|MI|YD|HR)\.(?= ?[A-Z0-9,;)]))?"
+)
+
+
 def say_unit(groups: tuple[str | None, ...], singular: bool) -> str:
     """Words for the five groups that `UNIT_PATTERN` matched.
 
@@ -142,7 +207,8 @@ def say_unit(groups: tuple[str | None, ...], singular: bool) -> str:
         singular: after "one", and in front of a noun ("a five-kilometer run").
     """
     power_before, unit, power_after, per, per_power = groups
-    entry = _UNITS[unit]
+    entry = _UNITS[_CAPITALS.get(unit, unit)]
+    power_before, per = (part and (part if part in _PER else part.lower()) for part in (power_before, per))
     one, many = entry if isinstance(entry, tuple) else (entry, entry + "s")
     words = one if singular else many
     power = power_before or power_after

@@ -1,10 +1,11 @@
-"""English rules about chapter and verse: `John 3:5` is neither a ratio nor a time."""
+"""English citations of scripture, chapter and verse: `John 3:5` is neither a ratio nor a time."""
 
 from __future__ import annotations
 
 import re
 
-from wavetts.text.number_words import cardinal
+from wavetts.text.english.number_words import cardinal
+from wavetts.text.tokens import rule
 
 _BOOKS = (
     "Genesis Exodus Leviticus Numbers Deuteronomy Joshua Judges Ruth Samuel Kings Chronicles Ezra Nehemiah Tobit "
@@ -13,7 +14,7 @@ _BOOKS = (
     "Mark Luke John Acts Romans Corinthians Galatians Ephesians Philippians Colossians Thessalonians Timothy Titus "
     "Philemon Hebrews James Peter Jude Revelation Solomon Songs Surah? Quran Qur'an"
 )
-_SHORT = {
+SHORT_BOOKS = {
     "Gen": "Genesis",
     "Exod": "Exodus",
     "Lev": "Leviticus",
@@ -42,17 +43,13 @@ _SHORT = {
 }
 # A verse has no leading zero: "John 3:05" is a time, as is what AM or PM follows.
 _PLACE = r"[1-9][0-9]{0,2}:[1-9][0-9]{0,2}(?: ?- ?[1-9][0-9]{0,2})?(?![0-9:]|-[0-9]|\.[0-9]| ?[AaPp]\.? ?[Mm]\b)"
-_CITATION = re.compile(
-    rf"\b(?:([123]) )?({'|'.join(_BOOKS.split())}|(?:{'|'.join(_SHORT)})\.?) "
-    rf"({_PLACE}(?:(?:[,;] ?| and ){_PLACE})*)"
-)
+_BOOK = rf"({'|'.join(_BOOKS.split())}|(?:{'|'.join(SHORT_BOOKS)})\.?)"
+_CITED = rf"{_BOOK} ({_PLACE}(?:(?:[,;] ?| and ){_PLACE})*)"
 _NUMBERS = re.compile(r"([0-9]+):([0-9]+)(?: ?- ?([0-9]+))?")
 _ORDER = {"1": "First ", "2": "Second ", "3": "Third "}
 
 
-def expand_verses(text: str, language: str) -> str:
-    """Citations of scripture: `1 Cor. 13:4-7` -> `First Corinthians thirteen four to seven`."""
-
+def _citation(match: re.Match[str], language: str) -> str:
     def place(match: re.Match[str]) -> str:
         chapter, first, last = match.groups()
         # "twenty one" would be another chapter.
@@ -60,9 +57,24 @@ def expand_verses(text: str, language: str) -> str:
         words = cardinal(chapter, language) + divider + cardinal(first, language)
         return f"{words} to {cardinal(last, language)}" if last else words
 
-    def citation(match: re.Match[str]) -> str:
-        order, book, places = match.groups()
-        book = _SHORT.get(book.rstrip("."), book)
-        return f"{_ORDER.get(order, '')}{book} {_NUMBERS.sub(place, places)}"
+    *order, book, places = match.groups()
+    book = SHORT_BOOKS.get(book.rstrip("."), book)
+    return f"{_ORDER[order[0]] if order else ''}{book} {_NUMBERS.sub(place, places)}"
 
-    return _CITATION.sub(citation, text)
+
+WORDS = [
+    rule(
+        "verse",
+        _CITED,
+        _citation,
+        "_0 .",
+        [
+            book.lower()
+            for book in (
+                *_BOOKS.replace("Psalms?", "Psalm Psalms").replace("Surah?", "Sura Surah").split(),
+                *SHORT_BOOKS,
+            )
+        ],
+    )
+]
+DIGITS = [rule("verse", rf"(?<![\w.,:])([123]) {_CITED}", _citation, "_a")]

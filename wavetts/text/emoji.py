@@ -1,0 +1,68 @@
+"""Emoji by their names, from the emoji package (CLDR short names in fifteen languages)."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_SELECTORS = str.maketrans("", "", "\ufe0e\ufe0f")
+_WORDS = re.compile(r"[^\W_]+")
+_SPACES = re.compile(" *")
+
+
+class _Names:
+    """The names of one language, and the length of the longest sequence that begins with each character."""
+
+    def __init__(self, language: str):
+        import emoji
+
+        base = language.split("-")[0]
+        base = {"cmn": "zh", "yue": "zh"}.get(base, base)
+        self.language = base if base in emoji.LANGUAGES else "en"
+        emoji.config.load_language(self.language)
+        self.known = base == self.language
+        self.names: dict[str, str] = {}
+        self.longest: dict[str, int] = {}
+        for sign, data in emoji.EMOJI_DATA.items():
+            sign = sign.translate(_SELECTORS)
+            if sign.isascii():
+                continue
+            name = data.get(self.language) or data["en"]
+            self.names.setdefault(sign, " ".join(_WORDS.findall(name.replace("_", " ").replace("’", ""))))
+            self.longest[sign[0]] = max(self.longest.get(sign[0], 0), len(sign))
+
+
+_cached = lru_cache(maxsize=16)(_Names)
+
+
+def match_emoji(text: str, place: int, end: int, language: str) -> tuple[int, str] | None:
+    """The emoji at a place of a folded text, however often it is repeated there.
+
+    Args:
+        text: a folded text (without variation selectors).
+        place: where to look.
+        end: not to look beyond.
+        language: an espeak language code; for a language without names here espeak is left to name it.
+
+    Returns:
+        The end of the last repetition and the name; an empty name if the next word is the name already. None if there
+        is no emoji.
+    """
+    known = _cached(language)
+    for length in range(min(known.longest.get(text[place], 0), end - place), 0, -1):
+        sign = text[place : place + length]
+        name = known.names.get(sign)
+        if name is None:
+            continue
+        if not known.known:
+            name = sign
+        last = place + length
+        while True:
+            following = _SPACES.match(text, last, end).end()
+            if not text.startswith(sign, following) or following + length > end:
+                break
+            last = following + length
+        said = text[following : following + len(name)].lower() == name.lower()
+        apart = not text[following + len(name) : following + len(name) + 1].isalnum()
+        return last, "" if said and apart else name
+    return None

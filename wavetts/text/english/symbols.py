@@ -1,0 +1,271 @@
+"""English mathematics and signs: what is spoken of them, and what is layout."""
+
+from __future__ import annotations
+
+import re
+
+from wavetts.text.english.number_words import cardinal, say_number, say_plain
+from wavetts.text.tokens import rule
+
+# --- expressions ---------------------------------------------------------------------------------------------------
+
+_ATOM = r"(?:[0-9]+(?:[.,][0-9]+)*[a-z]?|[A-Za-z])(?:\^\(?[-+]?[0-9a-z]{1,6}\)?)?(?![\w'])"
+_OPERATOR = r"(?:<=|>=|!=|==|[-+*/×÷·⋅∙=<>≤≥≠≈±−:]|x(?= ?[0-9(]))"
+_EXPRESSION = rf"[(-]{{0,4}}{_ATOM}\)*(?: ?{_OPERATOR} ?[(√-]{{0,3}}{_ATOM}\)*!?(?:\([^\W\d_]\))?){{1,20}}"
+_PIECES = re.compile(r"\^\(?([-+]?)([0-9a-z]{1,6})\)?|([0-9]+(?:[.,][0-9]+)*)([a-z]?)|([A-Za-z])|(<=|>=|!=|==|[^\w\s])")
+_SAID = {
+    "+": "plus",
+    "-": "minus",
+    "−": "minus",
+    "*": "times",
+    "×": "times",
+    "·": "times",
+    "⋅": "times",
+    "∙": "times",
+    "/": "divided by",
+    "÷": "divided by",
+    "=": "equals",
+    "==": "equals",
+    "<": "is less than",
+    ">": "is greater than",
+    "<=": "is less than or equal to",
+    ">=": "is greater than or equal to",
+    "≤": "is less than or equal to",
+    "≥": "is greater than or equal to",
+    "!=": "is not equal to",
+    "≠": "is not equal to",
+    "≈": "is about",
+    "±": "plus or minus",
+    "√": "the square root of",
+    "!": "factorial",
+    ":": "to",
+}
+_MATHS = re.compile(r"[=*×÷·⋅∙≤≥≠≈±√^]|\+|<=|>=|[0-9a-z] [<>] [0-9a-z]|[0-9]\) ?[-/]|[-/] ?\(")
+_COMPARED = re.compile(r"[=≤≥≠≈]|[<>]")
+
+
+def say_power(sign: str, exponent: str, language: str) -> str:
+    """What is said behind a base: `squared`, `cubed`, `to the power of minus five`."""
+    if exponent in ("2", "3") and sign != "-":
+        return {"2": "squared", "3": "cubed"}[exponent]
+    words = cardinal(exponent, language) if exponent.isdigit() else "-".join(exponent)
+    return f"to the power of {'minus ' if sign == '-' else ''}{words}"
+
+
+def _expression(match: re.Match[str], language: str) -> str | None:
+    written = match[0]
+    if not _MATHS.search(written):
+        return None
+    if (
+        "=" not in written
+        and re.fullmatch(r"[A-Za-z](?: ?[+*/-] ?[A-Za-z])+", written)
+        and "*" not in written
+        and "+" not in written
+    ):
+        return None
+    if re.fullmatch(r"[0-9]+[*]", written):
+        return None
+    opened, closed = _outer(written)
+    words = []
+    compared = _COMPARED.search(written) is not None
+    pieces = list(_PIECES.finditer(written))
+    for place, piece in enumerate(pieces):
+        sign, exponent, number, letter, name, operator = piece.groups()
+        if exponent:
+            words.append(say_power(sign, exponent, language))
+        elif number:
+            words.append(say_number(number, language) if len(number) != 4 or compared else say_plain(number, language))
+            if letter:
+                words.append(letter)
+        elif name == "x" and 0 < place < len(pieces) - 1 and pieces[place - 1][3] and pieces[place + 1][3]:
+            words.append("times")
+        elif name:
+            words.append("A-" if name in "aA" else name)
+        elif operator == ":" and ("=" in written):
+            words.append("divided by")
+        elif operator in _SAID:
+            words.append(_SAID[operator])
+    return opened + " ".join(words) + closed
+
+
+def _outer(written: str) -> tuple[str, str]:
+    """Brackets that are the text's and not the expression's: around all of it, or without a partner in it."""
+    depth, lowest = 0, 0
+    for char in written:
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        lowest = min(lowest, depth)
+    opened, closed = "(" * max(0, depth), ")" * -lowest
+    if written.startswith("(") and written.endswith(")") and not opened and not closed:
+        inner = written[1:-1]
+        if _outer(inner) == ("", ""):
+            return "(", ")"
+    return opened, closed
+
+
+def _power(match: re.Match[str], language: str) -> str:
+    base, sign, exponent = match.groups()
+    base = say_number(base, language) if base[0].isdigit() else base
+    return f"{base} {say_power(sign, exponent, language)}"
+
+
+def _scientific(match: re.Match[str], language: str) -> str:
+    number, sign, exponent = match.groups()
+    minus = "minus " if sign == "-" else ""
+    return f"{say_number(number, language)} times ten to the {minus}{cardinal(exponent, language)}"
+
+
+# --- signs ---------------------------------------------------------------------------------------------------------
+
+
+def _words(spoken: str):
+    """A function that says the same words for each match."""
+    return lambda match, language: spoken
+
+
+def _sign(kind: str, pattern: str, spoken: str):
+    return rule(kind, pattern, _words(spoken))
+
+
+_BRACKETED = re.compile(r"<[A-Za-z][^\s<>]{0,100}$")
+
+
+def _closing_bracket(match: re.Match[str], language: str) -> str | None:
+    """The end of `<name>`, which is said as the name alone."""
+    return "" if _BRACKETED.search(match.string[max(0, match.start() - 102) : match.start()]) else None
+
+
+_NEGATIVE = r"(?<![\w.,)%\"'/-])(?<![0-9] )-(?=[$£€]?\.?[0-9])"
+_LETTERS_AND = re.compile(r"([A-Z])([A-Z])&([A-Z])(?!\w)")
+_LAYOUT = "*_|^~•·‣▪●◦†‡`ª▶►■□◆◇★☆✓✔✗✘"
+_PLAIN = {
+    "§": "section",
+    "¶": "paragraph",
+    "©": "copyright",
+    "°": "degrees",
+    "º": "degrees",
+    "%": "percent",
+    "‰": "per mille",
+    "$": "dollar",
+    "£": "pound",
+    "€": "euro",
+    "¥": "yen",
+    "₩": "won",
+    "₹": "rupee",
+    "¢": "cent",
+    "\\": "backslash",
+    "∞": "infinity",
+    "√": "square root of",
+    "×": "times",
+    "÷": "divided by",
+    "≈": "about",
+    "≤": "less than or equal to",
+    "≥": "greater than or equal to",
+    "≠": "not equal to",
+    "±": "plus or minus",
+    "→": "to",
+    "⇒": "to",
+    "←": "from",
+    "↑": "up",
+    "↓": "down",
+    "↔": "to and from",
+    "∈": "in",
+    "∑": "sum of",
+    "∏": "product of",
+    "∫": "integral of",
+    "∂": "partial",
+    "∆": "delta",
+    "∀": "for all",
+    "∃": "there exists",
+    "∅": "the empty set",
+    "∪": "union",
+    "∩": "intersection",
+    "⊂": "is a subset of",
+    "∴": "therefore",
+    "⋅": "times",
+}
+SIGNS = {sign: [_sign("symbol", re.escape(sign) + "+", words)] for sign, words in _PLAIN.items()}
+SIGNS |= {sign: [_sign("layout", f"[{re.escape(_LAYOUT)}]+", "")] for sign in _LAYOUT}
+_MORE = {
+    "(": [rule("maths", _EXPRESSION, _expression)],
+    "√": [_sign("maths", "√", "square root of")],
+    "·": [_sign("maths", r"(?<=[0-9a-z]) ?· ?(?=[0-9a-z])", "times")],
+    "-": [
+        rule(
+            "maths",
+            rf"{_NEGATIVE}(?=[0-9(a-z]){_EXPRESSION[len('[(-]{0,4}') :]}",
+            lambda m, language: _expression(m, language),
+        ),
+        _sign("number", _NEGATIVE, "minus"),
+        _sign("symbol", r"-{1,3}>", "to"),
+        _sign("mark", r"-(?=\w)(?<=\w-)", "-"),
+    ],
+    "&": [_sign("symbol", r"&+", "and")],
+    "@": [_sign("symbol", r"@", "at")],
+    "#": [
+        _sign("symbol", r"(?<=[\W_][CFcfJ])#(?!\w)|(?<=^[CFcfJ])#(?!\w)", "sharp"),
+        _sign("symbol", r"# ?(?=[0-9])", "number"),
+        _sign("symbol", r"#+(?!\w)", "hash"),
+        _sign("symbol", r"#", "hash"),
+    ],
+    "№": [_sign("symbol", r"№", "number")],
+    "=": [
+        _sign("symbol", r"=>", "to"),
+        _sign("layout", r"={4,}", ""),
+        _sign("maths", r"={1,3}", "equals"),
+    ],
+    "<": [
+        _sign("layout", r"<(?=[A-Za-z][^\s<>]{0,100}>)", ""),
+        _sign("symbol", r"<[-=]{0,2}-", "from"),
+        _sign("symbol", r"<3(?![\w.])", "heart"),
+        _sign("maths", r"<=", "less than or equal to"),
+        _sign("maths", r"<+", "less than"),
+    ],
+    ">": [
+        rule("layout", ">", _closing_bracket),
+        _sign("maths", r">=", "greater than or equal to"),
+        _sign("maths", r">+", "greater than"),
+    ],
+    "!": [_sign("maths", r"!=(?=[\s\w])", "not equal to")],
+    "+": [_sign("maths", r"\+ ?/ ?-", "plus or minus"), _sign("maths", r"\+", "plus")],
+    "/": [
+        _sign("symbol", r"(?<=[0-9] )/(?= [0-9])", "divided by"),
+        _sign("symbol", r"(?<=\w)/|(?<=\w )/(?= \w)|(?<=[)\]%$\"'])/(?=\w)", "slash"),
+        _sign("layout", r"/+", ""),
+    ],
+    "~": [_sign("symbol", r"~(?= ?[$£€]?[0-9])", "about")],
+    "*": [_sign("maths", r"(?<=[0-9)])\*(?=[0-9(a-z])|(?<=[0-9)] )\*(?= [0-9(a-z])", "times")],
+    "°": [_sign("symbol", r"°(?= ?[0-9]{1,2}')", "degrees")],
+    "^": [
+        rule(
+            "maths",
+            r"(?<=[\w)\]])\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?",
+            lambda m, language: say_power(m[1], m[2], language),
+        ),
+    ],
+    "'": [_sign("mark", r"'(?=\w)", "'")],
+}
+for _name, _rules in _MORE.items():
+    SIGNS[_name] = [*_rules, *SIGNS.get(_name, [])]
+
+
+def _ampersand(match: re.Match[str], language: str) -> str:
+    """`AT&T`, `R&D`: letters around an "and"."""
+    return "-".join(match[1]) + " and " + "-".join(match[2])
+
+
+def _plus_plus(match: re.Match[str], language: str) -> str:
+    return match[1] + {"++": " plus plus", "+": " plus", "#": " sharp"}[match[2]]
+
+
+_MATHS_KEYS = "+ - * / × ÷ · = < > ≤ ≥ ≠ ≈ ± ^ : ) _+ _- _* _/ _× _÷ _· _= _< _> _≤ _≥ _≠ _≈ _±"
+WORDS = [
+    rule("acronym", r"([A-Z]{1,4})&([A-Z]{1,4})(?!\w)", _ampersand, "&"),
+    rule("symbol", r"(?<!\w)([A-Z])(\+\+|#|\+)(?![\w+#])", _plus_plus, "+ #"),
+    rule("maths", r"(?<![\w'])(?<![\w)][-+*/=^:])" + _EXPRESSION, _expression, _MATHS_KEYS),
+    rule("maths", r"(?<!\w)([A-Za-z]{1,3})\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?(?!\w)", _power, "^"),
+]
+DIGITS = [
+    rule("maths", r"([0-9]+\.[0-9]+|[0-9]+(?=[eE][+-]?[0-9]))[eE]([+-]?)([0-9]{1,3})(?![\w.])", _scientific, "a ."),
+    rule("maths", r"(?<![\w)][-+*/=^:])" + _EXPRESSION, _expression, _MATHS_KEYS + " a _:x .0"),
+    rule("maths", r"([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?)\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?(?!\w)", _power, "^ . ,"),
+]

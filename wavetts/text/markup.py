@@ -1,0 +1,192 @@
+"""Markup to plain text: HTML by the standard library's parser, Markdown by markdown-it-py; other "
+"text stays as it is."""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import lru_cache
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+from wavetts.text.tokens import word_set
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_TAGS = (
+    "a|abbr|address|article|aside|b|big|blockquote|body|br|button|caption|center|cite|code|dd|del|details|dfn|div|dl|dt|"
+    "em|figcaption|figure|font|footer|form|h1|h2|h3|h4|h5|h6|head|header|hr|html|i|iframe|img|input|ins|kbd|label|li|"
+    "link|main|mark|meta|nav|object|ol|option|p|path|picture|pre|q|s|samp|script|section|select|small|source|span|"
+    "strike|strong|style|sub|summary|sup|svg|table|tbody|td|textarea|tfoot|th|thead|time|title|tr|tt|u|ul|var|video|wbr"
+)
+_HTML = re.compile(
+    rf"<(?:!--|!doctype|/?(?:{_TAGS})(?:\s[^<>]{{0,2000}})?/?>)"
+    # other elements, where a closing one shows that it is markup: <pause/>, <speed value="2">...</speed>
+    r"|</[A-Za-z][\w:.-]*>|<[A-Za-z][\w:.-]*(?:\s[^<>]{0,500})?/>",
+    re.IGNORECASE,
+)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_SILENT = frozenset(["script", "style", "head", "template", "svg", "iframe", "object"])
+_BLOCKS = word_set(
+    "address article aside blockquote body caption center dd details div dl dt figcaption figure footer "
+    "form h1 h2 h3 h4 "
+    "h5 h6 header hr li main nav ol option p pre section summary table tbody tfoot thead tr ul title"
+)
+_CELLS = frozenset(["td", "th"])
+
+
+class _Text(HTMLParser):
+    """Collects what a browser would show: blocks apart, scripts and styles left out, images by their alt text."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._silent: list[str] = []
+        self._cells = 0
+        self._raised = False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """Notes where a block begins; an image says its alt text."""
+        if tag in _SILENT:
+            self._silent.append(tag)
+        elif not self._silent:
+            self._raised = tag == "sup"
+            if tag == "tr":
+                self._cells = 0
+            elif tag in _CELLS:
+                self.parts.append(", " if self._cells else "")
+                self._cells += 1
+            if tag == "img":
+                self.parts.append(f" {dict(attributes).get('alt') or ''} ")
+            self._space(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """`<br/>`; a silent element that closes itself hides nothing."""
+        if tag not in _SILENT:
+            self.handle_starttag(tag, attributes)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Notes where a block ends."""
+        if tag in self._silent:
+            del self._silent[self._silent.index(tag) :]
+        elif not self._silent:
+            self._raised = False
+            self._space(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Text between the tags."""
+        if not self._silent:
+            # a raised number is a power, a raised "th" is not
+            self.parts.append("^" + data if self._raised and data.strip().lstrip("-").isdigit() else data)
+
+    def _space(self, tag: str) -> None:
+        if tag in _BLOCKS:
+            self.parts.append("\n\n")
+        elif tag == "br":
+            self.parts.append("\n")
+
+
+def _from_html(text: str) -> str:
+    parser = _Text()
+    parser.feed(text)
+    parser.close()
+    return "".join(parser.parts)
+
+
+# --- Markdown ------------------------------------------------------------------------------------------------------
+
+# What nobody writes in plain text. Bullets and numbers of lists alone are read by `segment` as they stand.
+_MARKDOWN = re.compile(
+    r"^ {0,3}(?:#{1,6}[ \t]+\S|>[ \t]?\S|```|~~~|\|?[ \t]*:?-{3,}:?[ \t]*\||={3,}[ \t]*$)"
+    r"|^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$"
+    r"|!?\[[^\[\]\n]{1,300}\](?:\([^()\s]{1,500}(?:[ \t]+\"[^\"\n]{0,200}\")?\)|\[[^\[\]\n]{0,100}\])"
+    r"|^ {0,3}\[[^\[\]\n]{1,100}\]:[ \t]+\S+"
+    r"|(?<![\w`])`[^`\n]{1,300}`(?![\w`])"
+    r"|(?<![\w*])\*\*?[^\s*][^*\n]{0,300}(?<=\S)\*\*?(?![\w*])"
+    r"|(?<![\w_])__?[^\s_][^_\n]{0,300}(?<=\S)__?(?![\w_])"
+    r"|(?<![\w~])~~[^\s~][^~\n]{0,300}~~(?![\w~])"
+    r"|(?<![\w=])==[^\s=][^=\n]{0,300}(?<=\S)==(?![\w=])|(?<![\w+])\+\+[^\s+][^+\n]{0,300}(?<=\S)\+\+(?![\w+])",
+    re.MULTILINE,
+)
+_HIGHLIGHT = re.compile(r"(?<![\w=+])(==|\+\+)(?=[^\s=+])([^=+\n]{1,300})(?<=\S)\1(?![\w=+])")
+_REFERENCE = re.compile(r"\[([^\[\]\n]{1,300})\]\[[^\[\]\n]{0,100}\]")  # whose definition is not there
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+_BLANK = re.compile(r"\n[^\S\n]*\n\s*")
+_FRONT_MATTER = re.compile(r"\A---\n(?:[^\n]*\n){0,60}?---\n")
+
+
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    # Indented lines are text as well: a code block of them is rarer than an indented letter.
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["code", "html_block"])
+
+
+def _from_markdown(text: str) -> str:
+    parser = _parser()
+    out: list[str] = []
+    for token in parser.parse(text):
+        if token.type == "inline":
+            out.append(_inline(token.children or []))
+        elif token.type in ("fence", "code_block"):
+            out.append(token.content + "\n\n")
+        elif token.type == "list_item_open":
+            mark = f"{token.info}{token.markup}" if token.info else "-"
+            out.append(f"\n\n{mark} ")
+        elif token.type in ("th_close", "td_close"):
+            out.append(", ")
+        elif token.type == "tr_close":
+            out[-1] = ""
+            out.append("\n\n")
+        elif token.type.endswith("_close") and token.block and not token.type.startswith(("list", "table", "t")):
+            out.append("\n\n")
+    return "".join(out)
+
+
+def _inline(tokens: list[Token]) -> str:
+    out = []
+    for token in tokens:
+        if token.type in ("text", "code_inline"):
+            out.append(token.content)
+        elif token.type == "image":
+            out.append(_inline(token.children or []))
+        elif token.type in ("softbreak", "hardbreak"):
+            out.append("\n")
+        elif token.type == "text_special":
+            out.append(token.content)
+    return _REFERENCE.sub(r"\1", _HIGHLIGHT.sub(r"\2", "".join(out)))
+
+
+def _chunks(text: str) -> list[str]:
+    """Stretches between blank lines, a fenced block always whole: Markdown is looked for in each by itself."""
+    chunks: list[str] = []
+    fenced = False
+    for part in _BLANK.split(text):
+        if fenced:
+            chunks[-1] += "\n\n" + part
+        else:
+            chunks.append(part)
+        if len(_FENCE.findall(part)) % 2:
+            fenced = not fenced
+    return chunks
+
+
+def plain_text(text: str) -> str:
+    """Takes the markup out of a text; paragraphs stay apart by blank lines, line breaks stay.
+
+    Text in which nothing looks like HTML or Markdown is given back as it is.
+
+    Args:
+        text: any text.
+    """
+    if "<" in text and _HTML.search(text):
+        text = _from_html(text)
+    if "&" in text and _ENTITY.search(text):
+        text = html.unescape(text)
+    if not _MARKDOWN.search(text):
+        return text
+    text = _FRONT_MATTER.sub("", text)
+    return "\n\n".join(_from_markdown(chunk) if _MARKDOWN.search(chunk) else chunk for chunk in _chunks(text))
