@@ -65,4 +65,4 @@ def theme() -> gr.Theme:
         for suffix, colours in (("", _LIGHT), ("_dark", _DARK))
         if name + suffix in known
     }
-    return base.set(**colours)
+    return base.set(**colours, input_border_width="1px", block_shadow="none", block_shadow_dark="none")

@@ -51,7 +51,7 @@ _MASTHEAD = (
 )
 _SUGGESTED = {"temperatures": "0.5, 0.7, 0.85, 1", "seeds": "0, 1, 2, 3"}
 _PLAYER = """
-<div class="player" AUTOPLAY>
+<div class="player" ATTRIBUTES>
   <button class="play" type="button" aria-label="Play" disabled>
     <svg class="triangle" viewBox="0 0 20 20"><path d="M6 3.5v13l11-6.5z"/></svg>
     <svg class="bars" viewBox="0 0 20 20"><path d="M5 3h3.5v14H5zM11.5 3H15v14h-3.5z"/></svg>
@@ -62,10 +62,15 @@ _PLAYER = """
 """
 
 
-def _player(autoplay: bool = False) -> gr.HTML:
-    """The page's player; its value is the address of a recording, with `autoplay` heard from its first samples on."""
+def _player(attributes: str) -> gr.HTML:
+    """The page's player; its value is the address of a recording.
+
+    Args:
+        attributes: of its element: `data-autoplay` is heard from the first samples on, `data-level` is the height of
+            the picture of the waveform in 16-bit steps (without it, the loudest sample).
+    """
     # Not a subclass: Gradio would write type stubs of that into the package.
-    template = _PLAYER.replace("AUTOPLAY", 'data-autoplay="1"' if autoplay else "")
+    template = _PLAYER.replace("ATTRIBUTES", attributes)
     attach = "window.wavetts.attach(element, props, watch)"
     return gr.HTML(None, html_template=template, js_on_load=attach, apply_default_css=False)
 
@@ -92,9 +97,9 @@ class Page:
         with gr.Blocks(title="wavetts", analytics_enabled=False) as self.blocks:
             gr.HTML(_MASTHEAD)
             with gr.Row(elem_classes="shell"):
-                with gr.Column(elem_classes="side"):
+                with gr.Column():
                     self._side()
-                with gr.Column(elem_classes="main"), gr.Tabs():
+                with gr.Column(), gr.Tabs():
                     with gr.Tab("Speak"):
                         self._speak_tab()
                     with gr.Tab("Compare"):
@@ -116,17 +121,15 @@ class Page:
         own = self._own(first)
         with gr.Accordion("Settings", elem_id="settings"):
             temperature = gr.Slider(
-                0, MAX_TEMPERATURE, own[0], step=0.05, label="Temperature", info="0: the same every time; 1: as trained"
+                0, MAX_TEMPERATURE, own[0], step=0.05, label="Temperature", info="0: always the same; 1: as trained"
             )
             guidance = gr.Slider(
-                0, MAX_GUIDANCE, own[1], step=0.05, label="Guidance", info="More: clearer words, up to a point"
+                0, MAX_GUIDANCE, own[1], step=0.05, label="Guidance", info="More: clearer, up to a point"
             )
             speed = gr.Slider(
                 MIN_SPEED, MAX_SPEED, 1, step=0.05, label="Speed", info="The pitch stays", visible=HAS_SPEED
             )
-            stop = gr.Slider(
-                0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="How sure it must be that a sentence ends"
-            )
+            stop = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="How sure that a sentence ends")
             with gr.Row(elem_classes="seed-row"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=80)
                 dice = gr.Button("\u2684 Dice", size="sm", min_width=76, scale=0)
@@ -150,13 +153,15 @@ class Page:
         """A field for a text of any length: what is too long is said, not cut."""
         text = gr.Textbox(value, lines=lines, max_lines=max(lines, 12), label="Text", elem_classes="text")
         count = f"(text) => window.wavetts.count(text, {longest})"
-        shown = gr.HTML(f'<div class="count">{len(value)} of {longest} characters</div>')
+        shown = gr.HTML(
+            f'<div class="count"><span>Ctrl+Enter speaks</span><b>{len(value)} of {longest} characters</b></div>'
+        )
         text.change(None, text, shown, js=count, api_visibility="private")
         return text
 
     def _buttons(self, name: str) -> tuple[gr.Button, gr.Button]:
         with gr.Row(elem_classes="buttons"):
-            go = gr.Button(f"{name}  (Ctrl+Enter)", variant="primary", min_width=120, elem_classes="go")
+            go = gr.Button(name, variant="primary", min_width=120, elem_classes="go")
             return go, gr.Button("Stop", min_width=120, elem_classes="stop")
 
     def _run(self, buttons: tuple[gr.Button, gr.Button], function: Callable, inputs: list, outputs: list) -> None:
@@ -170,6 +175,7 @@ class Page:
             # one does not hold up the short ones: each tab has a queue of its own.
             concurrency_limit=1,
             concurrency_id=function.__name__,
+            show_progress="minimal",
             show_progress_on=outputs[0],
             api_name=function.__name__,
         )
@@ -186,10 +192,10 @@ class Page:
 
     def _speak_tab(self) -> None:
         text = self._text(4, self.actions.max_chars, EXAMPLES[0])
-        buttons, player = self._buttons("Speak"), _player(autoplay=True)
+        buttons, player = self._buttons("Speak"), _player('data-autoplay="1"')
         status = gr.HTML(line("Choose a voice, write a text, press <b>Speak</b>."))
-        gr.Examples([[example] for example in EXAMPLES], text, label="Examples", api_visibility="private")
         result = gr.HTML()
+        gr.Examples([[example] for example in EXAMPLES], text, label="Examples", api_visibility="private")
         self._run(buttons, self.speak, [text, self.voice, *self.settings], [status, player, result])
 
     def _compare_tab(self) -> None:
@@ -204,12 +210,12 @@ class Page:
             gr.Textbox(suggested, label=f"{kind.title()}, up to {MAX_COMPARED}", visible=kind == what.value)
             for kind, suggested in _SUGGESTED.items()
         ]
-        buttons, status = self._buttons("Speak all"), gr.HTML()
+        buttons, status = self._buttons("Speak all"), gr.HTML(line("One text, up to four ways."))
         cards: list[Any] = []
         with gr.Row(elem_classes="cards"):
             for _ in range(MAX_COMPARED):
                 with gr.Column(visible=False, elem_classes="card") as card:
-                    cards += [card, gr.HTML(), _player(), gr.HTML()]
+                    cards += [card, gr.HTML(), _player('data-level="20000"'), gr.HTML()]
         what.change(
             lambda what: [gr.update(visible=what == kind) for kind in ("voices", *_SUGGESTED)],
             what,
@@ -222,7 +228,8 @@ class Page:
 
     def _read_tab(self) -> None:
         text = self._text(12, self.actions.max_long_chars, LONG_EXAMPLE)
-        buttons, player, status = self._buttons("Read"), _player(autoplay=True), gr.HTML()
+        buttons, player = self._buttons("Read"), _player('data-autoplay="1"')
+        status = gr.HTML(line("It is heard while it is made; a sentence that breaks off is tried again first."))
         self._run(buttons, self.read, [text, self.voice, *self.settings], [status, player])
 
     @_messages

@@ -239,7 +239,7 @@
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.clearRect(0, 0, width, height);
       const bars = Math.floor(width / 4), heard = this.seconds ? this.position / this.seconds : 0;
-      const top = Math.max(3000, this.peaks.reduce((most, value) => Math.max(most, value), 0));
+      const top = this.root.dataset.level || Math.max(3000, this.peaks.reduce((most, value) => Math.max(most, value), 0));
       for (let bar = 0; bar < bars; bar++) {
         let peak = 0;
         const first = Math.floor((bar / bars) * this.peaks.length);
@@ -267,8 +267,9 @@
     },
     count(text, longest) {
       const length = [...text].length, over = length > longest;
-      const tail = over ? `: too long by ${length - longest}` : "";
-      return `<div class="count ${over ? "over" : ""}">${length} of ${longest} characters${tail}</div>`;
+      const tail = over ? `, ${length - longest} too many` : "";
+      return `<div class="count ${over ? "over" : ""}"><span>Ctrl+Enter speaks</span>`
+        + `<b>${length} of ${longest} characters${tail}</b></div>`;
     },
     stop() {
       for (const player of players) player.pause();

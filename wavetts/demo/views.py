@@ -18,6 +18,8 @@ TOP_HZ = 8000
 _LOUDEST = -24.0
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 _MOST_TICKS = 8
+# Tokens that would be invisible or long beside a picture.
+_SHORT = {" ": "␣", "<begin>": "begin", "<end>": "end"}
 
 
 def line(text: str) -> str:
@@ -77,12 +79,11 @@ def sentences(spoken: Spoken) -> str:
     return f'<section class="read"><h3>What was read</h3>{"".join(parts)}</section>'
 
 
-def spectrogram(spoken: Spoken, title: str = "Spectrogram", longest: float | None = None) -> str:
+def spectrogram(spoken: Spoken, longest: float | None = None) -> str:
     """The spectrogram of a finished text, with its axes.
 
     Args:
         spoken: what is shown.
-        title: above it.
         longest: seconds that the axis has, where pictures are compared; then their colours have one scale, too.
     """
     assert spoken.result is not None
@@ -94,15 +95,17 @@ def spectrogram(spoken: Spoken, title: str = "Spectrogram", longest: float | Non
     marks = "".join(
         f'<span style="bottom: {100 * khz * 1000 / TOP_HZ:g}%">{khz}</span>' for khz in range(0, TOP_HZ // 1000 + 1, 2)
     )
-    return _figure("spectrogram", title, f'<div class="marks">{marks}<i>kHz</i></div>', image, longest or seconds)
+    return _figure(
+        "spectrogram", "Spectrogram, kHz over seconds", f'<div class="marks">{marks}</div>', image, longest or seconds
+    )
 
 
 def attention(take: Take, symbols: Sequence[str], sample_rate: int) -> str:
     """The attention of a sentence: its tokens upwards, time to the right."""
-    names = (symbols[token] for token in take.piece.tokens)
-    labels = "".join(f"<span>{html.escape('␣' if name == ' ' else name)}</span>" for name in names)
+    names = (_SHORT.get(symbols[token], symbols[token]) for token in take.piece.tokens)
+    labels = "".join(f"<span>{html.escape(name)}</span>" for name in names)
     image = _picture(alignment_image(take.alignment), "attention")
-    title = "Attention: the token that is read at each moment"
+    title = "Attention: which token is read at each moment, in seconds"
     return _figure("attention", title, f'<div class="tokens">{labels}</div>', image, len(take.audio) / sample_rate)
 
 
@@ -115,8 +118,12 @@ def _figure(kind: str, title: str, labels: str, image: str, seconds: float) -> s
     """A picture with labels to its left and seconds below."""
     step = next((step for step in _STEPS if seconds / step <= _MOST_TICKS), _STEPS[-1])
     times = [number * step for number in range(int(seconds / step) + 1)]
-    ticks = "".join(f'<span style="left: {100 * time / seconds:.2f}%">{time:g}</span>' for time in times)
+    # A label at the right edge would stick out.
+    ticks = "".join(
+        f'<span style="left: {100 * time / seconds:.2f}%"{" class=last" * (time > 0.97 * seconds)}>{time:g}</span>'
+        for time in times
+    )
     return (
         f'<figure class="{kind}"><figcaption>{html.escape(title)}</figcaption><div class="plot">{labels}'
-        f'<div class="area">{image}</div><div class="ticks">{ticks}<i>s</i></div></div></figure>'
+        f'<div class="area">{image}</div><div class="ticks">{ticks}</div></div></figure>'
     )
