@@ -62,9 +62,7 @@ def spectrogram_figure(waveform: np.ndarray, rate: int, title: str = "") -> Figu
     return figure
 
 
-def spectrogram_image(
-    waveform: np.ndarray, rate: int, top_hz: float = 8000.0, loudest: float | None = None
-) -> bytes:
+def spectrogram_image(waveform: np.ndarray, rate: int, top_hz: float = 8000.0, loudest: float | None = None) -> bytes:
     """The same spectrogram as a bare PNG, a pixel a bin and 12.5 ms, up to `top_hz`; dark where the rate ends below.
 
     Args:

@@ -195,8 +195,11 @@ class Actions:
         started, takes = time.perf_counter(), []
         voice = self.voice(name)
         spoken = Spoken(voice, voice.prepare(text, settings.seed))
+        spoken.working = time.perf_counter() - started
         yield np.zeros(0, dtype=np.float32), spoken
         for piece in spoken.pieces:
+            # What the page does meanwhile is no work of the voice's.
+            started = time.perf_counter()
             (result,) = voice.speak([[piece]], settings)
             pause = [pause_before(piece, settings, voice.sample_rate)] if takes else []
             takes += result.takes
@@ -208,7 +211,6 @@ class Actions:
             if len(takes) == len(spoken.pieces):
                 spoken.result = Result.join(takes, settings, voice.sample_rate)
             yield samples, spoken
-            started = time.perf_counter()
 
     def compare(self, text: str, variants: Sequence[Variant]) -> Iterator[tuple[Variant, Spoken]]:
         """Speaks a text in each way, one after the other, each in one try: what is compared is the rule.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import tempfile
-import threading
+import time
 import webbrowser
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavetts.errors import UserError
+from wavetts.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -83,13 +82,12 @@ def launch(
         UserError: nothing can listen there, or the default voice is damaged.
     """
     port = _free_port(host, port)
-    # One of our own, which nobody else may read; Gradio's would be the same for all users of the machine.
-    folder = Path(tempfile.mkdtemp(prefix="wavetts-demo-"))
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
     with contextlib.ExitStack() as end:
+        interrupt = end.enter_context(Interrupt()) if block else None
+        # A folder of our own, which nobody else may read: Gradio's would be the same for all users of the machine.
+        folder = tempfile.mkdtemp(prefix="wavetts-demo-")
         end.callback(shutil.rmtree, folder, ignore_errors=True)
-        if block:
-            ended = end.enter_context(_ending())
+        os.environ["GRADIO_TEMP_DIR"] = folder
         # Gradio is imported here, after its folder is known.
         from starlette.middleware import Middleware
 
@@ -116,34 +114,17 @@ def launch(
             max_file_size="1kb",
             app_kwargs={"middleware": [Middleware(Doors)], "routes": [page.recordings.route()]},
         )
-        if not block:
-            end.pop_all()
+        if interrupt is None:
+            # Who ends it is the caller; the folder goes with the process.
+            atexit.register(end.pop_all().close)
             return page
         end.callback(page.blocks.close, verbose=False)
         print(f"{page.blocks.local_url} (Ctrl-C ends it)", flush=True)
         if open_browser:
             webbrowser.open(page.blocks.local_url)
-        ended.wait()
+        while interrupt.signal is None:
+            time.sleep(0.2)
     return page
-
-
-@contextlib.contextmanager
-def _ending() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; a second signal acts as it did before."""
-    event, before = threading.Event(), {}
-
-    def end(*_: object) -> None:
-        event.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, end)
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _free_port(host: str, port: int | None) -> int:

@@ -25,6 +25,7 @@ from wavetts.demo.actions import (
     MIN_SPEED,
     Actions,
     Spoken,
+    Variant,
     page_settings,
 )
 from wavetts.demo.recordings import Recording, Recordings
@@ -233,38 +234,50 @@ class Page:
         self._run(buttons, self.read, [text, self.voice, *self.settings], [status, player])
 
     @_messages
-    def speak(self, text: str, voice: str, *settings: float) -> Iterator[tuple]:
+    def speak(
+        self,
+        text: str,
+        voice: str,
+        temperature: float,
+        guidance: float,
+        speed: float,
+        stop_threshold: float,
+        seed: float,
+    ) -> Iterator[tuple]:
         """Status, the address of the recording, and what was read of it with its pictures."""
-        parts = self.actions.speak(text, voice, page_settings(*settings))
-        # What was there goes when there is something new: a mistake leaves it.
-        for spoken, address, first in self._record(parts, voice):
-            result = gr.skip()
-            if spoken.result is not None:
-                result = views.spectrogram(spoken) + views.sentences(spoken)
-            elif first:
-                result = ""
-            yield line(views.figures(spoken)), address if first else gr.skip(), result
+        parts = self.actions.speak(text, voice, page_settings(temperature, guidance, speed, stop_threshold, seed))
+        for spoken, address in self._record(parts, voice):
+            result = "" if spoken.result is None else views.spectrogram(spoken) + views.sentences(spoken)
+            yield line(views.figures(spoken)), address, result
 
     @_messages
-    def read(self, text: str, voice: str, *settings: float) -> Iterator[tuple]:
+    def read(
+        self,
+        text: str,
+        voice: str,
+        temperature: float,
+        guidance: float,
+        speed: float,
+        stop_threshold: float,
+        seed: float,
+    ) -> Iterator[tuple]:
         """Status and the address of the recording."""
-        parts = self.actions.read(text, voice, page_settings(*settings))
-        for spoken, address, first in self._record(parts, voice):
+        parts = self.actions.read(text, voice, page_settings(temperature, guidance, speed, stop_threshold, seed))
+        for spoken, address in self._record(parts, voice):
             progress = views.bar(spoken.finished, len(spoken.pieces))
             text = f"{progress} {spoken.finished} of {len(spoken.pieces)} sentences. {views.figures(spoken)}"
-            yield line(text), address if first else gr.skip()
+            yield line(text), address
 
-    def _record(self, parts: Iterator, voice: str) -> Iterator[tuple[Spoken, str, bool]]:
-        """Keeps speech while it is made; gives how far it has come, its address, and whether this is the first time."""
+    def _record(self, parts: Iterator, voice: str) -> Iterator[tuple[Spoken, str]]:
+        """Keeps speech while it is made; gives how far it has come, and its address."""
         recording: Recording | None = None
         try:
             for samples, spoken in parts:
-                first = recording is None
                 recording = recording or self.recordings.new(voice, spoken.voice.sample_rate)
                 recording.append(samples)
                 if spoken.result is not None:
                     recording.close()
-                yield spoken, recording.path, first
+                yield spoken, recording.path
         finally:
             # Stopped or not: what is there can be heard.
             parts.close()
@@ -273,13 +286,29 @@ class Page:
 
     @_messages
     def compare(
-        self, text: str, voice: str, what: str, voices: list[str], temperatures: str, seeds: str, *settings: float
+        self,
+        text: str,
+        voice: str,
+        what: str,
+        voices: list[str],
+        temperatures: str,
+        seeds: str,
+        temperature: float,
+        guidance: float,
+        speed: float,
+        stop_threshold: float,
+        seed: float,
     ) -> Iterator[list[Any]]:
         """Status; every card's visibility, title, recording, and figures with the spectrogram."""
         values = {"voices": voices, "temperatures": temperatures, "seeds": seeds}.get(what)
         if values is None:
             raise UserError(f"compare: {str(what)[:20]!r} is none of voices, temperatures and seeds")
-        variants, done = self.actions.variants(what, values, voice, page_settings(*settings)), []
+        variants, done = (
+            self.actions.variants(
+                what, values, voice, page_settings(temperature, guidance, speed, stop_threshold, seed)
+            ),
+            [],
+        )
         for variant, spoken in self.actions.compare(text, variants):
             recording = self.recordings.new(f"{variant.voice}-{variant.label}", spoken.voice.sample_rate)
             recording.append(spoken.result.audio)
@@ -289,13 +318,13 @@ class Page:
             outputs: list[Any] = [line(f"{views.bar(len(done), len(variants))} {len(done)} of {len(variants)} spoken.")]
             for place in range(MAX_COMPARED):
                 if place < len(done):
-                    outputs += self._card(*done[place], longest, new=place == len(done) - 1)
+                    outputs += self._card(*done[place], longest)
                 else:
                     outputs += [gr.update(visible=False), "", None, ""]
             yield outputs
 
     @staticmethod
-    def _card(variant: Any, spoken: Spoken, address: str, longest: float, new: bool) -> list[Any]:
-        below = views.spectrogram(spoken, longest=longest) + line(views.figures(spoken))
-        # One that is there already may be playing.
-        return [gr.update(visible=True), f"<h3>{variant.label}</h3>", address if new else gr.skip(), below]
+    def _card(variant: Variant, spoken: Spoken, address: str, longest: float) -> list[Any]:
+        title = views.variant_title(variant, spoken)
+        below = views.spectrogram(spoken, longest) + line(views.figures(spoken))
+        return [gr.update(visible=True), title, address, below]

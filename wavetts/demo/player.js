@@ -50,6 +50,8 @@
     }
 
     async load(address) {
+      if (address === this.address) return; // It is there already, and may be playing.
+      this.address = address;
       this.pause();
       this.fetching?.abort();
       this.clear();

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wavetts.audio.figures import alignment_image, spectrogram_image
 
 if TYPE_CHECKING:
-    from wavetts.demo.actions import Actions, Spoken
+    from wavetts.demo.actions import Actions, Spoken, Variant
     from wavetts.synthesis.takes import Take
 
 TOP_HZ = 8000
@@ -59,6 +59,13 @@ def figures(spoken: Spoken) -> str:
     text = ", ".join(parts) + "."
     broken = sum(not take.complete for take in spoken.result.takes) if spoken.result else 0
     return text + (f" {broken} of {len(spoken.pieces)} sentences broke off: try another seed." if broken else "")
+
+
+def variant_title(variant: Variant, spoken: Spoken) -> str:
+    """What a card of a comparison is of, and how it was spoken."""
+    settings = spoken.voice.settled(variant.settings)
+    how = f"{variant.voice}, temperature {settings.temperature:g}, guidance {settings.guidance:g}, seed {settings.seed}"
+    return f"<h3>{html.escape(variant.label)}<span>{html.escape(how)}</span></h3>"
 
 
 def sentences(spoken: Spoken) -> str:
