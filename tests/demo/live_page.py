@@ -28,3 +28,10 @@ def serve(folder: Path, **limits: int) -> Iterator:
         page = launch(Actions(None, "cpu", 1, **limits), block=False)
         yield page
         page.blocks.close()
+
+
+def connect(address: str):
+    """Gradio's client of a page; it waits longer than usual, as other tests may keep the machine busy."""
+    from gradio_client import Client
+
+    return Client(address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from live_page import connect
 from paths import ROOT
 from toy_voice import save_voice
 
@@ -78,8 +79,6 @@ def status(url: str, data: bytes | None = None) -> int:
 @pytest.mark.slow
 def test_app_of_the_spaces_serves_the_page_and_leaves_nothing(tmp_path, free_port):
     """`python demo/app.py` where somebody else has the folder that Gradio would take; ended while it speaks."""
-    from gradio_client import Client
-
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     (temporary / "gradio").write_text("not a folder, and not ours")
@@ -108,7 +107,7 @@ def test_app_of_the_spaces_serves_the_page_and_leaves_nothing(tmp_path, free_por
                 assert status(url + "gradio_api/" + closed, b"") == 403, closed
                 assert status(url + "gradio_api/" + closed) == 403, closed
 
-            client = Client(url, verbose=False, analytics_enabled=False)
+            client = connect(url)
             client.submit("One. " * 200, "joe", 0.7, 0, 1, 0.5, 0, api_name="/read")
             while not client.predict("One.", "joe", 0.7, 0, 1, 0.5, 0, api_name="/speak"):
                 pass

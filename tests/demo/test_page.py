@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 import soundfile
-from live_page import serve
+from live_page import connect, serve
 from toy import RATE
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(page):
-    from gradio_client import Client
-
-    return Client(page.blocks.local_url, verbose=False, analytics_enabled=False)
+    return connect(page.blocks.local_url)
 
 
 @pytest.fixture
@@ -174,10 +172,8 @@ def test_cancel_ends_the_work(client, page, monkeypatch):
 
 
 def test_requests_beyond_the_queue_are_told(page):
-    from gradio_client import Client
-
-    clients = [Client(page.blocks.local_url, verbose=False, analytics_enabled=False) for _ in range(2)]
-    jobs = [client.submit("One. " * 200, "noise", *FIELDS, api_name="/read") for client in clients for _ in range(10)]
+    client = connect(page.blocks.local_url)
+    jobs = [client.submit("One. " * 200, "noise", *FIELDS, api_name="/read") for _ in range(20)]
     errors = []
     watchers = [threading.Thread(target=lambda job=job: errors.append(job.exception(120))) for job in jobs]
     for watcher in watchers:

@@ -59,6 +59,14 @@ class Doors:
         return await self.app(scope, receive, answer)
 
 
+class _Iterators(dict):
+    """Gradio's running generators: it deletes one twice where it is cancelled at work, and would log a traceback."""
+
+    def __delitem__(self, key: str) -> None:
+        """Whether or not it is there."""
+        self.pop(key, None)
+
+
 def launch(
     actions: Actions,
     host: str = "127.0.0.1",
@@ -114,6 +122,7 @@ def launch(
             max_file_size="1kb",
             app_kwargs={"middleware": [Middleware(Doors)], "routes": [page.recordings.route()]},
         )
+        page.blocks.app.iterators = _Iterators()
         if interrupt is None:
             # Who ends it is the caller; the folder goes with the process.
             atexit.register(end.pop_all().close)
