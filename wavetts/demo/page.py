@@ -122,15 +122,13 @@ class Page:
         own = self._own(first)
         with gr.Accordion("Settings", elem_id="settings"):
             temperature = gr.Slider(
-                0, MAX_TEMPERATURE, own[0], step=0.05, label="Temperature", info="0: always the same; 1: as trained"
+                0, MAX_TEMPERATURE, own[0], step=0.05, label="Temperature", info="0: always the same"
             )
-            guidance = gr.Slider(
-                0, MAX_GUIDANCE, own[1], step=0.05, label="Guidance", info="More: clearer, up to a point"
-            )
+            guidance = gr.Slider(0, MAX_GUIDANCE, own[1], step=0.05, label="Guidance", info="More: clearer words")
             speed = gr.Slider(
                 MIN_SPEED, MAX_SPEED, 1, step=0.05, label="Speed", info="The pitch stays", visible=HAS_SPEED
             )
-            stop = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="How sure that a sentence ends")
+            stop = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="How sure an end is")
             with gr.Row(elem_classes="seed-row"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=80)
                 dice = gr.Button("\u2684 Dice", size="sm", min_width=76, scale=0)
