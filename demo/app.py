@@ -3,7 +3,7 @@
 import os
 
 from wavetts.demo.actions import Actions
-from wavetts.demo.page import launch
+from wavetts.demo.launch import launch
 
 if __name__ == "__main__":
     launch(Actions(), host=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))

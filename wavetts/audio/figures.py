@@ -62,20 +62,22 @@ def spectrogram_figure(waveform: np.ndarray, rate: int, title: str = "") -> Figu
     return figure
 
 
-def spectrogram_image(waveform: np.ndarray, rate: int, top_hz: float = 8000.0) -> bytes:
+def spectrogram_image(waveform: np.ndarray, rate: int, top_hz: float = 8000.0, loudest: float | None = None) -> bytes:
     """The same spectrogram as a bare PNG, a pixel a bin and 12.5 ms, up to `top_hz`; dark where the rate ends below.
 
     Args:
         waveform: (S,) in [-1, 1).
         rate: in Hz.
         top_hz: what the upper edge stands for, so that pictures of different rates compare.
+        loudest: the magnitude in dB of the brightest colour, so that levels compare; None takes the waveform's loudest.
     """
     _, decibels = _decibels(waveform, rate)
     window = round(SPECTROGRAM_WINDOW * rate)
     bins = round(top_hz * window / rate)
-    low = decibels.max() - 80
+    high = decibels.max() if loudest is None else loudest
+    low = high - 80
     padded = np.pad(decibels[:, :bins], ((0, 0), (0, max(0, bins - decibels.shape[1]))), constant_values=low)
-    return _image(padded, low, decibels.max())
+    return _image(padded, low, high)
 
 
 def alignment_image(alignment: np.ndarray) -> bytes:

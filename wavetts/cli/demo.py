@@ -45,8 +45,7 @@ def add(command: Callable) -> None:
 def run(args: argparse.Namespace) -> None:
     """Serves the demo until it is interrupted."""
     from wavetts.demo.actions import Actions
+    from wavetts.demo.launch import launch
 
     actions = Actions(args.models, args.device, args.threads, args.max_chars, args.max_long_chars)
-    from wavetts.demo.page import launch
-
     launch(actions, args.host, args.port, args.max_waiting, open_browser=args.open)

@@ -9,24 +9,25 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from wavetts.errors import UserError
 from wavetts.model.checkpoint import MODEL_NAME
-from wavetts.synthesis.catalog import list_voices, models_under
+from wavetts.synthesis.catalog import VoiceEntry, list_voices, models_under
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.synthesis.takes import Piece, Result
-from wavetts.synthesis.voice import Voice, chunks, load_voice
+from wavetts.synthesis.takes import Piece, Result, pause_before
+from wavetts.synthesis.voice import Voice, load_voice
 
-MAX_TEMPERATURE = 1.5
+MAX_TEMPERATURE, MAX_GUIDANCE = 1.5, 1.0
+MIN_SPEED, MAX_SPEED = 0.5, 2.0
 MAX_SEED = 2**31 - 1
-MAX_COMPARED = 6
-# Long texts: as many sentences at once as keep the progress moving.
-_SENTENCES_AT_ONCE = 8
+MAX_COMPARED = 4
+HAS_SPEED = "speed" in SynthesisSettings.__dataclass_fields__
 # The first sound goes out at once; longer chunks later, as each costs the page a message.
 _FIRST_SECONDS, _LATER_SECONDS = 0.2, 1.0
-_VOICES_KEPT = 4
+_VOICES_KEPT = MAX_COMPARED
 
 
 @dataclass
@@ -57,6 +58,15 @@ class Spoken:
         return self.working / max(self.seconds, 1e-9)
 
 
+@dataclass(frozen=True)
+class Variant:
+    """One of the things that are compared: what distinguishes it, who speaks, and how."""
+
+    label: str
+    voice: str
+    settings: SynthesisSettings
+
+
 class Actions:
     """The voices that a page offers, and what it does with them."""
 
@@ -80,7 +90,9 @@ class Actions:
         Raises:
             UserError: there is no voice, or no model in the folder.
         """
-        self._paths = {entry.name: entry.path for entry in list_voices()}
+        entries = list_voices()
+        self._entries = {entry.name: entry for entry in entries}
+        self._paths = {entry.name: entry.path for entry in entries}
         if models is not None:
             for path in models_under(models):
                 self._paths[_name_under(models, path)] = path
@@ -96,9 +108,10 @@ class Actions:
         """Of the voices, the default one first."""
         return list(self._paths)
 
-    def temperature(self, name: str) -> float:
-        """A voice's own temperature; errors as `voice`."""
-        return self.voice(name).settled().temperature
+    def entry(self, name: str) -> VoiceEntry | None:
+        """What a voice's card says of it; None for a model without one. Errors as `voice`."""
+        self._check_name(name)
+        return self._entries.get(name)
 
     def voice(self, name: str) -> Voice:
         """Loads a voice; those that were used last are kept.
@@ -106,8 +119,7 @@ class Actions:
         Raises:
             UserError: it is not one of `names`, or its file is damaged.
         """
-        if name not in self._paths:
-            raise UserError(f"no voice {str(name)[:60]!r} here; choose one of {', '.join(self.names)}")
+        self._check_name(name)
         with self._lock:
             if name not in self._loaded:
                 self._loaded[name] = load_voice(self._paths[name], self._device, self._threads)
@@ -116,26 +128,26 @@ class Actions:
                 self._loaded.popitem(last=False)
             return self._loaded[name]
 
-    def speak(
-        self, text: str, name: str, temperature: float, stop_threshold: float, seed: float
-    ) -> Iterator[tuple[np.ndarray, Spoken]]:
+    def speak(self, text: str, name: str, settings: SynthesisSettings) -> Iterator[tuple[np.ndarray, Spoken]]:
         """Speaks a text while it is heard.
 
         Args:
             text: what to say.
             name: of the voice.
-            temperature: std of the base noise.
-            stop_threshold: stop-token probability at which a sentence ends.
-            seed: of the noise.
+            settings: how.
 
         Yields:
             The next samples (S,), and how far it has come; last no samples and a `Spoken` with its result.
 
         Raises:
-            UserError: something of that cannot be used.
+            UserError: the text is empty or too long, or there is no such voice.
         """
-        self._check_text(text, self.max_chars)
-        settings = self._settings(temperature, stop_threshold, seed)
+        if len(text or "") > self.max_chars:
+            raise UserError(
+                f"the text has {len(text)} characters, the most here are {self.max_chars}; "
+                "nothing was cut: shorten it, or take it to 'Read a long text'"
+            )
+        self._check_text(text)
         started = time.perf_counter()
         voice = self.voice(name)
         stream = voice.stream(text, settings=settings)
@@ -165,85 +177,132 @@ class Actions:
         spoken.finished, spoken.result = len(stream.takes), stream.result
         yield np.zeros(0, dtype=np.float32), spoken
 
-    def compare(
-        self, text: str, name: str, settings: Sequence[SynthesisSettings]
-    ) -> Iterator[tuple[SynthesisSettings, Spoken]]:
-        """Speaks a text with each of some settings, one after the other, each in one try: what is compared is the rule.
+    def read(self, text: str, name: str, settings: SynthesisSettings) -> Iterator[tuple[np.ndarray, Spoken]]:
+        """Reads a long text, a sentence at a time; one that breaks off is tried again before it is heard.
 
-        Raises:
-            UserError: something of that cannot be used.
-        """
-        self._check_text(text, self.max_chars)
-        voice = self.voice(name)
-        for one in settings:
-            started = time.perf_counter()
-            pieces = voice.prepare(text, one.seed)
-            (result,) = voice.speak([pieces], dataclasses.replace(one, retries=0))
-            working = time.perf_counter() - started
-            yield one, Spoken(voice, pieces, result.seconds, len(pieces), working, result=result)
-
-    def compared(self, what: str, values: str, temperature: float, seed: float) -> list[SynthesisSettings]:
-        """The settings that a list of values asks for.
-
-        Args:
-            what: "temperatures" or "seeds".
-            values: numbers with commas or spaces between.
-            temperature: of all where the seeds are compared.
-            seed: of all where the temperatures are compared.
-
-        Raises:
-            UserError: a value is no number or out of range, or there are too many.
-        """
-        words = values.replace(",", " ").replace(";", " ").split()
-        if not 1 <= len(words) <= MAX_COMPARED:
-            raise UserError(f"give 1 to {MAX_COMPARED} {what} with commas between; there are {len(words)}")
-        numbers = []
-        for word in words:
-            try:
-                numbers.append(float(word))
-            except ValueError:
-                raise UserError(f"{word[:20]!r} is not a number; give {what} such as 0.5, 0.7") from None
-        if what == "seeds":
-            return [self._settings(temperature, 0.5, number) for number in numbers]
-        return [self._settings(number, 0.5, seed) for number in numbers]
-
-    def read(self, text: str, name: str, temperature: float, seed: float) -> Iterator[Spoken]:
-        """Reads a long text, some sentences at once; those that break off are tried again.
+        Arguments and errors as for `speak`.
 
         Yields:
-            How far it has come, first before anything is spoken; last a `Spoken` with its result.
+            The next samples (S,), and how far it has come: first no samples, before anything is spoken; then each
+            sentence with the pause before it; with the last one a `Spoken` with its result.
+        """
+        if len(text or "") > self.max_long_chars:
+            raise UserError(
+                f"the text has {len(text)} characters, the most here are {self.max_long_chars}; "
+                "nothing was cut: read it in parts, or with `wavetts synthesize`"
+            )
+        self._check_text(text)
+        started, takes = time.perf_counter(), []
+        voice = self.voice(name)
+        spoken = Spoken(voice, voice.prepare(text, settings.seed))
+        spoken.working = time.perf_counter() - started
+        yield np.zeros(0, dtype=np.float32), spoken
+        for piece in spoken.pieces:
+            # What the page does meanwhile is no work of the voice's.
+            started = time.perf_counter()
+            (result,) = voice.speak([[piece]], settings)
+            pause = [pause_before(piece, settings, voice.sample_rate)] if takes else []
+            takes += result.takes
+            samples = np.concatenate([*pause, result.audio])
+            spoken.working += time.perf_counter() - started
+            spoken.first = spoken.first or spoken.working
+            spoken.finished += 1
+            spoken.seconds += len(samples) / voice.sample_rate
+            if len(takes) == len(spoken.pieces):
+                spoken.result = Result.join(takes, settings, voice.sample_rate)
+            yield samples, spoken
+
+    def compare(self, text: str, variants: Sequence[Variant]) -> Iterator[tuple[Variant, Spoken]]:
+        """Speaks a text in each way, one after the other, each in one try: what is compared is the rule.
 
         Raises:
             UserError: something of that cannot be used.
         """
-        self._check_text(text, self.max_long_chars)
-        settings, voice = self._settings(temperature, 0.5, seed), self.voice(name)
-        pieces = voice.prepare(text, settings.seed)
-        spoken, takes = Spoken(voice, pieces), []
-        yield spoken
-        for group in chunks(pieces, _SENTENCES_AT_ONCE):
+        if len(text or "") > self.max_chars:
+            raise UserError(f"the text has {len(text)} characters, the most here are {self.max_chars}; shorten it")
+        self._check_text(text)
+        for variant in variants:
+            voice = self.voice(variant.voice)
             started = time.perf_counter()
-            takes += [take for result in voice.speak([[piece] for piece in group], settings) for take in result.takes]
-            spoken.working += time.perf_counter() - started
-            spoken.finished = len(takes)
-            spoken.seconds = sum(len(take.audio) for take in takes) / voice.sample_rate
-            if len(takes) == len(pieces):
-                spoken.result = Result.join(takes, settings, voice.sample_rate)
-            yield spoken
+            pieces = voice.prepare(text, variant.settings.seed)
+            (result,) = voice.speak([pieces], dataclasses.replace(variant.settings, retries=0))
+            working = time.perf_counter() - started
+            yield variant, Spoken(voice, pieces, result.seconds, len(pieces), working, result=result)
 
-    def _check_text(self, text: str, longest: int) -> None:
+    def variants(self, what: str, values: Sequence[str] | str, name: str, settings: SynthesisSettings) -> list[Variant]:
+        """What is compared.
+
+        Args:
+            what: "voices", "temperatures" or "seeds".
+            values: names of voices, or numbers with commas or spaces between.
+            name: of the voice, where voices are not what is compared.
+            settings: of all, but for what is compared. Of several voices each has its own temperature and guidance.
+
+        Raises:
+            UserError: a value is no number or out of range, there is no such voice, or there are too many.
+        """
+        words = values.replace(",", " ").replace(";", " ").split() if isinstance(values, str) else values or []
+        if not 1 <= len(words) <= MAX_COMPARED:
+            raise UserError(f"choose 1 to {MAX_COMPARED} {what} to compare; there are {len(words)}")
+        if what == "voices":
+            own = dataclasses.replace(settings, temperature=None, guidance=None)
+            for word in words:
+                self._check_name(word)
+            return [Variant(word, word, own) for word in words]
+        variants = []
+        for word in words:
+            try:
+                number = float(word)
+            except ValueError:
+                raise UserError(f"{word[:20]!r} is not a number; give {what} such as 0, 1") from None
+            if what == "seeds":
+                changed = dataclasses.replace(settings, seed=_seed(number))
+                variants.append(Variant(f"Seed {changed.seed}", name, changed))
+            else:
+                changed = dataclasses.replace(settings, temperature=_within("temperature", number, 0, MAX_TEMPERATURE))
+                variants.append(Variant(f"Temperature {number:g}", name, changed))
+        return variants
+
+    def _check_name(self, name: str) -> None:
+        if name not in self._paths:
+            raise UserError(f"no voice {str(name)[:60]!r} here; choose one of {', '.join(self.names)}")
+
+    @staticmethod
+    def _check_text(text: str) -> None:
         if not (text or "").strip():
             raise UserError("no text: write something to say")
-        if len(text) > longest:
-            raise UserError(f"the text has {len(text)} characters, the most here are {longest}")
 
-    def _settings(self, temperature: float, stop_threshold: float, seed: float) -> SynthesisSettings:
-        # A field that was emptied is None.
-        if temperature is None or not 0 <= temperature <= MAX_TEMPERATURE:
-            raise UserError(f"temperature: {temperature} is not between 0 and {MAX_TEMPERATURE}")
-        if seed is None or not 0 <= seed <= MAX_SEED or seed != int(seed):
-            raise UserError(f"seed: {seed} is not a whole number between 0 and {MAX_SEED}")
-        return SynthesisSettings(temperature=temperature, stop_threshold=stop_threshold, seed=int(seed))
+
+def page_settings(
+    temperature: float, guidance: float, speed: float, stop_threshold: float, seed: float
+) -> SynthesisSettings:
+    """The settings that a page's fields ask for.
+
+    Raises:
+        UserError: one is empty or out of range.
+    """
+    changed: dict[str, Any] = {
+        "temperature": _within("temperature", temperature, 0, MAX_TEMPERATURE),
+        "guidance": _within("guidance", guidance, 0, MAX_GUIDANCE),
+        "stop_threshold": _within("stop threshold", stop_threshold, 0.01, 0.99),
+        "seed": _seed(seed),
+    }
+    if HAS_SPEED:
+        changed["speed"] = _within("speed", speed, MIN_SPEED, MAX_SPEED)
+    return SynthesisSettings(**changed)
+
+
+def _within(name: str, value: float | None, low: float, high: float) -> float:
+    # A field that was emptied is None.
+    if value is None or not low <= value <= high:
+        raise UserError(f"{name}: {value} is not between {low} and {high}")
+    return value
+
+
+def _seed(value: float | None) -> int:
+    if value is None or not 0 <= value <= MAX_SEED or value != int(value):
+        raise UserError(f"seed: {value} is not a whole number between 0 and {MAX_SEED}")
+    return int(value)
 
 
 def _name_under(folder: Path, path: Path) -> str:

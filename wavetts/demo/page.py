@@ -1,15 +1,12 @@
-"""The demo: a page on which a voice speaks while one listens, is compared with itself, and reads long texts."""
+"""The demo: a page on which a voice speaks while one listens, is compared with others, and reads long texts."""
 
 from __future__ import annotations
 
-import atexit
 import functools
-import io
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 # Nothing is sent to anybody; read when gradio is imported.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -17,15 +14,26 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 
-from wavetts.audio.waveform import to_pcm, write_audio
 from wavetts.demo import views
-from wavetts.demo.actions import MAX_COMPARED, MAX_SEED, MAX_TEMPERATURE, Actions, Spoken
+from wavetts.demo.actions import (
+    HAS_SPEED,
+    MAX_COMPARED,
+    MAX_GUIDANCE,
+    MAX_SEED,
+    MAX_SPEED,
+    MAX_TEMPERATURE,
+    MIN_SPEED,
+    Actions,
+    Spoken,
+    Variant,
+    page_settings,
+)
+from wavetts.demo.recordings import Recording, Recordings
 from wavetts.demo.views import line
 from wavetts.errors import UserError
 
-if TYPE_CHECKING:
-    import numpy as np
-
+CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+SCRIPT = (Path(__file__).parent / "player.js").read_text(encoding="utf-8")
 EXAMPLES = [
     "Hello there. This sentence was made sample by sample.",
     "Please hold the line; somebody will be with you in a moment.",
@@ -38,25 +46,34 @@ LONG_EXAMPLE = (
     "against the wall.\n\nAt half past six a light came on in the house above the bridge. It went out, and came on "
     "again. They had agreed on that: twice for yes, once for no."
 )
-_ABOUT = (
-    "# wavetts\n"
-    "Text to waveform in one network: no spectrogram, no vocoder, every sample drawn from a normalizing flow."
+_MASTHEAD = (
+    '<header class="masthead"><h1>wavetts</h1><p>Text to waveform in one network: no spectrogram, no vocoder, every '
+    "sample drawn from a normalizing flow.</p></header>"
 )
-_SUGGESTED = {"temperatures": "0.5, 0.7, 0.85, 1.0", "seeds": "0, 1, 2, 3"}
+_SUGGESTED = {"temperatures": "0.5, 0.7, 0.85, 1", "seeds": "0, 1, 2, 3"}
+_PLAYER = """
+<div class="player" ATTRIBUTES>
+  <button class="play" type="button" aria-label="Play" disabled>
+    <svg class="triangle" viewBox="0 0 20 20"><path d="M6 3.5v13l11-6.5z"/></svg>
+    <svg class="bars" viewBox="0 0 20 20"><path d="M5 3h3.5v14H5zM11.5 3H15v14h-3.5z"/></svg>
+  </button>
+  <div class="wave" role="slider" tabindex="0" aria-label="Seconds" aria-valuemin="0"><canvas></canvas></div>
+  <span class="time"></span><a class="save" hidden>Download WAV</a><audio></audio>
+</div>
+"""
 
 
-def _theme() -> gr.Theme:
-    # Fonts of the system: the page asks nobody else for anything.
-    fonts = ["ui-sans-serif", "system-ui", "sans-serif"], ["ui-monospace", "Consolas", "monospace"]
-    plain, mono = ([gr.themes.Font(name) for name in names] for names in fonts)
-    theme = gr.themes.Soft(primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=plain, font_mono=mono)
-    return theme.set(
-        body_background_fill="*neutral_50",
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_500",
-    )
+def _player(attributes: str) -> gr.HTML:
+    """The page's player; its value is the address of a recording.
+
+    Args:
+        attributes: of its element: `data-autoplay` is heard from the first samples on, `data-level` is the height of
+            the picture of the waveform in 16-bit steps (without it, the loudest sample).
+    """
+    # Not a subclass: Gradio would write type stubs of that into the package.
+    template = _PLAYER.replace("ATTRIBUTES", attributes)
+    attach = "window.wavetts.attach(element, props, watch)"
+    return gr.HTML(None, html_template=template, js_on_load=attach, apply_default_css=False)
 
 
 def _messages(function: Callable) -> Callable:
@@ -73,50 +90,78 @@ def _messages(function: Callable) -> Callable:
 
 
 class Page:
-    """The page of some actions; `blocks` is Gradio's part of it."""
+    """The page of some actions; `blocks` is Gradio's part of it, `recordings` what its players fetch."""
 
     def __init__(self, actions: Actions) -> None:
         """Builds the page."""
-        self.actions = actions
-        with gr.Blocks(title="wavetts", analytics_enabled=False, delete_cache=(3600, 3600)) as self.blocks:
-            gr.Markdown(_ABOUT)
-            with gr.Tab("Speak"):
-                self._speak_tab()
-            with gr.Tab("Compare"):
-                self._compare_tab()
-            with gr.Tab("Read a long text"):
-                self._read_tab()
+        self.actions, self.recordings = actions, Recordings()
+        with gr.Blocks(title="wavetts", analytics_enabled=False) as self.blocks:
+            gr.HTML(_MASTHEAD)
+            with gr.Row(elem_classes="shell"):
+                with gr.Column():
+                    self._side()
+                with gr.Column(), gr.Tabs():
+                    with gr.Tab("Speak"):
+                        self._speak_tab()
+                    with gr.Tab("Compare"):
+                        self._compare_tab()
+                    with gr.Tab("Read a long text"):
+                        self._read_tab()
+            gr.HTML(
+                '<p class="colophon">All of this page comes from the machine that serves it, and nothing is kept. '
+                "For programs there is <code>wavetts serve</code>.</p>"
+            )
+            # On a phone the text comes before the settings are seen.
+            fold = "() => { if (innerWidth < 861) document.querySelector('#settings > button')?.click(); }"
+            self.blocks.load(None, js=fold, api_visibility="private")
 
-    def _voice(self) -> gr.Dropdown:
-        return gr.Dropdown(self.actions.names, value=self.actions.names[0], label="Voice", filterable=False)
-
-    def _text(self, lines: int, longest: int, value: str) -> gr.Textbox:
-        label = f"Text, up to {longest} characters"
-        return gr.Textbox(value, lines=lines, max_lines=20, max_length=longest, label=label)
-
-    def _temperature(self, voice: gr.Dropdown) -> gr.Slider:
-        """A slider that stands at the voice's own temperature."""
-        slider = gr.Slider(
-            0,
-            MAX_TEMPERATURE,
-            self.actions.temperature(self.actions.names[0]),
-            step=0.05,
-            label="Temperature",
-            info="0: the same every time; 1: as it was trained",
-        )
-        voice.change(self.actions.temperature, voice, slider, show_progress="hidden", api_visibility="private")
-        return slider
-
-    def _seed(self) -> gr.Number:
-        dice = gr.Button("\u2684 Dice", size="sm")
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, buttons=[dice])
+    def _side(self) -> None:
+        first = self.actions.names[0]
+        self.voice = gr.Dropdown(self.actions.names, value=first, label="Voice", filterable=False, elem_id="voice")
+        card = gr.HTML(views.voice_card(self.actions, first))
+        own = self._own(first)
+        with gr.Accordion("Settings", elem_id="settings"):
+            temperature = gr.Slider(
+                0, MAX_TEMPERATURE, own[0], step=0.05, label="Temperature", info="0: always the same"
+            )
+            guidance = gr.Slider(0, MAX_GUIDANCE, own[1], step=0.05, label="Guidance", info="More: clearer words")
+            speed = gr.Slider(
+                MIN_SPEED, MAX_SPEED, 1, step=0.05, label="Speed", info="The pitch stays", visible=HAS_SPEED
+            )
+            stop = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="How sure an end is")
+            with gr.Row(elem_classes="seed-row"):
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=80)
+                dice = gr.Button("\u2684 Dice", size="sm", min_width=76, scale=0)
         roll = f"() => Math.floor(Math.random() * {MAX_SEED})"
         dice.click(None, None, seed, js=roll, api_visibility="private")
-        return seed
+        self.settings = [temperature, guidance, speed, stop, seed]
+        # A voice stands at its own temperature and guidance.
+        self.voice.change(
+            lambda name: (views.voice_card(self.actions, name), *self._own(name)),
+            self.voice,
+            [card, temperature, guidance],
+            show_progress="hidden",
+            api_visibility="private",
+        )
+
+    def _own(self, name: str) -> tuple[float, float]:
+        settings = self.actions.voice(name).settled()
+        return settings.temperature, settings.guidance
+
+    def _text(self, lines: int, longest: int, value: str) -> gr.Textbox:
+        """A field for a text of any length: what is too long is said, not cut."""
+        text = gr.Textbox(value, lines=lines, max_lines=max(lines, 12), label="Text", elem_classes="text")
+        count = f"(text) => window.wavetts.count(text, {longest})"
+        shown = gr.HTML(
+            f'<div class="count"><span>Ctrl+Enter speaks</span><b>{len(value)} of {longest} characters</b></div>'
+        )
+        text.change(None, text, shown, js=count, api_visibility="private")
+        return text
 
     def _buttons(self, name: str) -> tuple[gr.Button, gr.Button]:
-        with gr.Row():
-            return gr.Button(name, variant="primary", min_width=120), gr.Button("Stop", min_width=120)
+        with gr.Row(elem_classes="buttons"):
+            go = gr.Button(name, variant="primary", min_width=120, elem_classes="go")
+            return go, gr.Button("Stop", min_width=120, elem_classes="stop")
 
     def _run(self, buttons: tuple[gr.Button, gr.Button], function: Callable, inputs: list, outputs: list) -> None:
         """Connects the buttons that start and stop; the first output tells how it stands."""
@@ -125,185 +170,159 @@ class Page:
             function,
             inputs,
             outputs,
-            # One text after the other: together they would not be faster, and each would stutter.
+            # Texts of one kind wait for each other: together they would not be faster, and each would stutter. A long
+            # one does not hold up the short ones: each tab has a queue of its own.
             concurrency_limit=1,
-            concurrency_id="voice",
+            concurrency_id=function.__name__,
+            show_progress="minimal",
             show_progress_on=outputs[0],
             api_name=function.__name__,
         )
-        stop.click(lambda: line("Stopped."), None, outputs[0], cancels=[running], queue=False, api_visibility="private")
-
-    def _speak_tab(self) -> None:
-        # In an order that makes sense on a phone, too, where one column follows the other.
-        with gr.Row():
-            with gr.Column(min_width=320):
-                text = self._text(4, self.actions.max_chars, EXAMPLES[0])
-                buttons = self._buttons("Speak")
-                live = gr.Audio(
-                    label="Plays while it is made", streaming=True, autoplay=True, interactive=False, buttons=[]
-                )
-                status = gr.HTML(line("Press <b>Speak</b>."))
-                gr.Examples([[example] for example in EXAMPLES], text, label="Examples", api_visibility="private")
-            with gr.Column(min_width=320):
-                voice = self._voice()
-                temperature, seed = self._temperature(voice), self._seed()
-                stop_threshold = gr.Slider(
-                    0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="how sure it must be that a sentence ends"
-                )
-        with gr.Row(visible=False) as results:
-            with gr.Column(min_width=320):
-                recording = gr.Audio(label="Recording", interactive=False, format="wav", buttons=["download"])
-                spectrogram = gr.Plot(show_label=False, elem_classes="figure")
-            with gr.Column(min_width=320):
-                read = gr.HTML()
-                alignment = gr.Plot(show_label=False, elem_classes="figure")
-        outputs = [status, live, results, recording, read, spectrogram, alignment]
-        self._run(buttons, self.speak, [text, voice, temperature, stop_threshold, seed], outputs)
-
-    def _compare_tab(self) -> None:
-        with gr.Row():
-            with gr.Column(min_width=320):
-                text, voice = self._text(4, self.actions.max_chars, EXAMPLES[0]), self._voice()
-            with gr.Column(min_width=320):
-                what = gr.Radio(list(_SUGGESTED), value="temperatures", label="Compare")
-                values = gr.Textbox(_SUGGESTED["temperatures"], label=f"Values, up to {MAX_COMPARED}")
-                temperature = self._temperature(voice)
-                temperature.visible = False
-                seed = self._seed()
-        buttons, status = self._buttons("Speak all"), gr.HTML()
-        cards: list[Any] = []
-        with gr.Row():
-            for _ in range(MAX_COMPARED):
-                with gr.Column(min_width=320, visible=False, elem_classes="card") as card:
-                    audio = gr.Audio(interactive=False, format="wav", buttons=["download"])
-                    figures = gr.HTML()
-                    picture = gr.Plot(show_label=False, elem_classes="figure")
-                cards += [card, audio, figures, picture]
-        what.change(
-            # What is compared has no value of its own.
-            lambda what: (_SUGGESTED[what], gr.Slider(visible=what == "seeds"), gr.Number(visible=what != "seeds")),
-            what,
-            [values, temperature, seed],
+        stop.click(
+            lambda: line("Stopped. What was spoken so far can be heard again and downloaded."),
+            None,
+            outputs[0],
+            # At once, whatever the server is at.
+            js="() => window.wavetts.stop()",
+            cancels=[running],
             queue=False,
             api_visibility="private",
         )
-        self._run(buttons, self.compare, [text, voice, what, values, temperature, seed], [status, *cards])
+
+    def _speak_tab(self) -> None:
+        text = self._text(4, self.actions.max_chars, EXAMPLES[0])
+        buttons, player = self._buttons("Speak"), _player('data-autoplay="1"')
+        status = gr.HTML(line("Choose a voice, write a text, press <b>Speak</b>."))
+        result = gr.HTML()
+        gr.Examples([[example] for example in EXAMPLES], text, label="Examples", api_visibility="private")
+        self._run(buttons, self.speak, [text, self.voice, *self.settings], [status, player, result])
+
+    def _compare_tab(self) -> None:
+        text = self._text(3, self.actions.max_chars, EXAMPLES[0])
+        what = gr.Radio(["voices", *_SUGGESTED], value="temperatures", label="Compare")
+        names = self.actions.names[:MAX_COMPARED]
+        voices = gr.Dropdown(
+            self.actions.names, value=names, multiselect=True, max_choices=MAX_COMPARED, visible=False,
+            label=f"Voices, up to {MAX_COMPARED}, each at its own temperature and guidance",
+        )  # fmt: skip
+        values = [
+            gr.Textbox(suggested, label=f"{kind.title()}, up to {MAX_COMPARED}", visible=kind == what.value)
+            for kind, suggested in _SUGGESTED.items()
+        ]
+        buttons, status = self._buttons("Speak all"), gr.HTML(line("One text, up to four ways."))
+        cards: list[Any] = []
+        with gr.Row(elem_classes="cards"):
+            for _ in range(MAX_COMPARED):
+                with gr.Column(visible=False, elem_classes="card") as card:
+                    cards += [card, gr.HTML(), _player('data-level="20000"'), gr.HTML()]
+        what.change(
+            lambda what: [gr.update(visible=what == kind) for kind in ("voices", *_SUGGESTED)],
+            what,
+            [voices, *values],
+            queue=False,
+            api_visibility="private",
+        )
+        inputs = [text, self.voice, what, voices, *values, *self.settings]
+        self._run(buttons, self.compare, inputs, [status, *cards])
 
     def _read_tab(self) -> None:
-        with gr.Row():
-            with gr.Column(min_width=320, scale=3):
-                text = self._text(14, self.actions.max_long_chars, LONG_EXAMPLE)
-            with gr.Column(min_width=320, scale=2):
-                voice = self._voice()
-                temperature, seed = self._temperature(voice), self._seed()
-                buttons, status = self._buttons("Read"), gr.HTML()
-                recording = gr.Audio(label="Recording", interactive=False, format="wav", buttons=["download"])
-        self._run(buttons, self.read, [text, voice, temperature, seed], [status, recording])
+        text = self._text(12, self.actions.max_long_chars, LONG_EXAMPLE)
+        buttons, player = self._buttons("Read"), _player('data-autoplay="1"')
+        status = gr.HTML(line("It is heard while it is made; a sentence that breaks off is tried again first."))
+        self._run(buttons, self.read, [text, self.voice, *self.settings], [status, player])
 
     @_messages
-    def speak(self, text: str, voice: str, temperature: float, stop_threshold: float, seed: float) -> Iterator[tuple]:
-        """Status, audio (a WAV of each chunk), visibility of what follows: recording, what was read, both pictures."""
-        # What was there goes when there is something new: a mistake leaves it.
-        others: list[Any] = [gr.Row(visible=False), None, "", None, None]
-        for chunk, spoken in self.actions.speak(text, voice, temperature, stop_threshold, seed):
-            status, wav = line(views.figures(spoken)), io.BytesIO()
-            if spoken.result is None:
-                write_audio(wav, chunk, spoken.voice.sample_rate)
-                yield status, wav.getvalue(), *others
-                others = [gr.skip()] * 5
-            else:
-                pictures = views.spectrogram(spoken), views.alignment(spoken)
-                yield status, None, gr.Row(visible=True), _recording(spoken), views.sentences(spoken), *pictures
+    def speak(
+        self,
+        text: str,
+        voice: str,
+        temperature: float,
+        guidance: float,
+        speed: float,
+        stop_threshold: float,
+        seed: float,
+    ) -> Iterator[tuple]:
+        """Status, the address of the recording, and what was read of it with its pictures."""
+        parts = self.actions.speak(text, voice, page_settings(temperature, guidance, speed, stop_threshold, seed))
+        for spoken, address in self._record(parts, voice):
+            result = "" if spoken.result is None else views.spectrogram(spoken) + views.sentences(spoken)
+            yield line(views.figures(spoken)), address, result
+
+    @_messages
+    def read(
+        self,
+        text: str,
+        voice: str,
+        temperature: float,
+        guidance: float,
+        speed: float,
+        stop_threshold: float,
+        seed: float,
+    ) -> Iterator[tuple]:
+        """Status and the address of the recording."""
+        parts = self.actions.read(text, voice, page_settings(temperature, guidance, speed, stop_threshold, seed))
+        for spoken, address in self._record(parts, voice):
+            progress = views.bar(spoken.finished, len(spoken.pieces))
+            text = f"{progress} {spoken.finished} of {len(spoken.pieces)} sentences. {views.figures(spoken)}"
+            yield line(text), address
+
+    def _record(self, parts: Iterator, voice: str) -> Iterator[tuple[Spoken, str]]:
+        """Keeps speech while it is made; gives how far it has come, and its address."""
+        recording: Recording | None = None
+        try:
+            for samples, spoken in parts:
+                recording = recording or self.recordings.new(voice, spoken.voice.sample_rate)
+                recording.append(samples)
+                if spoken.result is not None:
+                    recording.close()
+                yield spoken, recording.path
+        finally:
+            # Stopped or not: what is there can be heard.
+            parts.close()
+            if recording is not None:
+                recording.close()
 
     @_messages
     def compare(
-        self, text: str, voice: str, what: str, values: str, temperature: float, seed: float
+        self,
+        text: str,
+        voice: str,
+        what: str,
+        voices: list[str],
+        temperatures: str,
+        seeds: str,
+        temperature: float,
+        guidance: float,
+        speed: float,
+        stop_threshold: float,
+        seed: float,
     ) -> Iterator[list[Any]]:
-        """Status; every card's visibility, audio, figures and spectrogram."""
-        settings, size = self.actions.compared(what, values, temperature, seed), 4
-        # As above; then, cards that are there already stay as they are: they may be playing.
-        others: list[Any] = [gr.Column(visible=False), None, "", None] * MAX_COMPARED
-        for number, (one, spoken) in enumerate(self.actions.compare(text, voice, settings)):
-            name = f"Seed {one.seed}" if what == "seeds" else f"Temperature {one.temperature:g}"
-            card = [
-                gr.Column(visible=True),
-                gr.Audio(value=_recording(spoken), label=name),
-                line(views.figures(spoken)),
-                views.spectrogram(spoken, name),
-            ]
-            done = line(f"{views.bar(number + 1, len(settings))} {number + 1} of {len(settings)}")
-            yield [done, *others[: size * number], *card, *others[size * (number + 1) :]]
-            others = [gr.skip()] * (size * MAX_COMPARED)
+        """Status; every card's visibility, title, recording, and figures with the spectrogram."""
+        values = {"voices": voices, "temperatures": temperatures, "seeds": seeds}.get(what)
+        if values is None:
+            raise UserError(f"compare: {str(what)[:20]!r} is none of voices, temperatures and seeds")
+        variants, done = (
+            self.actions.variants(
+                what, values, voice, page_settings(temperature, guidance, speed, stop_threshold, seed)
+            ),
+            [],
+        )
+        for variant, spoken in self.actions.compare(text, variants):
+            recording = self.recordings.new(f"{variant.voice}-{variant.label}", spoken.voice.sample_rate)
+            recording.append(spoken.result.audio)
+            recording.close()
+            done.append((variant, spoken, recording.path))
+            longest = max(spoken.seconds for _, spoken, _ in done)
+            outputs: list[Any] = [line(f"{views.bar(len(done), len(variants))} {len(done)} of {len(variants)} spoken.")]
+            for place in range(MAX_COMPARED):
+                if place < len(done):
+                    outputs += self._card(*done[place], longest)
+                else:
+                    outputs += [gr.update(visible=False), "", None, ""]
+            yield outputs
 
-    @_messages
-    def read(self, text: str, voice: str, temperature: float, seed: float) -> Iterator[tuple]:
-        """Status and, in the end, the recording."""
-        for spoken in self.actions.read(text, voice, temperature, seed):
-            progress = views.bar(spoken.finished, len(spoken.pieces))
-            text = f"{progress} {spoken.finished} of {len(spoken.pieces)} sentences. {views.figures(spoken)}"
-            yield line(text), None if spoken.result is None else _recording(spoken)
-
-
-def _recording(spoken: Spoken) -> tuple[int, np.ndarray]:
-    assert spoken.result is not None
-    return spoken.voice.sample_rate, to_pcm(spoken.result.audio)
-
-
-def _provide_ffmpeg() -> None:
-    """Gradio streams audio through a program named ffmpeg: the package's, where the system has none."""
-    if shutil.which("ffmpeg"):
-        return
-    import imageio_ffmpeg
-
-    folder = tempfile.mkdtemp(prefix="wavetts-ffmpeg-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.symlink(imageio_ffmpeg.get_ffmpeg_exe(), os.path.join(folder, "ffmpeg"))
-    os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + folder
-
-
-def launch(
-    actions: Actions,
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    max_waiting: int = 16,
-    open_browser: bool = False,
-    block: bool = True,
-) -> Page:
-    """Serves the page; the default voice is loaded first, so that the first sound comes at once.
-
-    Args:
-        actions: what it offers.
-        host: address to listen at.
-        port: None takes the first free one from 7860 on.
-        max_waiting: requests that wait their turn; more are told that the page is busy.
-        open_browser: show it.
-        block: return only when the server ends; False leaves it running in a thread (`page.blocks.close()`).
-
-    Raises:
-        UserError: the default voice is damaged.
-        OSError: the port is taken.
-    """
-    actions.voice(actions.names[0])
-    _provide_ffmpeg()
-    page = Page(actions)
-    page.blocks.queue(max_size=max_waiting)
-    page.blocks.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        inbrowser=open_browser,
-        prevent_thread_lock=True,
-        quiet=True,
-        theme=_theme(),
-        css=views.CSS,
-        footer_links=["api", "gradio"],
-        # Texts are not kept.
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        max_file_size="1mb",
-    )
-    if block:
-        print(f"{page.blocks.local_url} (Ctrl-C ends it)")
-        page.blocks.block_thread()
-    return page
+    @staticmethod
+    def _card(variant: Variant, spoken: Spoken, address: str, longest: float) -> list[Any]:
+        title = views.variant_title(variant, spoken)
+        below = views.spectrogram(spoken, longest) + line(views.figures(spoken))
+        return [gr.update(visible=True), title, address, below]

@@ -1,47 +1,52 @@
-"""What the demo shows of speech: figures in words, what was read, pictures that fit the page."""
+"""What the demo shows of speech, as HTML: voices, figures in words, what was read, pictures with their axes."""
 
 from __future__ import annotations
 
-import dataclasses
+import base64
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wavetts.audio.figures import alignment_figure, spectrogram_figure
+from wavetts.audio.figures import alignment_image, spectrogram_image
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from wavetts.demo.actions import Actions, Spoken, Variant
+    from wavetts.synthesis.takes import Take
 
-    from wavetts.demo.actions import Spoken
-
-CSS = """
-.gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
-.status { padding: .2rem 0; }
-.status .bar { height: .5rem; margin-bottom: .5rem; border-radius: .25rem; background: var(--border-color-primary); }
-.status .bar > div { height: 100%; border-radius: .25rem; background: var(--primary-500); }
-@media (min-width: 720px) { .card { max-width: calc(50% - var(--layout-gap) / 2) !important; } }
-.read > div { padding: .6rem 0; border-bottom: 1px solid var(--border-color-primary); }
-.read > div:last-child { border-bottom: none; }
-.read .phones { font-family: var(--font-mono); overflow-wrap: anywhere; color: var(--primary-700); }
-.dark .read .phones { color: var(--primary-300); }
-.read .note { font-size: .85rem; color: var(--body-text-color-subdued); }
-.figure img { width: 100%; height: auto !important; max-height: none !important; }
-"""
-# Text of figures, whose background is transparent: it can be read on a light and on a dark page.
-_GREY = "#868e9c"
-# In inches: half a wide page or all of a phone, at sizes of letters that can be read on both.
-_WIDTH, _HEIGHT, _TOKEN_HEIGHT = 5.2, 4.2, 0.095
-_MOST_TOKENS = 120
+TOP_HZ = 8000
+# In dB, what is brightest in pictures that are compared: the loudest vowels of speech near full scale.
+_LOUDEST = -24.0
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
+_MOST_TICKS = 8
 _MOST_ROWS = 200  # of the table of tokens
+# Tokens that would be invisible or long beside a picture.
+_SHORT = {" ": "␣", "<begin>": "begin", "<end>": "end"}
 
 
 def line(text: str) -> str:
     """A line of HTML that tells how it stands."""
-    return f'<div class="status">{text}</div>'
+    return f'<div class="status" role="status">{text}</div>'
 
 
 def bar(done: int, total: int) -> str:
     """A progress bar."""
     return f'<div class="bar"><div style="width: {done / total:.0%}"></div></div>'
+
+
+def voice_card(actions: Actions, name: str) -> str:
+    """What there is to know of a voice before one hears it; errors as `Actions.voice`."""
+    entry = actions.entry(name)
+    if entry is not None:
+        language, rate = entry.language, entry.sample_rate
+        description = entry.description or "This voice has no description."
+        licence = entry.licence or "not stated"
+    else:
+        voice = actions.voice(name)
+        language, rate = voice.tokenizer.language, voice.sample_rate
+        description, licence = f"A model after {voice.info.get('step', 'unknown')} steps of training.", "not stated"
+    facts = [("Language", language), ("Sample rate", f"{rate / 1000:g} kHz"), ("Licence", licence)]
+    rows = "".join(f"<div><dt>{title}</dt><dd>{html.escape(str(value))}</dd></div>" for title, value in facts)
+    return f'<div class="voice-card"><p>{html.escape(description)}</p><dl>{rows}</dl></div>'
 
 
 def figures(spoken: Spoken) -> str:
@@ -57,18 +62,29 @@ def figures(spoken: Spoken) -> str:
     return text + (f" {broken} of {len(spoken.pieces)} sentences broke off: try another seed." if broken else "")
 
 
+def variant_title(variant: Variant, spoken: Spoken) -> str:
+    """What a card of a comparison is of, and how it was spoken."""
+    settings = spoken.voice.settled(variant.settings)
+    how = f"{variant.voice}, temperature {settings.temperature:g}, guidance {settings.guidance:g}, seed {settings.seed}"
+    return f"<h3>{html.escape(variant.label)}<span>{html.escape(how)}</span></h3>"
+
+
 def sentences(spoken: Spoken) -> str:
-    """What the front end made of a finished text, and what became of it, as HTML."""
+    """What the front end made of a finished text, what became of it, and where the attention was, as HTML."""
     assert spoken.result is not None
     parts = []
-    for take in spoken.result.takes:
+    for number, take in enumerate(spoken.result.takes):
         state = "read to its end" if take.complete else "broke off" if take.stopped else "did not stop"
-        note = f"{state}, {len(take.audio) / spoken.voice.sample_rate:.2f} s"
+        note = f"{len(take.audio) / spoken.voice.sample_rate:.2f} s, {state}"
         if take.piece.unknown:
             note += f"; left out, unknown to this voice: {' '.join(take.piece.unknown)}"
         text, phones, note = map(html.escape, (take.piece.spoken, take.piece.transcript, note))
-        parts.append(f'<div>{text}<div class="phones">{phones}</div><div class="note">{note}</div></div>')
-    return f'<div class="read"><b>What was read</b>{"".join(parts)}{_explained(spoken)}</div>'
+        picture = attention(take, spoken.voice.tokenizer.symbols, spoken.voice.sample_rate)
+        parts.append(
+            f"<details{' open' if number == 0 else ''}><summary>{text} <span>{note}</span></summary>"
+            f'<div class="phones">{phones}</div>{picture}</details>'
+        )
+    return f'<section class="read"><h3>What was read</h3>{"".join(parts)}{_explained(spoken)}</section>'
 
 
 def _explained(spoken: Spoken) -> str:
@@ -81,46 +97,51 @@ def _explained(spoken: Spoken) -> str:
     return f"<details><summary>What was said in other words</summary><table>{cells}</table></details>"
 
 
-def spectrogram(spoken: Spoken, title: str = "Spectrogram and waveform") -> Figure:
-    """Spectrogram over waveform of a finished text."""
-    assert spoken.result is not None
-    figure = spectrogram_figure(spoken.result.audio, spoken.voice.sample_rate, title)
-    figure.axes[1].lines[0].set_color("#14b8a6")
-    return _for_page(figure, _HEIGHT)
+def spectrogram(spoken: Spoken, longest: float | None = None) -> str:
+    """The spectrogram of a finished text, with its axes.
 
-
-def alignment(spoken: Spoken) -> Figure:
-    """The attention of a finished text's first sentences, as many as can be read in one picture."""
+    Args:
+        spoken: what is shown.
+        longest: seconds that the axis has, where pictures are compared; then their colours have one scale, too.
+    """
     assert spoken.result is not None
-    takes = list(spoken.result.takes)
-    while len(takes) > 1 and sum(len(take.piece.tokens) for take in takes) > _MOST_TOKENS:
-        takes.pop()
-    labels = [spoken.voice.tokenizer.symbols[token] for take in takes for token in take.piece.tokens]
-    part = "" if len(takes) == len(spoken.pieces) else f", the first {len(takes)} of {len(spoken.pieces)} sentences"
-    figure = alignment_figure(
-        dataclasses.replace(spoken.result, takes=takes).alignment,
-        title=f"Attention: the token that a frame reads{part}",
+    seconds, rate = spoken.result.seconds, spoken.voice.sample_rate
+    loudest = None if longest is None else _LOUDEST
+    image = _picture(
+        spectrogram_image(spoken.result.audio, rate, TOP_HZ, loudest), "spectrogram", seconds / (longest or seconds)
     )
-    picture, colors = figure.axes
-    # Darkest to lightest is all that the colours say.
-    colors.remove()
-    picture.set_yticks(range(len(labels)), labels)
-    picture.set_ylabel("")
-    picture.tick_params(axis="y", labelsize=6.5, length=2, pad=1)
-    return _for_page(figure, max(_HEIGHT, _TOKEN_HEIGHT * len(labels)))
+    marks = "".join(
+        f'<span style="bottom: {100 * khz * 1000 / TOP_HZ:g}%">{khz}</span>' for khz in range(0, TOP_HZ // 1000 + 1, 2)
+    )
+    return _figure(
+        "spectrogram", "Spectrogram, kHz over seconds", f'<div class="marks">{marks}</div>', image, longest or seconds
+    )
 
 
-def _for_page(figure: Figure, height: float) -> Figure:
-    figure.set_size_inches(_WIDTH, height)
-    figure.set_dpi(180)
-    figure.patch.set_alpha(0)
-    for axes in figure.axes:
-        axes.tick_params(colors=_GREY)
-        axes.title.set_fontsize(10)
-        for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
-            text.set_color(_GREY)
-        for spine in axes.spines.values():
-            spine.set_color(_GREY)
-        if axes.lines:
-            axes.patch.set_alpha(0)
-    return figure
+def attention(take: Take, symbols: Sequence[str], sample_rate: int) -> str:
+    """The attention of a sentence: its tokens upwards, time to the right."""
+    names = (_SHORT.get(symbols[token], symbols[token]) for token in take.piece.tokens)
+    labels = "".join(f"<span>{html.escape(name)}</span>" for name in names)
+    image = _picture(alignment_image(take.alignment), "attention")
+    title = "Attention: which token is read at each moment, in seconds"
+    return _figure("attention", title, f'<div class="tokens">{labels}</div>', image, len(take.audio) / sample_rate)
+
+
+def _picture(png: bytes, alt: str, share: float = 1.0) -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="width: {100 * share:.2f}%">'
+
+
+def _figure(kind: str, title: str, labels: str, image: str, seconds: float) -> str:
+    """A picture with labels to its left and seconds below."""
+    step = next((step for step in _STEPS if seconds / step <= _MOST_TICKS), _STEPS[-1])
+    times = [number * step for number in range(int(seconds / step) + 1)]
+    # A label at the right edge would stick out.
+    ticks = "".join(
+        f'<span style="left: {100 * time / seconds:.2f}%"{" class=last" * (time > 0.97 * seconds)}>{time:g}</span>'
+        for time in times
+    )
+    return (
+        f'<figure class="{kind}"><figcaption>{html.escape(title)}</figcaption><div class="plot">{labels}'
+        f'<div class="area">{image}</div><div class="ticks">{ticks}</div></div></figure>'
+    )
