@@ -7,7 +7,7 @@ import io
 import numpy as np
 import soundfile
 
-from wavetts.audio.waveform import streaming_wav_header, to_pcm, write_audio
+from wavetts.audio.waveform import stream_resampler, streaming_wav_header, to_pcm, write_audio
 from wavetts.errors import UserError
 
 # Raw samples carry no rate: clients of OpenAI's endpoint take them for this one.
@@ -78,9 +78,7 @@ class StreamEncoder:
         self.format, self.rate = format, encoded_rate(format, sample_rate)
         self._resampler = None
         if self.rate != sample_rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(sample_rate, self.rate, 1, dtype="float32")
+            self._resampler = stream_resampler(sample_rate, self.rate)
         self._header = streaming_wav_header(self.rate) if format == "wav" else b""
         self._file = io.BytesIO()
         self._sent = 0
