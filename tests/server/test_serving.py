@@ -61,12 +61,6 @@ def test_port_that_is_taken(run, voices):
     assert err == f"wavetts: error: --host 127.0.0.1 --port {port}: cannot listen there: Address already in use\n"
 
 
-def test_missing_package(run, voices, monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    code, _, err = run("serve", "--port", "0")
-    assert (code, err) == (2, "wavetts: error: the speech server needs uvicorn: pip install 'wavetts[serve]'\n")
-
-
 def test_voices_that_may_be_asked_for(voices, tmp_path):
     one, two = (voices / name / "model.safetensors" for name in ("one", "two"))
     assert serving._voice_paths([]) == {"one": one, "two": two}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wavetts.cli.arguments import add_device, positive
+from wavetts.extras import require
 
 
 def add(command: Callable) -> None:
@@ -44,6 +45,7 @@ def add(command: Callable) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Serves the demo until it is interrupted."""
+    require("the page", "demo", "gradio", "imageio_ffmpeg", "matplotlib")
     from wavetts.demo.actions import Actions
 
     actions = Actions(args.models, args.device, args.threads, args.max_chars, args.max_long_chars)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavetts.audio.waveform import MEL_HOP_SECONDS, NUM_MELS, log_mel, resample
+from wavetts.extras import missing_extra
 
 # Everything is measured at this rate, so that systems of different rates compare: the mel band ends at 7.6 kHz anyway.
 METRIC_RATE = 16000
@@ -17,6 +18,11 @@ F0_BAND_HZ = (65.0, 500.0)
 F0_WINDOW = 1024
 # In semitones. librosa's default of 0.1 takes four times as long; the rounding is far below what is measured.
 F0_RESOLUTION = 0.2
+
+
+def missing_metrics() -> str | None:
+    """What to install for `features` and `compare`, or None."""
+    return missing_extra("evaluate", "librosa", "torchaudio")
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
 from wavetts.audio.waveform import resample
+from wavetts.extras import missing_extra
 
 DNSMOS_RATE = 16000
 
@@ -16,9 +16,7 @@ DNSMOS_RATE = 16000
 def missing_quality() -> str | None:
     """Why there is no DNSMOS, or None if there is."""
     # speechmos does not declare what it imports.
-    if not all(importlib.util.find_spec(name) for name in ("speechmos", "onnxruntime", "requests")):
-        return "pip install 'wavetts[evaluate]'"
-    return None
+    return missing_extra("evaluate", "speechmos", "onnxruntime", "requests")
 
 
 def dnsmos(samples: np.ndarray, rate: int) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,12 @@ import numpy as np
 
 from wavetts.audio.waveform import resample
 from wavetts.errors import UserError
+from wavetts.extras import missing_extra
 from wavetts.text.normalize import normalize
 
 RECOGNISER_RATE = 16000
-RECOGNISERS = {"pocketsphinx": "wavetts[evaluate]", "faster-whisper": "wavetts[whisper]"}
+# The extra that brings each, and its module.
+RECOGNISERS = {"pocketsphinx": ("evaluate", "pocketsphinx"), "faster-whisper": ("whisper", "faster_whisper")}
 
 Recogniser = Callable[[np.ndarray, int], str]
 
@@ -39,9 +40,9 @@ def missing_recogniser(name: str, model: Path | None, language: str) -> str | No
                 raise UserError(f"--whisper-model {model}: no {file} in it; give a folder in CTranslate2's format")
     elif model is not None:
         raise UserError("--whisper-model goes with --recogniser faster-whisper")
-    modules = ("pocketsphinx", "jiwer") if name == "pocketsphinx" else ("faster_whisper", "jiwer")
-    if not all(importlib.util.find_spec(module) for module in modules):
-        return f"pip install '{RECOGNISERS[name]}'"
+    extra, module = RECOGNISERS[name]
+    if missing := missing_extra(extra, module, "jiwer"):
+        return missing
     if name == "pocketsphinx" and not language.startswith("en"):
         return f"pocketsphinx hears English only, not {language}; use --recogniser faster-whisper"
     return None

@@ -28,12 +28,14 @@ class Parts:
         recogniser: the arguments of `build_recogniser`, or None.
         language: of the texts.
         quality: DNSMOS is installed.
+        distances: what measures the distance from a recording is installed.
         frame_seconds: at whose multiples clicks are sought; None looks for none.
     """
 
     recogniser: tuple[str, Path | None, str] | None
     language: str
     quality: bool
+    distances: bool
     frame_seconds: float | None
 
 
@@ -56,7 +58,7 @@ def score_speech(job: tuple[Sentence, Speech, bool, Parts]) -> dict[str, Any]:
         row |= _soundness(audio, rate, None if speech.result else parts.frame_seconds)
         if parts.quality:
             row |= dnsmos(audio, rate)
-        if against_recording and sentence.recording is not None:
+        if parts.distances and against_recording and sentence.recording is not None:
             reference, seconds = _recording(sentence.recording)
             row |= compare(reference, features(audio, rate))
             row |= {"recording_seconds": seconds, "duration_ratio": row["seconds"] / seconds}
