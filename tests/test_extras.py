@@ -53,7 +53,7 @@ def wavetts(hidden: str, *arguments: str, cwd=None) -> subprocess.CompletedProce
         (
             "uvicorn,fastapi",
             "serve --port 0",
-            "the speech server needs fastapi and uvicorn: {serve}",
+            "the speech server needs fastapi, uvicorn: {serve}",
         ),
         (
             "matplotlib",

@@ -35,4 +35,4 @@ def require(task: str, extra: str, *modules: str) -> None:
     """
     absent = [name for name in modules if importlib.util.find_spec(name) is None]
     if absent:
-        raise UserError(f"{task} needs {' and '.join(absent)}: {missing_extra(extra, *absent)}")
+        raise UserError(f"{task} needs {', '.join(absent)}: {missing_extra(extra, *absent)}")
