@@ -92,7 +92,7 @@ def test_ci_runs_these_two_commands():
         words = ["bash", "-c", f"{function}; readme_block {number}"]
         assert subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout == block
     assert "for block in 1 2; do" in script
-    for check in ("ruff check .", "ruff format --check .", "egs/toy/run.sh"):
+    for check in ("ruff check .", "ruff format --check .", "ty check", "egs/toy/run.sh"):
         assert f"\n{check}" in script
     assert "- run: .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -81,6 +82,5 @@ class ConvLSTM(nn.Module):
 
 def build_encoder(config: EncoderConfig, num_symbols: int) -> CBHG | ConvLSTM:
     """Builds the encoder that `config.kind` names, for `num_symbols` symbols; its `memory_dim` is E."""
-    if isinstance(config, CBHGConfig):
-        return CBHG(config, num_symbols)
-    return ConvLSTM(config, num_symbols)
+    kinds: dict[str, Callable[..., CBHG | ConvLSTM]] = {"cbhg": CBHG, "conv_lstm": ConvLSTM}
+    return kinds[config.kind](config, num_symbols)

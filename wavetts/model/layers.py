@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def module_list(modules: Iterable[M]) -> Sequence[M]:
+    """An `nn.ModuleList`, typed by its items: type checkers know those of torch's class as plain modules only."""
+    return cast("Sequence[M]", nn.ModuleList(modules))
 
 
 def length_mask(lengths: Tensor, size: int, device: torch.device | None = None) -> Tensor:
