@@ -4,7 +4,7 @@ FROM python:3.12-slim
 # PyTorch's own index has builds without CUDA, which spare some 5 GB. With --build-arg TORCH_INDEX=https://pypi.org/simple
 # the usual build is taken, for GPUs.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.6,<2.15" "torchaudio>=2.6"
+RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.6,<2.15"
 
 WORKDIR /app
 COPY pyproject.toml setup.py README.md LICENSE ./

@@ -1,4 +1,4 @@
-"""Held-out bits per sample against wall time for each frame density, all else alike.
+"""Held-out bits per sample over training time for each kind of density, with the same encoder and decoder.
 
 The trainings run side by side on one thread each, so that all get the same share of the machine; started again, they go
 on. Fields of the config that follow apply to all of them. Writes RUN/DENSITY (a training run each), RUN/densities.png
@@ -77,7 +77,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def at_minute(dev: list[dict[str, Any]], minutes: float) -> str:
-    """The last held-out figure up to then."""
+    """The last held-out figure before that time."""
     there = [line["bits_per_sample"] for line in dev if line["minutes"] <= minutes * 1.01]
     return f"{there[-1]:.3f}" if there else "-"
 

@@ -1,8 +1,8 @@
-"""What one GPU gives, for the paper's config and the compact one: audio trained a second, memory, speed of speech.
+"""Speed of training and synthesis and peak memory on one GPU, for the paper's config and the compact one.
 
-Weights and data are random: neither figure depends on what was learnt. Training is a step of maximum likelihood on
-utterances of equal length; speech is `generate` of a fixed number of frames. A GPU's times are taken between
-synchronisations, after steps to warm up.
+Weights and data are random, which changes none of the figures. Training is a step of maximum likelihood on utterances
+of equal length; synthesis is `generate` with a fixed number of frames. Times are taken between synchronisations of the
+GPU, after steps to warm up.
 
 Example:
     python benchmarks/gpu.py
@@ -44,7 +44,7 @@ CHARACTERS_PER_SECOND = 14  # of LJSpeech
 
 
 def random_batch(config: Config, size: int, seconds: float) -> Batch:
-    """Noise of speech's length and text's."""
+    """Random audio and tokens."""
     frames = round(seconds * config.audio.sample_rate / config.audio.frame_length)
     tokens = round(seconds * CHARACTERS_PER_SECOND)
     waveform = 0.1 * torch.randn(size, frames * config.audio.frame_length).clamp(-9, 9)
@@ -53,13 +53,13 @@ def random_batch(config: Config, size: int, seconds: float) -> Batch:
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits for a GPU, so that the clock counts its work."""
+    """Waits until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def peak_gigabytes(device: torch.device) -> float:
-    """The most memory so far: the GPU's, or the process' on a CPU."""
+    """Peak memory so far, of the GPU, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -91,7 +91,7 @@ def time_training(config: Config, device: torch.device, size: int, seconds: floa
 
 
 def time_speech(config: Config, device: torch.device, size: int, seconds: float) -> float:
-    """Seconds of speech per second, of `size` utterances at once; a first run warms up."""
+    """Seconds of speech generated per second in a batch of `size` utterances, after a run to warm up."""
     model = WaveTacotron(config, SYMBOLS).to(device).eval()
     frames = round(seconds * config.audio.sample_rate / config.audio.frame_length)
     tokens = [1] * round(seconds * CHARACTERS_PER_SECOND)

@@ -35,17 +35,17 @@ class Piper:
         self.sample_rate: int = config.sample_rate
 
     def speak(self, texts: list[str]) -> list[np.ndarray]:
-        """One after the other: it knows no batches."""
+        """See `Speaker.speak`; one text after the other, as Piper has no batches."""
         return [np.concatenate(list(self.stream(text))) for text in texts]
 
     def stream(self, text: str) -> Iterator[np.ndarray]:
-        """A sentence at a time."""
+        """See `Speaker.stream`; one sentence at a time."""
         for chunk in self.voice.synthesize(text):
             yield chunk.audio_float_array
 
 
 class Espeak:
-    """espeak-ng's formant voice, by the library that espeakng-loader brings (22.05 kHz); it uses one thread."""
+    """The formant voice of espeak-ng (22.05 kHz), by the library in espeakng-loader; it uses one thread."""
 
     # espeak_ng/speak_lib.h: audio by callback within espeak_Synth; UTF-8; positions are characters.
     AUDIO_OUTPUT_SYNCHRONOUS, CHARS_UTF8, POS_CHARACTER = 2, 1, 1
@@ -77,11 +77,11 @@ class Espeak:
         return int(self.first_only and bool(self.parts))
 
     def speak(self, texts: list[str]) -> list[np.ndarray]:
-        """One after the other."""
+        """See `Speaker.speak`; one text after the other."""
         return [np.concatenate(self._synthesize(text)) for text in texts]
 
     def stream(self, text: str) -> Iterator[np.ndarray]:
-        """The first 100 ms and no more: the library calls back, it cannot be asked for the next piece."""
+        """See `Speaker.stream`; only the first 100 ms, as the library calls back and cannot be asked for more."""
         self.first_only = True
         try:
             yield self._synthesize(text)[0]

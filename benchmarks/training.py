@@ -1,9 +1,8 @@
-"""Audio seconds trained per second, where a training step's time goes, and how the cost grows with what is trained.
+"""Speed of training in seconds of audio per second, the time of each part of a step, and how it depends on the batch.
 
-Each line changes one thing of the base: threads, batch size, seconds an utterance (T), tokens an utterance (I), or
-samples a frame (K, at the same seconds: longer frames are fewer). `loop` is the decoder's recurrence, the only part of
-a training step that goes through the frames one after the other; it is within `decoder`, and its gradients within
-`backward`.
+Each line differs from the base in one value: threads, batch size, seconds per utterance (T), tokens per utterance (I),
+or samples per frame (K, at the same duration: longer frames are fewer). `loop` is the recurrence of the decoder, the
+only part of a training step that runs frame by frame; it is included in `decoder`, and its gradients in `backward`.
 
 Example:
     python benchmarks/training.py --output training.json
@@ -51,7 +50,7 @@ class Point:
 
 
 def random_batch(point: Point, sample_rate: int) -> Batch:
-    """Noise of speech's length and text's: a step's time does not depend on what is said."""
+    """Random audio and tokens; the time of a step does not depend on their values."""
     frames = round(point.seconds * sample_rate / point.frame)
     waveform = 0.1 * torch.randn(point.batch, frames * point.frame).clamp(-9, 9)
     tokens = torch.randint(1, 80, (point.batch, point.tokens))
@@ -60,7 +59,7 @@ def random_batch(point: Point, sample_rate: int) -> Batch:
 
 
 class Timer:
-    """Training steps in their parts: the condition (encoder and decoder), the density, backward, the optimiser."""
+    """Training steps, timed in parts: encoder, decoder, density, backward, optimiser."""
 
     def __init__(self, config: Config) -> None:
         self.config, self.parts = config, {}
@@ -84,7 +83,7 @@ class Timer:
         setattr(module, method, timed)
 
     def step(self, batch: Batch) -> dict[str, float]:
-        """Seconds of each part of one step, "loop" within "decoder"."""
+        """Runs one step and returns the seconds of each part; "loop" is included in "decoder"."""
         train, start = self.config.train, time.perf_counter()
         sums = loss_sums(self.model, batch, train, step=train.prior_steps)
         forward = time.perf_counter()
@@ -99,7 +98,7 @@ class Timer:
 
 
 def points(base: Point, args: argparse.Namespace) -> Iterator[Point]:
-    """The base, then the others along each axis."""
+    """The base, then one case for each other value of each axis."""
     grids = {
         "threads": args.threads,
         "batch": args.batch_size,

@@ -17,7 +17,7 @@ from toy_voice import save_voice
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted(
     path
-    for folder in ("", "docs/", "egs/*/", "recipes/", "benchmarks/", "tests/data/")
+    for folder in ("", "docs/", "egs/*/", "recipes/", "tests/data/", "wavetts/voices/*/")
     for path in ROOT.glob(f"{folder}*.md")
 )
 
@@ -61,11 +61,16 @@ def test_commands_exist(page):
             check_recipe(str(ROOT / rest[0]), rest[1:])
 
 
-def test_readme_shows_every_subcommand():
+def test_readme_is_short():
+    assert README.count("\n") <= 150
+
+
+def test_the_pages_show_every_subcommand():
     shown = subprocess.run([sys.executable, "-m", "wavetts", "--help"], cwd=ROOT, capture_output=True, text=True)
     names = re.findall(r"^    (\w+)", shown.stdout, re.MULTILINE)
     assert names
-    used = {words[words.index("wavetts") + 1] for words in commands(README) if "wavetts" in words}
+    pages = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
+    used = {words[words.index("wavetts") + 1] for page in pages for words in commands(page) if "wavetts" in words[:-1]}
     assert set(names) == used
 
 
@@ -87,7 +92,7 @@ def test_ci_runs_these_two_commands():
         words = ["bash", "-c", f"{function}; readme_block {number}"]
         assert subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout == block
     assert "for block in 1 2; do" in script
-    for check in ("ruff check .", "ruff format --check .", "egs/toy/run.sh"):
+    for check in ("ruff check .", "ruff format --check .", "ty check", "egs/toy/run.sh"):
         assert f"\n{check}" in script
     assert "- run: .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
 
@@ -98,24 +103,60 @@ def test_ci_script_is_sound():
     assert script.stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
-def test_python_runs(number, tmp_path, monkeypatch):
+PYTHON = [
+    pytest.param(source, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, source in enumerate(blocks(page.read_text(encoding="utf-8"), "python"), 1)
+]
+
+
+@pytest.mark.parametrize("source", PYTHON)
+def test_python_runs(source, tmp_path, monkeypatch):
     import wavetts.synthesis.catalog
 
-    # Whatever voice is bundled: one that speaks quickly.
-    save_voice(tmp_path / "voices" / "noise")
+    # In the bundled voice's place one that speaks quickly.
+    save_voice(tmp_path / "voices" / "joe")
     monkeypatch.setattr(wavetts.synthesis.catalog, "BUNDLED", tmp_path / "voices")
     for folder in ("recipes", "tests"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
-    source = blocks(README, "python")[number]
     names: dict = {}
-    exec(compile(source, f"README.md, Python {number + 1}", "exec"), names)
+    exec(compile(source, "a page's Python", "exec"), names)
     if "write_audio" in names:
         assert (tmp_path / "hello.wav").stat().st_size > 44
     else:
         assert names["nats"].shape == (8,)
         assert names["drawn"].shape == (8, 320)
+
+
+def test_readme_has_python():
+    assert blocks(README, "python")
+
+
+@pytest.mark.slow
+def test_training_commands_run_as_pasted(tmp_path):
+    """From nothing to speech, but for the time that training may take."""
+    (block,) = [block for block in blocks(README, "bash") if "wavetts train" in block]
+    install, *lines = block.splitlines()
+    assert install == 'pip install ".[train]"'
+    script = "\n".join(lines)
+    assert script.count("train.max_minutes=60") == 1
+    for folder in ("recipes", "tests"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    program = tmp_path / "bin" / "wavetts"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m wavetts "$@"\n')
+    program.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
+    words = ["bash", "-euc", script.replace("train.max_minutes=60", "train.max_minutes=0.02")]
+    result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "mine.wav").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,27 +1,28 @@
-"""Ending a long run in order when the user or the system asks for it."""
+"""Signals that end a long run after its current step."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType, TracebackType
+from typing import Any
 
 
 class Interrupt:
-    """Within its context the first SIGINT or SIGTERM is noted as `signal`; a second one acts as outside of it."""
+    """A context in which the first SIGINT or SIGTERM is only stored, as `signal`; a second one is handled as usual."""
 
     def __init__(self) -> None:
-        """No signal yet."""
+        """Starts without a signal."""
         self.signal: signal.Signals | None = None
-        self._handlers: dict[signal.Signals, object] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        """Starts to note signals."""
+        """Installs the handlers."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Gives the signals back to who had them."""
+        """Restores the previous handlers."""
         self._restore()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:

@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage="Usage: egs/asterisk/run.sh [options] [-- section.field=value ...]
 
   stage 0  bring Debian's packages into LJSpeech's layout (pip install '.[recipes]')
-  stage 1  preprocess at 16 kHz
+  stage 1  preprocess at 16 kHz (pip install '.[train]')
   stage 2  train recipes/train/compact_16k.yaml; run it again to go on
   stage 3  synthesise the held-out prompts, with plots
   stage 4  score: likelihood, distances, for English a recogniser; a page to listen to (pip install '.[evaluate]')

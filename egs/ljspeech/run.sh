@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage="Usage: egs/ljspeech/run.sh [options] [-- section.field=value ...]
 
   stage 0  download LJSpeech 1.1 (2.6 GB), check and unpack it
-  stage 1  preprocess: resample, trim, phonemise, split
+  stage 1  preprocess: resample, trim, phonemise, split (pip install '.[train]')
   stage 2  train (the paper's model; made for GPUs); run it again to go on
   stage 3  synthesise the held-out test sentences, with plots
   stage 4  score: likelihood, distances, a recogniser; a page to listen to (pip install '.[evaluate]')

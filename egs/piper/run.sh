@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 usage="Usage: egs/piper/run.sh [options] [-- section.field=value ...]
 
   stage 0  draw short texts, have everything read by the voice (pip install '.[recipes]')
-  stage 1  preprocess at 16 kHz, 100 clips held out for dev and 200 for test
+  stage 1  preprocess at 16 kHz, 100 clips held out for dev and 200 for test (pip install '.[train]')
   stage 2  train recipes/train/compact_16k.yaml, one process a core; run it again to go on
   stage 3  synthesise the held-out sentences, with plots
   stage 4  score: likelihood, distances, a recogniser; a page to listen to (pip install '.[evaluate]')

@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 usage="Usage: egs/toy/run.sh [options] [-- section.field=value ...]
 
-  stage 1  preprocess the LJSpeech excerpts of tests/data at 8 kHz
+  stage 1  preprocess the LJSpeech excerpts of tests/data at 8 kHz (pip install '.[train]')
   stage 2  train recipes/train/toy.yaml
   stage 3  synthesise two held-out sentences, with plots
   stage 4  measure the model on them

@@ -1,4 +1,4 @@
-"""Speech as bytes: WAV, raw PCM, FLAC, MP3 and Opus, whole or while it is being generated."""
+"""Encoders of speech: WAV, raw PCM, FLAC, MP3 and Opus, of whole utterances or while they are generated."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import io
 import numpy as np
 import soundfile
 
-from wavetts.audio.waveform import streaming_wav_header, to_pcm, write_audio
+from wavetts.audio.waveform import stream_resampler, streaming_wav_header, to_pcm, write_audio
 from wavetts.errors import UserError
 
-# Raw samples carry no rate: clients of OpenAI's endpoint take them for this one.
+# Raw samples have no header: this is the rate that clients of OpenAI's endpoint assume.
 PCM_RATE = 24000
 MEDIA_TYPES = {
     "wav": "audio/wav",
@@ -19,7 +19,7 @@ MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
 }
-# What a codec takes; a voice of another rate is resampled to the next one above it.
+# Sample rates that a codec supports; other voices are resampled to the next higher one.
 CODEC_RATES = {
     "pcm": [PCM_RATE],
     "mp3": [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000],
@@ -29,7 +29,7 @@ _CODECS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"), "opus":
 
 
 def available_formats() -> list[str]:
-    """The formats that the installed libsndfile can write, and those that need none."""
+    """The formats that can be written here; which codecs there are depends on the installed libsndfile."""
     return [
         name
         for name in MEDIA_TYPES
@@ -38,18 +38,18 @@ def available_formats() -> list[str]:
 
 
 def encoded_rate(format: str, sample_rate: int) -> int:
-    """The sample rate of a format's output for a voice of `sample_rate` Hz."""
+    """The sample rate in Hz of encoded speech for a voice of `sample_rate` Hz."""
     rates = CODEC_RATES.get(format, [sample_rate])
     return next((rate for rate in rates if rate >= sample_rate), rates[-1])
 
 
 def encode(samples: np.ndarray, sample_rate: int, format: str) -> bytes:
-    """A whole file.
+    """Encodes speech as a whole file.
 
     Args:
         samples: (S,) float32 in [-1, 1).
         sample_rate: in Hz.
-        format: of `available_formats`.
+        format: one of `available_formats`.
     """
     if format == "wav":
         file = io.BytesIO()
@@ -57,19 +57,19 @@ def encode(samples: np.ndarray, sample_rate: int, format: str) -> bytes:
         return file.getvalue()
     encoder = StreamEncoder(sample_rate, format)
     data = encoder.write(samples) + encoder.finish()
-    # What a codec wrote into its header in the end is missing from a stream.
+    # A codec completes its header at the end, which a stream does not contain.
     return encoder.file if format in _CODECS else data
 
 
 class StreamEncoder:
-    """Encodes speech chunk by chunk; what comes of it does not depend on where it was cut.
+    """Encodes speech chunk by chunk; the output does not depend on the sizes of the chunks.
 
     Args:
-        sample_rate: of the speech, in Hz; `encoded_rate` is that of the output.
-        format: of `available_formats`.
+        sample_rate: of the speech, in Hz; that of the output is `encoded_rate`.
+        format: one of `available_formats`.
 
     Raises:
-        UserError: the installed libsndfile does not write this format.
+        UserError: the format is unknown, or the installed libsndfile cannot write it.
     """
 
     def __init__(self, sample_rate: int, format: str) -> None:
@@ -78,9 +78,7 @@ class StreamEncoder:
         self.format, self.rate = format, encoded_rate(format, sample_rate)
         self._resampler = None
         if self.rate != sample_rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(sample_rate, self.rate, 1, dtype="float32")
+            self._resampler = stream_resampler(sample_rate, self.rate)
         self._header = streaming_wav_header(self.rate) if format == "wav" else b""
         self._file = io.BytesIO()
         self._sent = 0
@@ -91,21 +89,21 @@ class StreamEncoder:
 
     @property
     def file(self) -> bytes:
-        """All that a codec wrote; of a finished encoder the file with its final header."""
+        """All that the codec has written; after `finish` the file with its final header."""
         return self._file.getvalue()
 
     def write(self, samples: np.ndarray) -> bytes:
-        """Encodes samples (S,) float32; what a codec or the resampler holds back comes later."""
+        """Encodes samples (S,) float32; codec and resampler may return part of them with a later call."""
         return self._write(samples, last=False)
 
     def finish(self) -> bytes:
-        """The end of the stream."""
+        """Returns the end of the stream and closes the codec."""
         data = self._write(np.zeros(0, dtype=np.float32), last=True)
         self.close()
         return data + self._take() if self._writer is not None else data
 
     def close(self) -> None:
-        """Gives up the codec, whether the stream has come to its end or not."""
+        """Closes the codec, also before the end of the stream."""
         if self._writer is not None:
             self._writer.close()
 
@@ -120,7 +118,7 @@ class StreamEncoder:
         return self._take()
 
     def _take(self) -> bytes:
-        """What the codec wrote since the last time."""
+        """What the codec has written since the last call."""
         place = self._file.tell()
         self._file.seek(self._sent)
         data = self._file.read()

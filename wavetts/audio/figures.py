@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wavetts.errors import UserError
+from wavetts.extras import require
 from wavetts.files import write_atomic
 from wavetts.jsonlines import read_journal
 
@@ -89,6 +90,7 @@ def alignment_image(alignment: np.ndarray) -> bytes:
 
 
 def _image(values: np.ndarray, low: float, high: float) -> bytes:
+    require("drawing", "train", "matplotlib")
     from matplotlib.image import imsave
 
     data = io.BytesIO()
@@ -173,6 +175,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def _new_figure(width: float, height: float) -> Figure:
     """An empty figure drawn by Agg: no display is needed and pyplot's global list does not keep it."""
+    require("drawing", "train", "matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -7,13 +7,16 @@ import io
 import re
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soundfile
 
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
+
+if TYPE_CHECKING:
+    import soxr
 
 NUM_MELS = 80
 MEL_WINDOW_SECONDS = 0.05
@@ -102,7 +105,7 @@ def streaming_wav_header(sample_rate: int) -> bytes:
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Change the sample rate with a Kaiser-windowed sinc (resampy's "kaiser_best"): no delay, no gain.
+    """Change the sample rate with soxr at its highest quality: linear phase, no delay, no gain.
 
     Args:
         samples: `(S,)`.
@@ -110,22 +113,26 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
         to_rate: in Hz.
 
     Returns:
-        `(ceil(S * to_rate / from_rate),)`, float32.
+        `(S * to_rate / from_rate,)`, rounded to the nearest length, float32.
     """
+    samples = np.ascontiguousarray(samples, dtype=np.float32)
     if from_rate == to_rate:
-        return np.asarray(samples, dtype=np.float32)
-    import torch
-    import torchaudio
+        return samples
+    import soxr
 
-    return torchaudio.functional.resample(
-        torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)),
-        from_rate,
-        to_rate,
-        lowpass_filter_width=64,
-        rolloff=0.9475937167399596,
-        resampling_method="sinc_interp_kaiser",
-        beta=14.769656459379492,
-    ).numpy()
+    return soxr.resample(samples, from_rate, to_rate, quality="VHQ")
+
+
+def stream_resampler(from_rate: int, to_rate: int) -> soxr.ResampleStream:
+    """A resampler that is given one channel of float32 samples chunk by chunk: `resample_chunk(samples, last)`.
+
+    Args:
+        from_rate: in Hz.
+        to_rate: in Hz.
+    """
+    import soxr
+
+    return soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
 
 
 def trim_silence(samples: np.ndarray, rate: int, top_db: float = 45.0, margin_seconds: float = 0.1) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wavetts.cli.arguments import add_device, positive
+from wavetts.extras import require
 
 
 def add(command: Callable) -> None:
@@ -44,6 +45,7 @@ def add(command: Callable) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Serves the demo until it is interrupted."""
+    require("the page", "demo", "gradio", "matplotlib")
     from wavetts.demo.actions import Actions
     from wavetts.demo.launch import launch
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wavetts.cli.arguments import add_device, add_precision, add_settings, positive, settings_of
 from wavetts.errors import UserError
+from wavetts.extras import require
 
 
 def add(command: Callable) -> None:
@@ -88,6 +89,8 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.html is not None and args.html.exists() and not args.html.is_dir():
         raise UserError(f"--html {args.html}: a file is there; name a folder")
+    if args.html is not None:
+        require("--html", "evaluate", "matplotlib")
     evaluation = evaluate(
         [args.model, *args.compare], args.manifest, options, settings, args.device, args.threads, args.precision
     )

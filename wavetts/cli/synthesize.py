@@ -13,6 +13,7 @@ from pathlib import Path
 from wavetts.cli.arguments import add_device, add_precision, add_settings, settings_of
 from wavetts.cli.speaking import check_output, progress_bar, read_input, speak_one_file, summarise
 from wavetts.errors import UserError
+from wavetts.extras import require
 
 
 def add(command: Callable) -> None:
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> None:
         check_output(args.output or "speech.wav")
     elif args.output is not None:
         raise UserError("--output-dir and -o exclude each other")
+    if args.plots:
+        require("--plots", "train", "matplotlib")
     from wavetts.synthesis.voice import load_voice
 
     voice = load_voice(args.model, args.device, args.threads, args.precision)

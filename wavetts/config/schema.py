@@ -47,6 +47,7 @@ class EncoderConfig(Section):
     """The section of any text encoder."""
 
     family: ClassVar[str] = "encoder"
+    kind: Any  # a Literal of its one value in each subclass
 
 
 @dataclass
@@ -84,6 +85,7 @@ class AttentionConfig(Section):
     """The section of any attention."""
 
     family: ClassVar[str] = "attention"
+    kind: Any  # a Literal of its one value in each subclass
 
 
 @dataclass
@@ -168,6 +170,7 @@ class DensityConfig(Section):
     """The section of any density; it stands beside the density's class and knows how to build it."""
 
     family: ClassVar[str] = "density"
+    kind: Any  # a Literal of its one value in each subclass
 
     def check_length(self, length: int, field: str, section: str) -> None:
         """Raises a UserError if there is no such density of `length` values.

@@ -1,4 +1,4 @@
-"""Preprocessed corpora as batches: which utterances make up a step is a pure function of the seed and the epoch."""
+"""Batches of preprocessed corpora; which utterances a batch holds is a pure function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from wavetts.errors import UserError
 from wavetts.seeds import mix_seed
 from wavetts.text.tokenizer import Tokenizer
 
-# Lengths are sorted with this relative jitter, so that an utterance meets others from one epoch to the next.
+# Utterances are sorted by length with this relative jitter, so that batches differ from epoch to epoch.
 LENGTH_JITTER = 0.1
 PREFETCHED_STEPS = 4
 
 
 @dataclass
 class Batch:
-    """Utterances of whole frames, padded to the longest."""
+    """Utterances, cut to whole frames and padded to the longest."""
 
     ids: list[str]
     tokens: Tensor  # (B, I) int64, 0 at padding
@@ -50,7 +50,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Clip:
-    """One utterance's place in a batch: whole frames from sample `phase` on."""
+    """An utterance in a batch: `num_frames` whole frames from sample `phase` on; `index` is its place in the corpus."""
 
     index: int
     phase: int
@@ -59,14 +59,14 @@ class Clip:
 
 @dataclass(frozen=True)
 class Step:
-    """What one process needs for one optimiser step.
+    """The data of one optimiser step for one process.
 
     Attributes:
-        epoch: the epoch, and
-        index: the batch in its order.
-        ids: utterances of the joint batch, over all processes and micro-batches.
-        num_frames: valid frames of the joint batch.
-        batches: this process' micro-batches; None where a small joint batch leaves one empty.
+        epoch: number of the epoch.
+        index: number of the batch in the epoch.
+        ids: utterances of the whole batch, over all processes and micro-batches.
+        num_frames: number of valid frames in the whole batch.
+        batches: the micro-batches of this process; None where a small batch leaves one empty.
     """
 
     epoch: int
@@ -77,16 +77,16 @@ class Step:
 
 
 class Corpus:
-    """Encoded utterances of one manifest, and their batches.
+    """The utterances of a manifest with their tokens, and their batches.
 
     Args:
-        utterances: of one manifest.
+        utterances: the utterances of a manifest.
         tokenizer: encodes their transcripts.
-        config: audio and text sections are used.
-        skip_unknown: leave out utterances with symbols that the tokenizer lacks, with one warning.
+        config: its sections audio and text are used.
+        skip_unknown: leave out utterances with symbols that the tokenizer does not have, with one warning.
 
     Raises:
-        UserError: unknown symbols without skip_unknown.
+        UserError: there are unknown symbols, and `skip_unknown` is False.
     """
 
     def __init__(
@@ -125,14 +125,14 @@ class Corpus:
         """The shuffled batches of a training epoch, of utterances of similar length.
 
         Args:
-            batch_seconds: longest clip x number of clips of a batch, at most; a longer utterance is a batch of its own.
-            seed: the order and the phases are a pure function of it and
-            epoch: the epoch.
-            random_phase: start each clip up to one frame late.
+            batch_seconds: limit of the duration of a batch, padding included; a longer utterance is a batch of its own.
+            seed: order and phases are a pure function of seed and epoch.
+            epoch: number of the epoch.
+            random_phase: start each clip at a random sample of its first frame.
             most_seconds: longer utterances are left out.
 
         Raises:
-            UserError: all are longer.
+            UserError: all utterances are longer.
         """
         rng = np.random.default_rng((seed, epoch))
         clips = []
@@ -155,7 +155,7 @@ class Corpus:
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def plan_in_order(self, batch_seconds: float) -> list[list[Clip]]:
-        """Batches of all utterances for evaluation, shortest first, without phase."""
+        """Batches of all utterances for evaluation, shortest first, each from its first sample on."""
         clips = [Clip(i, 0, u.samples // self.frame_length) for i, u in enumerate(self.utterances)]
         return self._cut(sorted(clips, key=lambda clip: (clip.num_frames, clip.index)), batch_seconds)
 
@@ -174,10 +174,10 @@ class Corpus:
         return batches
 
     def collate(self, clips: Sequence[Clip]) -> Batch:
-        """Reads the audio and pads it.
+        """Reads the audio of clips and pads it to a batch.
 
         Raises:
-            UserError: an audio file is missing, damaged or not the one of the manifest; the message names it.
+            UserError: an audio file is missing or damaged, or its length or rate are not those of the manifest.
         """
         frame_lengths = [clip.num_frames for clip in clips]
         tokens = [self.tokens[clip.index] for clip in clips]
@@ -200,7 +200,7 @@ class Corpus:
         """The whole waveform `(S,)` of an utterance, float32.
 
         Raises:
-            UserError: the audio file is missing, damaged or not the one of the manifest.
+            UserError: the audio file is missing or damaged, or its length or rate are not those of the manifest.
         """
         utterance = self.utterances[index]
         audio, rate = read_audio(utterance.audio)
@@ -218,7 +218,7 @@ def _warn_left_out(ids: list[str], reason: str) -> None:
 
 
 def epoch_plan(corpus: Corpus, train: TrainConfig, epoch: int) -> list[list[Clip]]:
-    """The batches of one of a run's epochs; the first ones may be of short utterances (`train.short_epochs`)."""
+    """The batches of an epoch of training; the first epochs have short utterances only (`train.short_epochs`)."""
     most_seconds = train.short_seconds if epoch < train.short_epochs else math.inf
     return corpus.plan(train.batch_seconds, train.seed, epoch, train.random_phase, most_seconds)
 

@@ -15,6 +15,7 @@ from wavetts.audio.waveform import read_audio, resample, scale_loudness, trim_si
 from wavetts.corpus.formats import Utterance, read_corpus
 from wavetts.corpus.report import build_report, render_report
 from wavetts.errors import UserError
+from wavetts.extras import require
 from wavetts.files import make_folder, remove_temporaries, write_atomic
 from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
@@ -94,12 +95,14 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
         The report: counts and hours per split, reasons for dropping, spread of durations; what info.json holds.
 
     Raises:
-        UserError: the corpus cannot be read, OUTPUT was made with other options, the disk is full, no clip is left,
-            or fewer than dev + test are.
+        UserError: the corpus cannot be read, OUTPUT was made with other options, a package is missing, the disk is
+            full, no clip is left, or fewer than dev + test are.
     """
     from wavetts.text.normalize import FRONT_END_VERSION, normalize
     from wavetts.text.phonemes import espeak_version, phonemize
 
+    if options.top_db:
+        require("trimming silence", "train", "librosa")
     utterances = read_corpus(folder)
     # A language that is not there stops the run here, not in every clip.
     phonemize(normalize("a", options.language), options.language)

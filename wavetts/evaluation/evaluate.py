@@ -17,6 +17,7 @@ from wavetts.corpus.manifest import load_info, load_manifest
 from wavetts.errors import UserError
 from wavetts.evaluation import intervals
 from wavetts.evaluation.measures import Rows, compare_with, summarise_rows
+from wavetts.evaluation.metrics import missing_metrics
 from wavetts.evaluation.quality import missing_quality
 from wavetts.evaluation.recognisers import missing_recogniser
 from wavetts.evaluation.robustness import token_health
@@ -114,6 +115,8 @@ def evaluate(
     missing = {"recogniser": missing_words, "dnsmos": missing_quality()}
     if not any(sentence.recording for sentence in spoken):
         missing["recordings"] = "no recordings: the sentences are a list of texts"
+    elif reason := missing_metrics():
+        missing["distances"] = reason
     for system in systems:
         if system.kind == "folder":
             read_folder(system, spoken)
@@ -150,7 +153,8 @@ def evaluate(
         described.insert(0, {"name": "recordings", "kind": "recordings", "path": ""})
         rows = {"recordings": {sentence.id: {} for sentence in spoken}} | rows
     recogniser = None if missing_words else (options.recogniser, options.whisper_model, language)
-    _score(systems, spoken, rows, Parts(recogniser, language, missing["dnsmos"] is None, frame_seconds), options.jobs)
+    parts = Parts(recogniser, language, missing["dnsmos"] is None, "distances" not in missing, frame_seconds)
+    _score(systems, spoken, rows, parts, options.jobs)
     for entry in described:
         entry["figures"] = summarise_rows(rows[entry["name"]].values())
     results = {

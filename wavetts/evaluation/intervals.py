@@ -16,12 +16,12 @@ def mean_interval(values: Sequence[float], weights: Sequence[float]) -> dict[str
     """A weighted mean and its interval by bootstrap over utterances (percentiles).
 
     Args:
-        values: one an utterance.
-        weights: theirs: 1 for a plain mean; the length of the text for an error rate, so that the mean is the rate of
-            all texts together.
+        values: one per utterance.
+        weights: one per utterance: 1 for a plain mean; the length of the text for an error rate, so that the mean is
+            the rate over all texts.
 
     Returns:
-        "mean", "low", "high" (None for a single utterance, which tells nothing about others) and "count".
+        "mean", "low" and "high" (None for a single utterance, which gives no interval) and "count".
     """
     value, weight = np.asarray(values, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     drawn = _draw(len(value))
@@ -31,14 +31,15 @@ def mean_interval(values: Sequence[float], weights: Sequence[float]) -> dict[str
 def paired_interval(ours: tuple[Sequence, Sequence], theirs: tuple[Sequence, Sequence]) -> dict[str, Any]:
     """The difference of two weighted means over the same utterances, in the same order, with its interval.
 
-    Utterances are drawn for both systems together: what makes a sentence hard for both does not widen the interval.
+    Both systems are resampled with the same utterances, so that sentences that are hard for both do not widen the
+    interval.
 
     Args:
         ours: values and weights as for `mean_interval`.
-        theirs: those that are taken from them.
+        theirs: the same of the system that is subtracted.
 
     Returns:
-        As `mean_interval`; "mean" is ours minus theirs.
+        As `mean_interval`; "mean" is the mean of `ours` minus that of `theirs`.
     """
     (a, a_weight), (b, b_weight) = (tuple(np.asarray(x, dtype=np.float64) for x in pair) for pair in (ours, theirs))
     drawn = _draw(len(a))
@@ -48,7 +49,7 @@ def paired_interval(ours: tuple[Sequence, Sequence], theirs: tuple[Sequence, Seq
 
 
 def _draw(count: int) -> np.ndarray:
-    """(RESAMPLES, count) indices, the same for every figure of as many utterances."""
+    """(RESAMPLES, count) indices, the same for all measures of as many utterances."""
     return np.random.default_rng(SEED).integers(0, count, (RESAMPLES, count))
 
 

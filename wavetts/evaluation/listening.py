@@ -1,4 +1,4 @@
-"""The listening page: a folder with everything in it that opens from disk, on a telephone as on a desk."""
+"""The listening page: a folder with an HTML page, its audio and its pictures, that opens from disk on any device."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def write_page(evaluation: Evaluation, folder: Path) -> None:
     """Writes FOLDER/index.html with the players, pictures and scores of every sentence that was spoken.
 
     Args:
-        evaluation: of which at least a sentence was spoken.
-        folder: made if it is not there; index.html comes last, when all that it shows is there.
+        evaluation: with at least one spoken sentence.
+        folder: created if missing; index.html is written last, when the files that it shows exist.
 
     Raises:
         UserError: a file cannot be written.
@@ -106,7 +106,7 @@ def _about(results: dict[str, Any]) -> str:
 
 
 def _summary(results: dict[str, Any]) -> str:
-    """Means, measures by systems: those of the speech in sight, the others folded away."""
+    """Tables of means, measures by systems; only the table about the speech is unfolded."""
     speech, rest = _table(results, (SPEECH,)), _table(results, (FORCED, SOUND))
     return speech + (
         f"<details><summary>Likelihood, attention and robustness</summary>{rest}</details>" if rest else ""
@@ -132,7 +132,7 @@ def _table(results: dict[str, Any], sections: tuple[str, ...]) -> str:
 
 def _article(evaluation: Evaluation, sentence: Sentence, folder: Path, slugs: dict[str, str]) -> str:
     spoken = [(system, system.speech[sentence.id]) for system in evaluation.systems if sentence.id in system.speech]
-    # Pictures share one scale of time.
+    # All pictures of a sentence have the same time scale.
     longest = max((len(speech.audio) / speech.rate for _, speech in spoken), default=0.0)
     parts = [
         _system(
@@ -149,7 +149,7 @@ def _article(evaluation: Evaluation, sentence: Sentence, folder: Path, slugs: di
 def _system(
     system: System, speech: Speech, row: dict[str, Any], folder: Path, slug: str, sentence: Sentence, longest: float
 ) -> str:
-    """One system's part of a sentence; its files are written on the way."""
+    """The HTML of one system's reading of a sentence; also writes its audio and pictures."""
     title = f"<h3>{escape(system.name)}</h3>"
     if not len(speech.audio):
         reason = speech.error or "it stopped before the first sound"
@@ -195,7 +195,7 @@ def _scores(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
         value = row.get(measure.key)
         if measure.section == SPEECH and value is not None:
             yield measure.label, format_figure(measure, value)
-        # Of what goes wrong only what did; clicks show in the mean of many sentences alone.
+        # Only failures that occurred; clicks can be told from the mean over many sentences only.
         elif measure.section == SOUND and measure.percent and value:
             flag = measure.weight is None
             yield measure.label.replace("sentences ", ""), "yes" if flag else format_figure(measure, value)

@@ -1,4 +1,4 @@
-"""The figures of an evaluation by name: how utterances add up to a system's, and what a table shows of them."""
+"""The measures of an evaluation: how the figures of utterances are averaged, and how tables show them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, Literal
 
 from wavetts.evaluation.intervals import mean_interval, paired_interval
 
-# By system, then by sentence.
+# Figures by system, then by sentence id.
 Rows = dict[str, dict[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure.
+    """One measure.
 
     Attributes:
-        key: of an utterance's row.
-        label: in tables.
-        section: the table.
-        weight: the key of an utterance's weight in the mean; None: all count alike.
-        digits: after the point; of percentages, if
-        percent: it is a share.
-        better: which way is good, or "" if there is none.
+        key: its key in the figures of an utterance.
+        label: its name in tables.
+        section: the table that shows it.
+        weight: key of an utterance's weight in the mean; None: a plain mean.
+        digits: number of decimals that tables show.
+        percent: whether it is a share, shown as a percentage.
+        better: whether lower or higher values are better; "" if neither.
     """
 
     key: str
@@ -74,7 +74,7 @@ MEASURES = (
 
 
 def summarise_rows(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Mean and interval of every measure that any of the rows holds."""
+    """Mean and interval of every measure that at least one utterance has, by key; see `mean_interval`."""
     rows, figures = list(rows), {}
     for measure in MEASURES:
         pairs = [_pair(measure, row) for row in rows if _holds(measure, row)]
@@ -84,11 +84,15 @@ def summarise_rows(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def compare_with(baseline: str, rows: Rows) -> list[dict[str, Any]]:
-    """Every other system minus one of them, on the sentences that both have.
+    """Paired differences of every other system from a baseline, on the sentences that both have.
+
+    Args:
+        baseline: name of a system.
+        rows: the figures of all systems.
 
     Returns:
         For each other system "system", "minus" (the baseline) and "figures": by measure the difference with its
-        interval, as `paired_interval`; systems without a common figure are left out.
+        interval, see `paired_interval`. Systems without a common figure are left out.
     """
     compared = []
     for system in rows:

@@ -8,20 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavetts.audio.waveform import MEL_HOP_SECONDS, NUM_MELS, log_mel, resample
+from wavetts.extras import missing_extra
 
-# Everything is measured at this rate, so that systems of different rates compare: the mel band ends at 7.6 kHz anyway.
+# Everything is measured at this rate, so that systems of different rates compare: the mel band ends at 7.6 kHz.
 METRIC_RATE = 16000
 NUM_MFCCS = 13
-# Of speech, bass to child. 64 ms hold two and more periods of all of it but the lowest.
+# F0 of speech, from bass voices to children. A window of 64 ms holds at least two periods of all but the lowest.
 F0_BAND_HZ = (65.0, 500.0)
 F0_WINDOW = 1024
 # In semitones. librosa's default of 0.1 takes four times as long; the rounding is far below what is measured.
 F0_RESOLUTION = 0.2
 
 
+def missing_metrics() -> str | None:
+    """What to install for `features` and `compare`, or None."""
+    return missing_extra("evaluate", "librosa", "torchaudio")
+
+
 @dataclass(frozen=True)
 class Features:
-    """What two utterances are compared by, one row every 12.5 ms."""
+    """What utterances are compared by, one row every 12.5 ms."""
 
     log_mel: np.ndarray  # (n, 80), natural log of magnitudes
     mfcc: np.ndarray  # (n, 13), cepstral coefficients 1 to 13
@@ -29,12 +35,12 @@ class Features:
 
 
 def features(samples: np.ndarray, rate: int) -> Features:
-    """Mel spectrogram, cepstrum and F0.
+    """Computes mel spectrogram, cepstrum and F0.
 
-    The spectrogram is the paper's: 80 channels, 50 ms Hann window, 12.5 ms hop. The paper names 13 MFCCs without saying
-    whether the first of the transform counts, which is the level. As in the earlier work of the same group
-    (Skerry-Ryan et al. 2018, "Towards end-to-end prosody transfer") it does not: coefficients 1 to 13 of an orthonormal
-    DCT of the natural logarithm.
+    The spectrogram is the paper's: 80 channels, 50 ms Hann window, 12.5 ms hop. The paper uses 13 MFCCs without saying
+    whether coefficient 0, the level, is among them. As in the earlier work of the same group (Skerry-Ryan et al. 2018,
+    "Towards end-to-end prosody transfer") it is not: these are coefficients 1 to 13 of an orthonormal DCT of the
+    natural logarithm.
 
     Args:
         samples: (S,) in [-1, 1).
@@ -66,17 +72,17 @@ def _dct() -> np.ndarray:
 
 
 def distortion(reference: np.ndarray, speech: np.ndarray) -> tuple[float, np.ndarray]:
-    """The mean distance of rows that dynamic time warping pairs.
+    """The mean Euclidean distance of the rows that dynamic time warping pairs.
 
-    A pair's distance is the root of the sum of the squared differences, in nepers of magnitude for the mel spectrogram;
-    the mean is over the pairs (no factor to decibels, as in the paper's tables).
+    The distance is in nepers of magnitude for the mel spectrogram, without a factor to decibels, as in the paper's
+    tables; the mean is over the pairs.
 
     Args:
         reference: (n, D).
         speech: (m, D).
 
     Returns:
-        The mean and the path (L, 2): indices into both, in order of time.
+        The mean, and the path (L, 2): indices of the paired rows of both, in order of time.
     """
     from librosa.sequence import dtw
 
@@ -85,12 +91,16 @@ def distortion(reference: np.ndarray, speech: np.ndarray) -> tuple[float, np.nda
 
 
 def compare(reference: Features, speech: Features) -> dict[str, float | None]:
-    """How far speech is from a recording of the same words.
+    """Distances of speech from a recording of the same words.
+
+    Args:
+        reference: of the recording.
+        speech: of the speech.
 
     Returns:
-        "mcd": mel cepstral distortion, by the cepstra. "msd": mel spectral distortion, by the log-mel spectrograms,
-        each after a warping of its own. "f0_rmse": RMSE of the natural log of F0 where both are voiced, paired by the
-        cepstra's warping; None if they never are. "voicing_error": share of those pairs of which one is voiced.
+        "mcd": mel cepstral distortion; "msd": mel spectral distortion, over the log-mel spectrograms; each after a time
+        warping of its own. "f0_rmse": RMSE of the natural log of F0 over the pairs of the cepstra's warping in which
+        both are voiced, None if there are none. "voicing_error": share of those pairs in which exactly one is voiced.
     """
     mcd, path = distortion(reference.mfcc, speech.mfcc)
     msd, _ = distortion(reference.log_mel, speech.log_mel)

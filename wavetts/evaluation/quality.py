@@ -1,37 +1,35 @@
-"""DNSMOS: what listeners would say of the sound, guessed by a network that hears it without a reference."""
+"""DNSMOS: a network's estimate of the opinion score that listeners would give, without a reference."""
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
 from wavetts.audio.waveform import resample
+from wavetts.extras import missing_extra
 
 DNSMOS_RATE = 16000
 
 
 def missing_quality() -> str | None:
-    """Why there is no DNSMOS, or None if there is."""
+    """What to install for DNSMOS, or None if it is installed."""
     # speechmos does not declare what it imports.
-    if not all(importlib.util.find_spec(name) for name in ("speechmos", "onnxruntime", "requests")):
-        return "pip install 'wavetts[evaluate]'"
-    return None
+    return missing_extra("evaluate", "speechmos", "onnxruntime", "requests")
 
 
 def dnsmos(samples: np.ndarray, rate: int) -> dict[str, float]:
     """DNSMOS P.835 and P.808 (Reddy et al. 2022), opinion scores from 1 to 5; clips below 9 s are repeated up to it.
 
-    Trained on noisy and cleaned telephone speech: it hears hiss, clicks and muffling, and knows nothing of the words.
+    It was trained on noisy and denoised telephone speech: it responds to hiss, clicks and muffling, not to the words.
 
     Args:
         samples: (S,), not empty.
         rate: in Hz.
 
     Returns:
-        "dnsmos" (overall), "dnsmos_signal" (the speech), "dnsmos_background" (the rest), "dnsmos_p808".
+        "dnsmos" (overall), "dnsmos_signal" (the speech), "dnsmos_background" (the background), "dnsmos_p808".
     """
     audio = np.clip(resample(samples, rate, DNSMOS_RATE), -1, 1)
     scores = _scorer()(audio, DNSMOS_RATE, is_personalized_MOS=False)
@@ -46,7 +44,7 @@ def dnsmos(samples: np.ndarray, rate: int) -> dict[str, float]:
 
 @functools.cache
 def _scorer():
-    """speechmos' scorer with a thread for each model: its own takes all cores, which wait for each other."""
+    """The scorer of speechmos with one thread per model; by default each uses all cores, which is slower."""
     import onnxruntime
     from speechmos import dnsmos
 

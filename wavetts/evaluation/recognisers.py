@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +11,23 @@ import numpy as np
 
 from wavetts.audio.waveform import resample
 from wavetts.errors import UserError
+from wavetts.extras import missing_extra
 from wavetts.text.normalize import normalize
 
 RECOGNISER_RATE = 16000
-RECOGNISERS = {"pocketsphinx": "wavetts[evaluate]", "faster-whisper": "wavetts[whisper]"}
+# The extra that brings each, and its module.
+RECOGNISERS = {"pocketsphinx": ("evaluate", "pocketsphinx"), "faster-whisper": ("whisper", "faster_whisper")}
 
 Recogniser = Callable[[np.ndarray, int], str]
 
 
 def missing_recogniser(name: str, model: Path | None, language: str) -> str | None:
-    """Why nothing can be recognised, or None.
+    """Why the recogniser cannot be used, or None if it can.
 
     Args:
         name: one of RECOGNISERS.
         model: the folder of a faster-whisper model.
-        language: espeak's code of the texts.
+        language: espeak code of the language of the texts.
 
     Raises:
         UserError: recogniser and model do not go together, or the folder holds no model.
@@ -39,9 +40,9 @@ def missing_recogniser(name: str, model: Path | None, language: str) -> str | No
                 raise UserError(f"--whisper-model {model}: no {file} in it; give a folder in CTranslate2's format")
     elif model is not None:
         raise UserError("--whisper-model goes with --recogniser faster-whisper")
-    modules = ("pocketsphinx", "jiwer") if name == "pocketsphinx" else ("faster_whisper", "jiwer")
-    if not all(importlib.util.find_spec(module) for module in modules):
-        return f"pip install '{RECOGNISERS[name]}'"
+    extra, module = RECOGNISERS[name]
+    if missing := missing_extra(extra, module, "jiwer"):
+        return missing
     if name == "pocketsphinx" and not language.startswith("en"):
         return f"pocketsphinx hears English only, not {language}; use --recogniser faster-whisper"
     return None
@@ -49,10 +50,10 @@ def missing_recogniser(name: str, model: Path | None, language: str) -> str | No
 
 @functools.cache
 def build_recogniser(name: str, model: Path | None, language: str) -> Recogniser:
-    """A function of samples (S,) and their rate that returns the words in them, as `plain_words` gives them.
+    """Builds a recogniser: a function of samples (S,) and their rate in Hz that returns the words, as `plain_words`.
 
-    Arguments as for `missing_recogniser`, which has to have returned None. No recogniser downloads anything:
-    pocketsphinx brings its model of US English, faster-whisper reads the folder that is named.
+    Nothing is downloaded: pocketsphinx contains its model of US English, faster-whisper reads the folder `model`.
+    The arguments are those of `missing_recogniser`, which must have returned None for them.
     """
     hear = _pocketsphinx() if name == "pocketsphinx" else _faster_whisper(model, language)
 
@@ -68,7 +69,7 @@ def _pocketsphinx() -> Callable[[np.ndarray], str]:
     decoder = Decoder(samprate=RECOGNISER_RATE, loglevel="FATAL", cmn="batch")
 
     def hear(audio: np.ndarray) -> str:
-        # Otherwise what it learnt of one clip's channel goes into the next: results would depend on the order.
+        # Forgets the channel that it adapted to in the clip before; otherwise results would depend on the order.
         decoder.reinit_feat()
         decoder.start_utt()
         decoder.process_raw((audio * 32767).astype("<i2").tobytes(), full_utt=True)
@@ -83,7 +84,7 @@ def _faster_whisper(folder: Path | None, language: str) -> Callable[[np.ndarray]
     from faster_whisper import WhisperModel
 
     whisper = WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
-    # Models of English alone know no other code.
+    # English-only models accept no other code.
     code = language.partition("-")[0] if whisper.model.is_multilingual else "en"
 
     def hear(audio: np.ndarray) -> str:
@@ -94,15 +95,16 @@ def _faster_whisper(folder: Path | None, language: str) -> Callable[[np.ndarray]
 
 
 def error_rates(said: str, heard: str) -> dict[str, float]:
-    """Edits between two texts over the length of the first.
+    """Character and word error rates: edits between two texts, divided by the length of the first.
 
     Args:
-        said: what was to be said, as `plain_words` gives it.
-        heard: what was heard, the same.
+        said: the reference, as `plain_words` returns it.
+        heard: what the recogniser heard, likewise.
 
     Returns:
-        "chars" and "words" of `said`; "cer" and "wer", above 1 if much more was heard than said; of the words the
-        shares "deletions" (said, not heard) and "insertions" (heard, not said). Nothing if nothing was to be said.
+        "chars" and "words": lengths of `said`; "cer" and "wer", which are above 1 if much more was heard than said;
+        "deletions" (said and not heard) and "insertions" (heard and not said), words relative to "words". An empty
+        dictionary if `said` is empty.
     """
     import jiwer
 

@@ -1,4 +1,4 @@
-"""What is measured of one utterance of one system; runs in any process."""
+"""All measures of one utterance of one system; runs in any process."""
 
 from __future__ import annotations
 
@@ -16,35 +16,38 @@ from wavetts.evaluation.recognisers import build_recogniser, error_rates, plain_
 from wavetts.evaluation.robustness import boundary_decibels, clipped_samples, noise_seconds, token_health
 from wavetts.evaluation.systems import Sentence, Speech
 
-# Shorter than this, DNSMOS and F0 have nothing to go by.
+# DNSMOS and F0 are not defined for shorter speech.
 SHORTEST_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Which parts of the evaluation can be measured, and how.
+    """Which measures can be computed, and how.
 
     Attributes:
-        recogniser: the arguments of `build_recogniser`, or None.
-        language: of the texts.
-        quality: DNSMOS is installed.
-        frame_seconds: at whose multiples clicks are sought; None looks for none.
+        recogniser: the arguments of `build_recogniser`; None: no error rates.
+        language: espeak code of the language of the texts.
+        quality: whether to compute DNSMOS.
+        distances: whether to compute the distances from the recording.
+        frame_seconds: length of a frame, at whose boundaries clicks are measured; None: not measured.
     """
 
     recogniser: tuple[str, Path | None, str] | None
     language: str
     quality: bool
+    distances: bool
     frame_seconds: float | None
 
 
 def score_speech(job: tuple[Sentence, Speech, bool, Parts]) -> dict[str, Any]:
-    """Measures an utterance.
+    """Measures one utterance.
 
     Args:
-        job: the sentence, its speech, whether to hold it against the recording, and what to measure.
+        job: the sentence, its speech, whether to compare it with the recording, and what to measure.
 
     Returns:
-        Figures by name; what cannot be measured is left out.
+        Figures by the keys of `measures.MEASURES` and of their weights, "said" and "heard"; what cannot be measured is
+        left out.
     """
     sentence, speech, against_recording, parts = job
     audio, rate = speech.audio, speech.rate
@@ -56,7 +59,7 @@ def score_speech(job: tuple[Sentence, Speech, bool, Parts]) -> dict[str, Any]:
         row |= _soundness(audio, rate, None if speech.result else parts.frame_seconds)
         if parts.quality:
             row |= dnsmos(audio, rate)
-        if against_recording and sentence.recording is not None:
+        if parts.distances and against_recording and sentence.recording is not None:
             reference, seconds = _recording(sentence.recording)
             row |= compare(reference, features(audio, rate))
             row |= {"recording_seconds": seconds, "duration_ratio": row["seconds"] / seconds}
@@ -71,7 +74,7 @@ def score_speech(job: tuple[Sentence, Speech, bool, Parts]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=2)
 def _recording(path: Path) -> tuple[Features, float]:
-    """Its features and seconds; the systems that say the same sentence come one after the other."""
+    """Features and seconds of a recording; cached, as all systems' readings of a sentence are measured in a row."""
     audio, rate = read_audio(path)
     return features(audio, rate), len(audio) / rate
 
@@ -94,7 +97,7 @@ def _clicks(pieces: list[np.ndarray], frame_length: int) -> dict[str, float]:
 
 
 def _reading(speech: Speech, parts: Parts) -> dict[str, Any]:
-    """How a model read the sentence."""
+    """How completely a model read the sentence; see `robustness.token_health`."""
     result = speech.result
     assert result is not None
     healths = [token_health(take.alignment) for take in result.takes]

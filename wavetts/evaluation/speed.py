@@ -1,4 +1,4 @@
-"""How fast a system speaks, when its first sound is there and how much memory it takes, in a process of its own."""
+"""Real-time factor, latency of the first audio and peak memory of a system, measured in a process of its own."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from wavetts.synthesis.settings import SynthesisSettings
 
 
 class Speaker(Protocol):
-    """A text-to-speech system as `measure_speed` runs it."""
+    """A text-to-speech system, as `measure_speed` uses it."""
 
     sample_rate: int
 
     def speak(self, texts: list[str]) -> list[np.ndarray]:
-        """Samples (S,) of each text, all at once if the system can."""
+        """Returns the samples (S,) of each text, computed as one batch if the system can."""
 
     def stream(self, text: str) -> Iterator[np.ndarray]:
-        """The samples of one text as soon as they are there."""
+        """Yields the samples of one text as they are generated."""
 
 
 class VoiceSpeaker:
-    """One of our models."""
+    """A voice of this package."""
 
     def __init__(
         self, path: str, device: str, threads: int, settings: SynthesisSettings, precision: str = "auto"
@@ -44,36 +44,37 @@ class VoiceSpeaker:
         self.sample_rate = self.voice.sample_rate
 
     def speak(self, texts: list[str]) -> list[np.ndarray]:
-        """Samples of each text."""
+        """See `Speaker.speak`."""
         settings = dataclasses.replace(self.settings, batch_size=len(texts))
         results = self.voice.synthesize([(text, settings.seed) for text in texts], settings)
         return [result.audio for result in results]
 
     def stream(self, text: str) -> Iterator[np.ndarray]:
-        """Frame by frame."""
+        """See `Speaker.stream`."""
         yield from self.voice.stream(text, self.settings.seed, self.settings)
 
 
 def measure_speed(
     build: Callable[..., Speaker], arguments: tuple, texts: list[str], batch_size: int, threads: int, runs: int = 3
 ) -> dict[str, Any]:
-    """Runs a system in a fresh process: its peak memory is its own, and threads are set before it starts.
+    """Measures a system in a new process, so that its peak memory and number of threads are its own.
 
     Args:
-        build: a class or function that can be pickled; called with
-        arguments: which set the number of threads if the system has any.
-        texts: what to speak.
-        batch_size: how many of them at once.
-        threads: for the report.
-        runs: counted ones, after one to warm up.
+        build: returns the system when called with `arguments`; picklable.
+        arguments: for `build`; they also set the system's number of threads.
+        texts: the texts to speak.
+        batch_size: number of texts spoken at once.
+        threads: number of threads, only passed on to the result.
+        runs: number of timed runs, after one to warm up.
 
     Returns:
-        "threads", "batch"; "seconds" of speech in all; "real_time_factor", time over speech, median of the runs, with
-        the fastest as "fastest"; "first_audio", seconds from a text to its first samples, median over texts (batch 1
-        only); "memory", peak resident bytes, the interpreter and its libraries included.
+        "threads", "batch"; "seconds": total duration of the speech; "real_time_factor": seconds of computation per
+        second of speech, median over the runs; "fastest": that of the fastest run; "first_audio": seconds from a text
+        to its first samples, median over texts (None unless `batch_size` is 1); "memory": peak resident bytes of the
+        process, with interpreter and libraries.
 
     Raises:
-        UserError: the process died, or what building the system raises.
+        UserError: the process died. Exceptions of `build` are passed on.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
         try:
@@ -86,7 +87,7 @@ def measure_speed(
 def _measure(build: Callable[..., Speaker], arguments: tuple, texts: list[str], size: int, runs: int) -> dict[str, Any]:
     speaker = build(*arguments)
     groups = [texts[start : start + size] for start in range(0, len(texts), size)]
-    # Half a batch is not one.
+    # An incomplete last batch would be measured as a whole one.
     groups = [group for group in groups if len(group) == size] or [texts]
     speaker.speak(groups[0])
     times, seconds = [], 0.0
@@ -112,9 +113,9 @@ def _first_audio(speaker: Speaker, text: str) -> float:
 
 
 def peak_memory() -> int:
-    """The most memory that this process had, in bytes.
+    """Peak resident memory of this process in bytes.
 
-    Not `ru_maxrss` on Linux, which a started process inherits from the one that started it.
+    On Linux this is not `ru_maxrss`, whose value a new process inherits from its parent.
     """
     status = Path("/proc/self/status")
     if status.is_file():

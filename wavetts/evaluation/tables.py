@@ -1,4 +1,4 @@
-"""An evaluation's results as Markdown tables, for the terminal and for a page, and as CSV."""
+"""The results of an evaluation as Markdown tables and as CSV."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MISSING = "-"
 
 
 def render(results: dict[str, Any]) -> str:
-    """The tables of `evaluate`'s results: measures by systems, each mean with its interval.
+    """Tables of the results of `evaluate`: measures by systems, means with intervals.
 
-    They are Markdown with padded cells, so that they can be read in a terminal as well.
+    They are Markdown with padded cells, readable in a terminal as well.
     """
     systems = results["systems"]
     parts = [_heading(results)]
@@ -36,7 +36,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def render_speed(speeds: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """A table of names and what `measure_speed` gave."""
+    """A table of pairs of a system's name and a result of `measure_speed`."""
     head = ["system", "threads", "batch", "real-time factor", "fastest", "first audio, ms", "peak memory, MB"]
     rows = []
     for name, speed in speeds:
@@ -49,7 +49,7 @@ def render_speed(speeds: Sequence[tuple[str, dict[str, Any]]]) -> str:
 
 
 def render_csv(results: dict[str, Any]) -> str:
-    """Every utterance of every system, a line each; lists and missing figures as they print."""
+    """One line per utterance and system; missing figures are empty, lists are written as Python prints them."""
     columns = list(dict.fromkeys(name for row in results["rows"] for name in row))
     output = io.StringIO()
     writer = csv.DictWriter(output, columns, lineterminator="\n")
@@ -73,7 +73,7 @@ def format_interval(measure: Measure, figure: dict[str, Any]) -> str:
 
 
 def describe_sampling(settings: dict[str, Any]) -> str:
-    """Temperature and guidance of an evaluation's settings, in words."""
+    """The temperature and guidance that were set for an evaluation, in words."""
     given = {name: settings[name] for name in ("temperature", "guidance")}
     own = " and ".join(name for name, value in given.items() if value is None)
     parts = [f"{name} {value:g}" for name, value in given.items() if value is not None]
@@ -95,7 +95,7 @@ def _heading(results: dict[str, Any]) -> str:
 
 
 def _forced_rows(systems: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """What likelihoods depend on, from what the evaluation says of the data; or why a system has none."""
+    """What likelihoods depend on (kind of likelihood, sample rate, dither, utterances), or why a system has none."""
     forced = [system["teacher_forced"] for system in systems]
     cells = [
         (f"not measured: {one['missing']}", MISSING, MISSING)
@@ -126,11 +126,11 @@ def _figure_rows(section: str, systems: Sequence[dict[str, Any]]) -> list[list[s
 
 
 def _paired(paired: list[dict[str, Any]]) -> str:
-    """Differences on the same sentences, with a star where the interval leaves out zero."""
+    """Differences on the same sentences, with a star where the interval does not contain zero."""
     rows = []
     for measure in MEASURES:
         figures = [pair["figures"].get(measure.key) for pair in paired]
-        # A difference of nothing at all says nothing.
+        # Rows of exact zeros, as of failures that did not occur, are left out.
         if not any(figure and (figure["mean"] or figure["low"] or figure["high"]) for figure in figures):
             continue
         label = measure.label + (" (teacher forced)" if measure.section == FORCED else "")
@@ -145,12 +145,12 @@ def _difference(measure: Measure, figure: dict[str, Any] | None) -> str:
         return MISSING
     sure = figure["low"] is not None and (figure["low"] > 0 or figure["high"] < 0)
     sign = "+" if figure["mean"] > 0 else ""
-    # A percentage of what? Points, as the label says.
+    # Percentage points, as the label says: a percent sign would read as a relative difference.
     return sign + format_interval(measure, figure).replace(" %", "") + (" *" if sure else "")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    """Markdown with padded columns, the first to the left and the others to the right."""
+    """A Markdown table with padded cells; the first column is left-aligned, the others are right-aligned."""
     head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
     widths = [max(3, *(len(row[column]) for row in [head, *rows])) for column in range(len(head))]
     lines = [head, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])], *rows]

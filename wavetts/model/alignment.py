@@ -1,4 +1,4 @@
-"""What an alignment should look like: the diagonal prior of training, and scores of one that was read."""
+"""Alignments of frames and tokens: a diagonal prior for training, and scores of an alignment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def diagonal_prior(token_lengths: Tensor, frame_lengths: Tensor, floor: float = 
     Args:
         token_lengths: (B,).
         frame_lengths: (B,).
-        floor: added to every entry, so that the prior guides and never forbids.
+        floor: added to every entry, so that no alignment has prior probability 0.
 
     Returns:
         (B, T, I) float32; zero at padding.
@@ -40,7 +40,7 @@ def beta_binomial(n: int, alpha: Tensor | float, beta: Tensor | float) -> Tensor
 
 
 def alignment_scores(alignment: Tensor, token_lengths: Tensor, frame_lengths: Tensor) -> dict[str, Tensor]:
-    """How far an alignment is from a reader's.
+    """Scores how completely and how evenly the text was read.
 
     Args:
         alignment: (B, T, I).
@@ -48,9 +48,9 @@ def alignment_scores(alignment: Tensor, token_lengths: Tensor, frame_lengths: Te
         frame_lengths: (B,).
 
     Returns:
-        "coverage" (B,): share of the tokens that hold at least 0.1 of the attention in some frame, or the path's peak.
-        "diagonality" (B,): 1 where the expected position moves from the first token to the last at an even pace,
-        0 where it strays half the text on average, linear in between.
+        "coverage" (B,): share of tokens that have a weight of at least 0.1, or the largest weight, in some frame.
+        "diagonality" (B,): 1 if the expected position moves from the first token to the last at constant speed, 0 if
+        its mean distance from that line is half the text or more, linear in between.
     """
     token_lengths, frame_lengths = (
         lengths.to(alignment.device, non_blocking=True) for lengths in (token_lengths, frame_lengths)
@@ -58,7 +58,7 @@ def alignment_scores(alignment: Tensor, token_lengths: Tensor, frame_lengths: Te
     mask = length_mask(frame_lengths, alignment.shape[1])
     alignment = alignment.detach().float() * mask[..., None]
     tokens = length_mask(token_lengths, alignment.shape[2])
-    # A frame without any attention, padding above all, has no peak.
+    # Frames of padding have no weights and count for no token.
     peak, token = alignment.max(dim=-1)
     visits = torch.zeros_like(alignment[:, 0]).scatter_add_(1, token, (peak > 0).to(alignment))
     covered = ((visits > 0) | (alignment.amax(dim=1) >= 0.1)) & tokens

@@ -1,8 +1,9 @@
-"""Attention: a query per frame to weights over the tokens, with the recurrent state passed explicitly."""
+"""Attention mechanisms: one query per frame gives weights over the tokens; the recurrent state is passed explicitly."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,70 +23,70 @@ from wavetts.model.layers import length_mask
 
 
 class AttentionState(NamedTuple):
-    """What an attention carries from frame to frame; a kind leaves alone what it does not use."""
+    """What an attention passes from frame to frame; a mechanism keeps the fields that it does not use unchanged."""
 
-    weights: Tensor  # (B, I) of the previous frame
-    cumulative: Tensor  # (B, I) sum over all frames so far
-    position: Tensor  # (B, components) means of the mixture, in tokens
+    weights: Tensor  # (B, I) alignment of the previous frame
+    cumulative: Tensor  # (B, I) sum of the alignments of all frames so far
+    position: Tensor  # (B, num_components) means of the mixture, in tokens
 
 
 @dataclass
 class Keys:
-    """What depends on the text alone, computed once per utterance."""
+    """What an attention needs of the text, computed once per utterance."""
 
     memory: Tensor  # (B, I, E)
-    mask: Tensor  # (B, I) True at tokens
-    projected: Tensor  # (B, I, hidden) memory in the energy space, or (B, I, 0)
-    mean: Tensor  # (B, E) of the memory over the tokens
+    mask: Tensor  # (B, I) True at tokens, False at padding
+    projected: Tensor  # (B, I, P) what `Attention.project` makes of the memory; P = 0 where content is not used
+    mean: Tensor  # (B, E) mean of the memory over the tokens
 
 
 class Attention(nn.Module):
-    """Base: `prepare` once, `init_state` once, `step` per frame."""
+    """Base class: `prepare` and `init_state` once per utterance, then `step` (or `forward`) once per frame."""
 
     num_components = 1
 
     def prepare(self, memory: Tensor, token_lengths: Tensor) -> Keys:
-        """Projects memory (B, I, E) of lengths (B,) once for all frames."""
+        """Computes the keys of memory (B, I, E) with token lengths (B,), once for all frames."""
         mask = length_mask(token_lengths, memory.shape[1], memory.device)
         mean = (memory * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         return Keys(memory, mask, self.project(memory), mean)
 
     def project(self, memory: Tensor) -> Tensor:
-        """The part of the energies that depends on memory (B, I, E) alone."""
+        """The part (B, I, P) of the energies that depends on memory (B, I, E) alone; P = 0 by default."""
         return memory[..., :0]
 
     def init_state(self, keys: Keys) -> AttentionState:
-        """The state before the first frame: on the first token."""
+        """The state before the first frame, with all weight on the first token."""
         weights = F.one_hot(keys.mask.new_zeros(len(keys.mask), dtype=torch.long), keys.mask.shape[1])
         weights = weights.to(keys.memory.dtype)
         return AttentionState(weights, torch.zeros_like(weights), weights.new_zeros(len(weights), self.num_components))
 
     def step(self, query: Tensor, keys: Keys, state: AttentionState) -> tuple[Tensor, Tensor]:
-        """One frame's alignment.
+        """Computes the alignment of one frame.
 
         Args:
             query: (B, D).
-            keys: of `prepare`.
-            state: of the frame before.
+            keys: what `prepare` returned.
+            state: the state after the previous frame.
 
         Returns:
-            weights (B, I), zero at padding, and position (B, components).
+            weights (B, I), zero at padding, and position (B, num_components).
         """
         raise NotImplementedError
 
     def forward(
         self, query: Tensor, keys: Keys, state: AttentionState, prior: Tensor | None = None
     ) -> tuple[Tensor, AttentionState]:
-        """`step`, and the context it reads.
+        """Runs `step` and averages the memory with its weights.
 
         Args:
             query: (B, D).
-            keys: of `prepare`.
-            state: of the frame before.
-            prior: (B, I) that the weights are multiplied by and renormalised with, or None.
+            keys: what `prepare` returned.
+            state: the state after the previous frame.
+            prior: (B, I), multiplied into the weights, which are then renormalised; or None.
 
         Returns:
-            context (B, E) and the new state.
+            context (B, E), the weighted mean of the memory, and the new state.
         """
         weights, position = self.step(query, keys, state)
         if prior is not None:
@@ -96,7 +97,11 @@ class Attention(nn.Module):
 
 
 class LocationAttention(Attention):
-    """Location-sensitive: energies v tanh(W q + V m + U f), f of past alignments (Chorowski et al. 2015, eq. 9)."""
+    """Location-sensitive attention (Chorowski et al. 2015, equation 9), the paper's.
+
+    The energies are v tanh(W q + V m + U f) with query q, memory m, and f the convolved previous and cumulative
+    alignments.
+    """
 
     def __init__(self, config: LocationAttentionConfig, query_dim: int, memory_dim: int) -> None:
         """Creates the projections."""
@@ -108,7 +113,7 @@ class LocationAttention(Attention):
         self.energy = nn.Linear(config.hidden_dim, 1, bias=False)
 
     def project(self, memory: Tensor) -> Tensor:
-        """(B, I, hidden)."""
+        """See `Attention.project`; P is `hidden_dim`."""
         return self.memory(memory)
 
     def step(self, query: Tensor, keys: Keys, state: AttentionState) -> tuple[Tensor, Tensor]:
@@ -120,7 +125,13 @@ class LocationAttention(Attention):
 
 
 class DynamicAttention(Attention):
-    """Dynamic convolution attention (Battenberg et al. 2020, eqs. 9-11): location only, filters made from the query."""
+    """Dynamic convolution attention (Battenberg et al. 2020, equations 9 to 11).
+
+    It depends on the previous alignment alone, not on content: static filters, filters computed from the query, and a
+    causal prior.
+    """
+
+    prior: Tensor  # (1, 1, prior_length)
 
     def __init__(self, config: DynamicAttentionConfig, query_dim: int, memory_dim: int) -> None:
         """Creates the filters and the causal prior."""
@@ -135,7 +146,7 @@ class DynamicAttention(Attention):
         self.dynamic_features = nn.Linear(filters, config.hidden_dim)
         self.energy = nn.Linear(config.hidden_dim, 1, bias=False)
         prior = beta_binomial(config.prior_length - 1, config.prior_alpha, config.prior_beta)
-        # A convolution correlates: flipped, entry k moves the alignment k tokens forward.
+        # F.conv1d is a cross-correlation: with the flipped filter, entry k moves the alignment forward by k tokens.
         self.register_buffer("prior", prior.flip(0)[None, None].float())
 
     def step(self, query: Tensor, keys: Keys, state: AttentionState) -> tuple[Tensor, Tensor]:
@@ -143,7 +154,7 @@ class DynamicAttention(Attention):
         batch = len(query)
         previous = state.weights[:, None]
         filters = self.make_filters(query).view(-1, 1, self.kernel_size)
-        # Grouped convolution: one group of filters for each utterance.
+        # A grouped convolution applies to each utterance the filters of its own query.
         dynamic = F.conv1d(state.weights[None], filters, padding=self.kernel_size // 2, groups=batch)
         features = self.static_features(self.static(previous).transpose(1, 2))
         features = features + self.dynamic_features(dynamic.view(batch, -1, previous.shape[-1]).transpose(1, 2))
@@ -153,11 +164,11 @@ class DynamicAttention(Attention):
 
 
 class GMMAttention(Attention):
-    """Monotonic mixture of logistics: a weight is the mixture's mass over its token's unit interval.
+    """Monotonic attention: the weight of a token is the mass of a mixture of logistics on the token's unit interval.
 
-    The means move forward by softplus steps (Battenberg et al. 2020, section 2.1, the V2 form). Differences of the
-    distribution function in place of its density keep the weights' sum at most 1 whatever the widths. It looks at no
-    content, so nothing of the memory is projected.
+    The means move forward by softplus steps (Battenberg et al. 2020, section 2.1, the V2 form). Taking differences of
+    the distribution function instead of the density keeps the sum of the weights at most 1 for any width. Content is
+    not used.
     """
 
     def __init__(self, config: GMMAttentionConfig, query_dim: int, memory_dim: int) -> None:
@@ -183,15 +194,16 @@ class GMMAttention(Attention):
 
 
 class ForwardAttention(Attention):
-    """Forward attention (Zhang et al. 2018, section 3): the last alignment moves on, then content weighs it.
+    """Forward attention (Zhang et al. 2018, section 3): the previous alignment is moved, then reweighted by content.
 
-    It is the filter of a hidden Markov model. The transition agent (section 3.2) is richer than the paper's: the moves
-    of 0 to M - 1 tokens have probabilities that depend on the query and on the token that is left, so that long sounds
-    and pauses hold the pointer from the start. Content is a scaled dot product: a matrix product per frame.
+    This is the forward recursion of a hidden Markov model whose states are the tokens. Its transition probabilities are
+    richer than those of the paper (section 3.2): a move by 0 to `max_move` tokens depends on the query and on the token
+    that is left, so that the alignment can stay longer on long sounds and pauses from the start of training. Content is
+    a scaled dot product of query and key.
     """
 
     def __init__(self, config: ForwardAttentionConfig, query_dim: int, memory_dim: int) -> None:
-        """Creates the projections; the biases make the moves Poisson distributed."""
+        """Creates the projections; initial biases make the moves Poisson distributed with mean `step_bias`."""
         super().__init__()
         self.key_dim, num_moves = config.key_dim, config.max_move + 1
         self.query = nn.Linear(query_dim, config.key_dim)
@@ -205,7 +217,7 @@ class ForwardAttention(Attention):
             self.move.bias.copy_(moves * math.log(config.step_bias) - torch.lgamma(moves + 1))
 
     def project(self, memory: Tensor) -> Tensor:
-        """(B, I, key_dim + M): keys, then each token's part in the logits of the moves away from it."""
+        """See `Attention.project`; P is key_dim + max_move + 1: keys, and the tokens' terms in the logits of moves."""
         return torch.cat([self.memory(memory) / math.sqrt(self.key_dim), self.token_move(memory)], dim=-1)
 
     def step(self, query: Tensor, keys: Keys, state: AttentionState) -> tuple[Tensor, Tensor]:
@@ -214,17 +226,17 @@ class ForwardAttention(Attention):
         moved = (state.weights[..., None] * torch.softmax(logits, dim=-1)).unbind(-1)
         predicted = moved[0]
         for move, mass in enumerate(moved[1:], start=1):
-            # What would leave the text is lost; the softmax below makes up for it.
+            # Mass that would move beyond the last token is dropped; the softmax below renormalises.
             predicted = predicted + F.pad(mass, (move, -move))
         energy = torch.bmm(keys.projected[..., : self.key_dim], self.query(query)[..., None])[..., 0]
-        # The floor lets content find a pointer that was lost.
+        # With this floor content can recover an alignment that has lost the text.
         energy = energy + (predicted + 1e-7).log()
         return torch.softmax(energy.masked_fill(~keys.mask, -torch.inf), dim=-1), state.position
 
 
 def build_attention(config: AttentionConfig, query_dim: int, memory_dim: int) -> Attention:
-    """The attention of `config.kind`."""
-    kinds = {
+    """Builds the attention that `config.kind` names, for queries of D = `query_dim` and memory of E = `memory_dim`."""
+    kinds: dict[str, Callable[..., Attention]] = {
         "location": LocationAttention,
         "dynamic": DynamicAttention,
         "gmm": GMMAttention,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -15,8 +16,8 @@ from wavetts.model.layers import Highway, MaskedConv, PackedBatchNorm, length_ma
 class CBHG(nn.Module):
     """Tacotron's encoder: pre-net, conv bank, projections, highway, GRU (Wang et al. 2017, sections 3.1-3.2).
 
-    Its batch normalisation is over one process' micro-batch, as published systems have it: unlike everything else, a
-    step depends a little on `train.accumulate` and on the number of processes. Evaluation uses running statistics.
+    Batch normalisation in training uses the statistics of one micro-batch of one process, so that a training step
+    depends slightly on `train.accumulate` and on the number of processes. Evaluation uses running statistics.
     """
 
     def __init__(self, config: CBHGConfig, num_symbols: int) -> None:
@@ -44,7 +45,7 @@ class CBHG(nn.Module):
         for layer in self.prenet:
             residual = F.dropout(F.relu(layer(residual)), self.dropout, self.training)
         x = self.bank_norm(torch.cat([F.relu(conv(residual, mask)) for conv in self.bank], dim=-1), index)
-        # Max over this position and the one before it; the left edge sees only itself.
+        # Max pooling of width 2 and stride 1 over this position and the previous one.
         x = torch.maximum(x, F.pad(x[:, :-1], (0, 0, 1, 0), value=-torch.inf))
         x = self.projection_norms[0](F.relu(self.projections[0](x, mask)), index)
         x = self.projection_norms[1](self.projections[1](x, mask), index)
@@ -80,5 +81,6 @@ class ConvLSTM(nn.Module):
 
 
 def build_encoder(config: EncoderConfig, num_symbols: int) -> CBHG | ConvLSTM:
-    """The encoder of `config.kind`; its `memory_dim` is E."""
-    return {"cbhg": CBHG, "conv_lstm": ConvLSTM}[config.kind](config, num_symbols)
+    """Builds the encoder that `config.kind` names, for `num_symbols` symbols; its `memory_dim` is E."""
+    kinds: dict[str, Callable[..., CBHG | ConvLSTM]] = {"cbhg": CBHG, "conv_lstm": ConvLSTM}
+    return kinds[config.kind](config, num_symbols)

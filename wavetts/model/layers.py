@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def module_list(modules: Iterable[M]) -> Sequence[M]:
+    """An `nn.ModuleList`, typed by its items: type checkers know those of torch's class as plain modules only."""
+    return cast("Sequence[M]", nn.ModuleList(modules))
 
 
 def length_mask(lengths: Tensor, size: int, device: torch.device | None = None) -> Tensor:
@@ -23,10 +33,10 @@ def valid_index(lengths: Tensor, size: int) -> Tensor:
 
 
 class MaskedConv(nn.Module):
-    """A same-length 1-D convolution that sees zeros beyond each row's end, so that padding changes nothing."""
+    """A 1-D convolution that keeps the length; beyond the end of each row it reads zeros, not the padding's values."""
 
     def __init__(self, in_dim: int, out_dim: int, kernel_size: int) -> None:
-        """Creates the convolution; an even kernel looks one position further ahead than back."""
+        """Creates the convolution; a kernel of even size covers one more position after than before the current one."""
         super().__init__()
         self.padding = ((kernel_size - 1) // 2, kernel_size // 2)
         self.conv = nn.Conv1d(in_dim, out_dim, kernel_size)
@@ -38,9 +48,10 @@ class MaskedConv(nn.Module):
 
 
 class PackedBatchNorm(nn.Module):
-    """Batch normalisation whose statistics are those of the valid positions alone.
+    """Batch normalisation with statistics over the valid positions alone.
 
-    In training they are of one process' micro-batch: the one layer by which how a batch is shared out changes the loss.
+    In training the statistics are those of one micro-batch of one process. No other layer makes the loss depend on how
+    a batch is split.
     """
 
     def __init__(self, dim: int) -> None:
@@ -55,7 +66,7 @@ class PackedBatchNorm(nn.Module):
 
 
 class Highway(nn.Module):
-    """A highway layer (Srivastava et al. 2015): a gate mixes a ReLU layer with its input."""
+    """A highway layer (Srivastava et al. 2015): a gate in [0, 1] interpolates between a ReLU layer and its input."""
 
     def __init__(self, dim: int) -> None:
         """Creates the layer; the gate starts mostly closed, as in the paper."""
@@ -71,12 +82,12 @@ class Highway(nn.Module):
 
 
 def run_packed(rnn: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
-    """Runs a (bidirectional) recurrent net over rows of different lengths.
+    """Runs a recurrent network, also a bidirectional one, over rows of different lengths.
 
     Args:
-        rnn: a batch-first recurrent net.
+        rnn: a batch-first LSTM or GRU.
         x: (B, I, D).
-        lengths: (B,), valid positions of each row, at least 1.
+        lengths: (B,), number of valid positions in each row, at least 1.
 
     Returns:
         (B, I, out), zero at padding.

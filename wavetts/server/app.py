@@ -1,4 +1,4 @@
-"""The speech server: OpenAI's `POST /v1/audio/speech` and what belongs to it, over a `Batcher`."""
+"""The speech server: OpenAI's `POST /v1/audio/speech` and related routes, on top of a `Batcher`."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from wavetts.synthesis.voice import Voice
 from wavetts.version import __version__
 
 MODEL = "wavetts"
-# What clients of OpenAI's are set to; a voice brings its own model whatever the name.
+# Names that OpenAI's clients send; every voice has a model of its own, so that the name makes no difference.
 MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server grants its clients.
+    """Limits of requests.
 
     Attributes:
-        max_chars: characters of a text.
-        max_requests: requests for speech that are open at once, from their arrival to their last byte.
-        timeout: seconds from a request's arrival to its last byte.
+        max_chars: largest number of characters in a text.
+        max_requests: largest number of requests for speech that are open at once.
+        timeout: seconds from the arrival of a request to the last byte of its answer.
     """
 
     max_chars: int = 4096
@@ -48,19 +48,19 @@ class Limits:
 
     @property
     def max_body(self) -> int:
-        """Bytes of a request: JSON may spend 12 on a character (an escaped surrogate pair)."""
+        """Largest body in bytes; JSON takes up to 12 bytes per character (an escaped surrogate pair)."""
         return 12 * self.max_chars + 4096
 
 
 class VoiceName(BaseModel):
-    """A voice as an object, as OpenAI's clients may send it."""
+    """A voice given as an object, which OpenAI's clients may send."""
 
     model_config = ConfigDict(extra="forbid")
     id: str
 
 
 class SpeechRequest(BaseModel):
-    """The body of `POST /v1/audio/speech`; seed and temperature are not OpenAI's."""
+    """The body of `POST /v1/audio/speech`; seed and temperature are extensions of OpenAI's."""
 
     model_config = ConfigDict(extra="forbid")
     model: str
@@ -75,7 +75,7 @@ class SpeechRequest(BaseModel):
 
 
 class Speech:
-    """A request that is being spoken: its job, and what has come of it so far."""
+    """A request that is being spoken: its job, and the audio that has arrived from the batcher."""
 
     def __init__(
         self, batcher: Batcher, voice: str, text: str, seed: int, temperature: float | None, stream: bool
@@ -88,10 +88,10 @@ class Speech:
         batcher.submit(self.job)
 
     async def next(self) -> np.ndarray | None:
-        """The audio that has come since the last call, at least some; None: that was all.
+        """Waits for audio and returns all (S,) since the last call, or None after the end.
 
         Raises:
-            ApiError: it cannot be spoken.
+            ApiError: the text cannot be spoken.
         """
         chunks: list[np.ndarray] = []
         while self.finished is None and not (chunks and self._events.empty()):
@@ -113,13 +113,13 @@ def create_app(
     limits: Limits | None = None,
     api_key: str | None = None,
 ) -> FastAPI:
-    """The server as an ASGI application.
+    """Creates the server as an ASGI application.
 
     Args:
-        voices: by the names that clients may ask for; the server's alone from now on.
-        settings: how to speak; seed and temperature where a request has none of its own.
-        limits: what clients are granted.
-        api_key: what they must send; None lets everyone in.
+        voices: by the names that clients use; nobody else may use them while the server runs.
+        settings: how to speak; its seed and temperature are defaults of requests.
+        limits: limits of requests; None takes the defaults.
+        api_key: the key that clients must send; None: no key is needed.
     """
     limits = limits or Limits()
     server = SpeechServer(voices, settings or SynthesisSettings(), limits)
@@ -130,7 +130,7 @@ def create_app(
         yield
         await anyio.to_thread.run_sync(server.batcher.stop)
 
-    # The pages of documentation would load scripts from elsewhere.
+    # FastAPI's pages of documentation load scripts from other servers.
     app = FastAPI(title="wavetts", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_handlers(app)
     app.add_middleware(Gate, api_key=api_key, max_body=limits.max_body, metrics=server.metrics)
@@ -166,7 +166,7 @@ def create_app(
 
 
 class SpeechServer:
-    """What the routes share."""
+    """The state that the routes share, and the answer to a request for speech."""
 
     def __init__(self, voices: Mapping[str, Voice], settings: SynthesisSettings, limits: Limits) -> None:
         """See `create_app`."""
@@ -213,7 +213,7 @@ class SpeechServer:
             else:
                 encoder = StreamEncoder(rate, wanted.response_format)
                 content = _encoded(speech, first, encoder)
-                # Proxies are not to collect what is to be heard at once.
+                # Keeps proxies from buffering.
                 headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             media_type = MEDIA_TYPES[wanted.response_format]
             if wanted.stream_format == "sse":
@@ -224,10 +224,10 @@ class SpeechServer:
             raise
 
     def _check(self, wanted: SpeechRequest) -> str:
-        """The voice that is asked for.
+        """Checks a request and returns the name of its voice.
 
         Raises:
-            ApiError: a field has a value that is not possible here.
+            ApiError: the value of a field is not supported.
         """
         voice = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
         if wanted.model != MODEL and wanted.model not in MODEL_ALIASES:
@@ -257,10 +257,10 @@ class SpeechServer:
         return voice
 
     async def _first_answer(self, speech: Speech, http: Request) -> np.ndarray:
-        """The first audio of a stream, or all of a whole answer.
+        """The first audio of a stream, or all audio of a request without one.
 
         Raises:
-            ApiError: there is none, in time, or nobody waits for it any more.
+            ApiError: it failed, was not there in time, or the client has disconnected.
         """
         audio = asyncio.ensure_future(speech.next())
         gone = asyncio.ensure_future(_disconnected(http))
@@ -277,9 +277,9 @@ class SpeechServer:
 
 
 class _Answer(StreamingResponse):
-    """Sends an answer, perhaps while it is made; whichever way that ends, its job ends and its place becomes free.
+    """A response whose `close` is called however it ends: sent, timed out, failed or disconnected.
 
-    What fails or is too late breaks off: the client sees an incomplete answer, as the status was sent long ago.
+    If it fails or times out after its status was sent, it ends early, and the client sees an incomplete answer.
     """
 
     def __init__(
@@ -316,7 +316,7 @@ async def _single(body: bytes) -> AsyncIterator[bytes]:
 async def _encoded(speech: Speech, first: np.ndarray, encoder: StreamEncoder) -> AsyncIterator[bytes]:
     audio: np.ndarray | None = first
     while audio is not None:
-        # A codec holds back what does not fill its packet.
+        # A codec may return nothing until a packet is full.
         if data := await anyio.to_thread.run_sync(encoder.write, audio):
             yield data
         audio = await speech.next()
@@ -324,7 +324,7 @@ async def _encoded(speech: Speech, first: np.ndarray, encoder: StreamEncoder) ->
 
 
 async def _events(speech: Speech, encoded: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The audio as OpenAI's server-sent events."""
+    """Encoded audio as OpenAI's server-sent events."""
     try:
         async for data in encoded:
             if data:
@@ -332,6 +332,7 @@ async def _events(speech: Speech, encoded: AsyncIterator[bytes]) -> AsyncIterato
     except ApiError as error:
         yield _event({"type": "error", **error.body})
         return
+    assert speech.finished is not None  # the audio has ended
     usage = {"input_tokens": speech.finished.tokens, "output_tokens": speech.finished.frames}
     yield _event({"type": "speech.audio.done", "usage": {**usage, "total_tokens": sum(usage.values())}})
 

@@ -1,10 +1,10 @@
-"""What stands before the speech server's routes: API key, limits of a body, errors in OpenAI's form, figures."""
+"""Around the routes of the speech server: API key, limits of bodies, errors in OpenAI's format, metrics."""
 
 from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import anyio
@@ -15,21 +15,22 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Seconds that a client may take to send a request's body.
+# Seconds that a client has to send the body of a request.
 BODY_SECONDS = 20.0
 SPEECH_PATH = "/v1/audio/speech"
-# Without a key: whoever looks after the process has none.
+# Paths that need no API key, for monitoring.
 _OPEN_PATHS = ("/health",)
 _ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error", 504: "timeout_error"}
 
 
 class ApiError(Exception):
-    """A request that fails; the client is told so in OpenAI's form.
+    """A request that fails, answered with an error in OpenAI's format.
 
     Attributes:
-        status: of HTTP.
-        param: the field that is wrong, if it is one.
-        code: a word for programs.
+        status: HTTP status code.
+        param: the name of the field that is wrong, or None.
+        code: a machine-readable name of the error, or None.
+        headers: additional headers of the response, or None.
     """
 
     def __init__(
@@ -38,24 +39,24 @@ class ApiError(Exception):
         message: str,
         param: str | None = None,
         code: str | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.param, self.code, self.headers = status, param, code, headers
 
     @property
     def body(self) -> dict[str, Any]:
-        """OpenAI's form of an error."""
+        """The body of the response: {"error": {"message", "type", "param", "code"}}."""
         kind = _ERROR_TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
-        """As it is sent."""
+        """The error as an HTTP response."""
         return JSONResponse(self.body, self.status, self.headers)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Makes whatever fails an `ApiError`'s response."""
+    """Answers every exception of a route with the response of an `ApiError`."""
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
@@ -75,7 +76,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def _explain(error: RequestValidationError) -> ApiError:
-    """The first thing that is wrong with a body, without what was sent."""
+    """The first error of a body, without quoting what was sent."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"] if part != "body"]
     if first["type"] == "json_invalid":
@@ -84,8 +85,8 @@ def _explain(error: RequestValidationError) -> ApiError:
         return ApiError(
             400, "the body is not a JSON object; send one with Content-Type: application/json", code="invalid_json"
         )
-    # Of a union each member complains, as ("voice", "str").
-    # What was sent may be no text at all, as half of a surrogate pair is not.
+    # The path of a union ends with the type that was tried, as in ("voice", "str"): only its first part is named. That
+    # may hold what UTF-8 cannot encode, such as half of a surrogate pair.
     param = path[0][:60].encode("utf-8", "replace").decode()
     messages = {"missing": "is missing", "extra_forbidden": "is no field of this endpoint"}
     message = messages.get(first["type"], f"is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}")
@@ -94,10 +95,10 @@ def _explain(error: RequestValidationError) -> ApiError:
 
 
 class Metrics:
-    """The server's figures for Prometheus."""
+    """The metrics of the server, for Prometheus."""
 
     def __init__(self, open_requests: Callable[[], int], speaking: Callable[[], int]) -> None:
-        """Takes what tells how many requests are open and how many sentences are spoken at the moment."""
+        """Creates the metrics; the arguments return the numbers of open requests and of sentences being spoken."""
         registry = self.registry = prometheus_client.CollectorRegistry()
         self.requests = prometheus_client.Counter(
             "wavetts_requests", "Requests for speech that were answered, by HTTP status", ["status"], registry=registry
@@ -123,26 +124,26 @@ class Metrics:
             prometheus_client.Gauge(name, text, registry=registry).set_function(value)
 
     def observe_step(self, rows: int, seconds: float) -> None:
-        """Notes that some sentences spoke a frame each."""
+        """Records a step of the batch: `rows` sentences got a frame each, in `seconds`."""
         self._frames.inc(rows)
         self._step_seconds.inc(seconds)
         self._batch_size.observe(rows)
 
     def render(self) -> bytes:
-        """Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return prometheus_client.generate_latest(self.registry)
 
 
 class Gate:
-    """ASGI middleware: asks for the API key, reads no body that is too large or too slow, counts how requests end."""
+    """ASGI middleware that checks the API key, rejects bodies that are too large or too slow, and counts outcomes."""
 
     def __init__(self, app: ASGIApp, api_key: str | None, max_body: int, metrics: Metrics) -> None:
-        """Takes the key that clients must send (None: none) and the most bytes of a body."""
+        """Wraps `app`; `api_key` is required of clients unless None, `max_body` is the largest body in bytes."""
         self._app, self._max_body, self._metrics = app, max_body, metrics
         self._key = None if api_key is None else api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets a request in, or answers it."""
+        """Passes a request on to the app, or answers it with an error."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -189,7 +190,7 @@ class Gate:
         async def limited() -> Message:
             nonlocal size, whole
             if whole:
-                # Only the end of the connection comes now, and it may take its time.
+                # The only further message is the end of the connection, for which there is no time limit.
                 return await receive()
             with anyio.move_on_after(until - time.monotonic()):
                 message = await receive()

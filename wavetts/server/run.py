@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wavetts.errors import UserError
+from wavetts.extras import require
 from wavetts.files import read_utf8
 from wavetts.interrupt import Interrupt
 from wavetts.synthesis.catalog import find_voice, list_voices
@@ -43,12 +44,10 @@ def serve(
     paths = _voice_paths(voices)
     # Before the voices are loaded, which takes a while.
     listener = _listen(host, port)
-    try:
-        import uvicorn
+    require("the speech server", "serve", "fastapi", "uvicorn", "prometheus_client")
+    import uvicorn
 
-        from wavetts.server.app import Limits, create_app
-    except ImportError as error:
-        raise UserError(f"the speech server needs {error.name}: pip install 'wavetts[serve]'") from None
+    from wavetts.server.app import Limits, create_app
     from wavetts.synthesis.voice import load_voice
 
     # Names of the same model share it.

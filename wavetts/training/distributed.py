@@ -1,9 +1,9 @@
-"""Training over several processes, as `torchrun` starts them: who we are, and sums over all of us."""
+"""Data parallel training in processes that `torchrun` started: this process' rank, and sums over all processes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from wavetts.model.device import choose_device
 
-# Gradients are summed in buckets of this many values, to pay the latency of a message seldom.
+# Gradients are summed in buckets of about this many values, so that few messages are sent.
 BUCKET_SIZE = 16_000_000
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together.
+    """The process group, as this process sees it.
 
     Attributes:
-        rank: its number; 0 writes files and shows progress.
-        world_size: how many there are; 1: no communication at all.
-        device: where it computes.
+        rank: index of this process; process 0 writes files and shows progress.
+        world_size: number of processes; with 1 nothing is communicated.
+        device: the device of this process' model and batches.
     """
 
     rank: int
@@ -37,13 +37,13 @@ class Processes:
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sums a tensor over the processes, in place."""
+        """Sums a tensor over the processes, in place, and returns it."""
         if self.world_size > 1:
             dist.all_reduce(values)
         return values
 
     def sum_gradients(self, model: nn.Module) -> None:
-        """Replaces every gradient by its sum over the processes; a missing one counts as zero."""
+        """Replaces every gradient by its sum over the processes; a parameter without a gradient counts as zero."""
         if self.world_size == 1:
             return
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -56,13 +56,13 @@ class Processes:
                 parameter.grad = grad.view_as(parameter).to(parameter.dtype)
 
     def broadcast(self, model: nn.Module) -> None:
-        """Gives every process the main one's weights and buffers."""
+        """Copies the weights and buffers of process 0 to all processes."""
         if self.world_size > 1:
             for tensor in model.state_dict().values():
                 dist.broadcast(tensor, 0)
 
     def barrier(self) -> None:
-        """Waits for all processes."""
+        """Waits until all processes have called this."""
         if self.world_size > 1:
             self.sum(torch.zeros(1, device=self.device))
 
@@ -79,14 +79,14 @@ def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]
 
 
 @contextmanager
-def join_processes(device_name: str) -> Iterator[Processes]:
-    """Joins the processes that `torchrun` started; without it, this is the only one.
+def join_processes(device_name: str) -> Generator[Processes]:
+    """Joins the process group that `torchrun` started, within a context; without `torchrun` this is the only process.
 
     Args:
-        device_name: as for `choose_device`; with several processes on GPUs each takes the one of its local rank.
+        device_name: as for `choose_device`; several processes on GPUs take the GPU of their local rank each.
 
     Raises:
-        UserError: no such device here.
+        UserError: there is no such device.
     """
     device = choose_device(device_name)
     world_size = int(os.environ.get("WORLD_SIZE", "1"))

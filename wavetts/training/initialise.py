@@ -1,4 +1,4 @@
-"""What a model takes from its training data before the first step: the waveform's scale and the density's layers."""
+"""Data-dependent initialisation before the first step: the waveform's scale and the density's ActNorm layers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
 
-# So many utterances give the waveform's scale.
+# Number of utterances that the waveform's scale is computed from.
 SCALE_UTTERANCES = 256
 
 
 def signal_std(corpus: Corpus, config: Config, manifest: Path) -> float:
-    """Root mean square of the pre-emphasised waveform over a fixed subset of the corpus.
+    """Root mean square of the pre-emphasised waveform over a fixed random subset of the corpus.
+
+    Args:
+        corpus: the training data.
+        config: for pre-emphasis and the seed.
+        manifest: its file, for the message.
 
     Raises:
-        UserError: all of it is silent.
+        UserError: all samples are zero.
     """
     order = sorted(range(len(corpus)), key=lambda i: mix_seed(config.train.seed, corpus.utterances[i].id))
     energy = count = 0
@@ -38,13 +43,13 @@ def signal_std(corpus: Corpus, config: Config, manifest: Path) -> float:
 
 @torch.no_grad()
 def initialize_density(model: WaveTacotron, corpus: Corpus, config: Config, world_size: int) -> None:
-    """Sets the density's data-dependent layers from the whole first joint batch, alike in every process.
+    """Initialises the density from the first batch over all processes; every process computes the same.
 
     Args:
         model: in training mode, on its device.
         corpus: the training data.
-        config: of the run.
-        world_size: how many processes share a batch; memory is used as in one of them.
+        config: the config of the run.
+        world_size: number of processes that share a batch; it is computed in parts of their size, to bound the memory.
     """
     train = config.train
     first = epoch_plan(corpus, train, 0)[0]

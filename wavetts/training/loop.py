@@ -17,6 +17,7 @@ from wavetts.config.load import dump_config, to_dict
 from wavetts.corpus.batches import Corpus, Step, training_steps
 from wavetts.corpus.manifest import build_tokenizer, load_info, load_manifest
 from wavetts.errors import UserError
+from wavetts.extras import require
 from wavetts.files import remove_temporaries, write_atomic
 from wavetts.interrupt import Interrupt
 from wavetts.model import checkpoint
@@ -63,10 +64,11 @@ def train(
         objective: what is minimised; None: maximum likelihood, as the config has it.
 
     Raises:
-        UserError: data, config, run folder or device do not fit, a file cannot be read or written, or the loss was not
-            finite for `train.max_bad_steps` steps in a row.
+        UserError: data, config, run folder or device do not fit, a package is missing, a file cannot be read or
+            written, or the loss was not finite for `train.max_bad_steps` steps in a row.
         SystemExit: 128 plus the signal's number, after SIGINT or SIGTERM and a last checkpoint.
     """
+    require("training", "train", "tensorboard", "matplotlib")
     if resume and init_from is not None:
         raise UserError("--resume goes on with the run's own weights; leave out --init-from")
     if threads:
@@ -168,9 +170,8 @@ class Trainer:
         for path in states.list_states(self.run_dir):
             if path > states.state_path(self.run_dir, self.step):
                 path.unlink()
-        return RunLog(
-            self.run_dir, self.step, self.config.train.max_steps if not self.config.train.max_minutes else None
-        )
+        train = self.config.train
+        return RunLog(self.run_dir, self.step, None if train.max_minutes else train.max_steps)
 
     def run(self) -> None:
         """Trains to the end, a signal or a UserError."""

@@ -1,13 +1,13 @@
-"""Conditional densities of one waveform frame: the plug between the decoder and the waveform.
+"""Conditional densities of one waveform frame given the decoder's output.
 
-base         the contract, and what every normalizing flow shares
+base         the interface, and what all normalizing flows share
 transforms   invertible layers
 flow         the paper's multi-stage flow
 compact      dense couplings over the frame's DCT, for CPUs
-subframe     a frame's parts one after the other, each by another density
+subframe     the parts of a frame one after the other, each by another density
 gaussian     the baseline
 
-`config.registry` lists the kinds; each module has its section of the config beside its class.
+`config.registry` lists the kinds; each module holds its section of the config beside its class.
 """
 
 from __future__ import annotations

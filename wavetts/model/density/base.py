@@ -1,4 +1,4 @@
-"""The contract of a density (`Sampler`, `Density`), how one is sampled, and what every normalizing flow shares."""
+"""The interface of a density (`Sampler`, `Density`), its sampling options, and what all normalizing flows share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How frames are drawn. A number is for all of them; a tensor (..., 1) has one for each.
+    """How frames are drawn. A number holds for all frames; a tensor (..., 1) has one value per frame.
 
     Attributes:
         temperature: scales the standard deviation of the base noise; 0 is deterministic, 1 draws from the density.
@@ -24,16 +24,16 @@ class SamplingOptions:
 
 
 class Sampler(nn.Module, ABC):
-    """What speaking needs of a density: one frame for each context.
+    """The part of a density that synthesis needs: drawing one frame for each context.
 
     Leading dimensions are free: packed valid frames (N, K) in training, (B, K) in synthesis.
 
     Args:
-        frame_length: K, values that are drawn at once: a frame's samples, or those of a part of it.
-        cond_dim: C, width of the context that the frame is drawn for.
-        past_dim: P, how many samples before the frame it wants to see besides. They are appended to the context, the
-            newest last: cond is (..., C + P).
-        noise_dim: how many standard normal values one frame is made from; None: K.
+        frame_length: K, number of values that are drawn at once: the samples of a frame, or of a part of one.
+        cond_dim: C, width of the context.
+        past_dim: P, number of samples before the frame that the density is conditioned on as well. They are appended
+            to the context, the newest last, so that cond is (..., C + P).
+        noise_dim: number of standard normal values that one frame is computed from; None: K.
     """
 
     def __init__(self, frame_length: int, cond_dim: int, past_dim: int = 0, noise_dim: int | None = None) -> None:
@@ -43,22 +43,22 @@ class Sampler(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
-        """Draws one frame for each context, without gradients; torch's global generator is not touched.
+        """Draws one frame for each context, without gradients; torch's global generator is not used.
 
         Args:
             cond: (..., C + P).
-            options: how.
-            noise: (..., noise_dim) standard normal values, or the generator that they are drawn from.
+            options: temperature and the like.
+            noise: (..., noise_dim) standard normal values, or the generator that draws them.
 
         Returns:
             (..., K), in the parameters' precision (float32), under autocast too.
         """
 
     def draw_noise(self, cond: Tensor, noise: Tensor | torch.Generator) -> Tensor:
-        """The noise that `sample` takes: as it is given, or drawn; (..., noise_dim) for cond (..., C + P)."""
+        """The noise (..., noise_dim) of `sample` for cond (..., C + P): the given values, or drawn by the generator."""
         shape = (*cond.shape[:-1], self.noise_dim)
         if isinstance(noise, torch.Generator):
-            # Drawn where the generator is, so that a seed gives the same noise on every device.
+            # Drawn on the generator's device: a generator on the CPU gives the same noise whatever the model's device.
             noise = torch.randn(shape, generator=noise, device=noise.device, dtype=self._dtype)
         assert noise.shape == shape, (noise.shape, shape)
         return noise.to(cond.device, self._dtype)
@@ -75,11 +75,11 @@ class Sampler(nn.Module, ABC):
 class Density(Sampler):
     """Conditional density p(frame | cond) of one frame; frames are independent given cond.
 
-    A subclass has `sample` and `log_prob`; `loss` and `initialize` where they are not the default.
+    A subclass defines `sample` and `log_prob`, and `loss` and `initialize` if they differ from the defaults.
 
     Attributes:
-        likelihood: what `log_prob` gives: the exact log-density, a lower bound of it, an unbiased or consistent
-            estimate, or none at all (then it raises NotImplementedError, and only `loss` trains).
+        likelihood: what `log_prob` returns: the exact log-density, a lower bound of it, an unbiased or consistent
+            estimate, or nothing (then it raises NotImplementedError, and only `loss` is defined).
     """
 
     likelihood: Literal["exact", "bound", "estimate", "none"] = "exact"
@@ -91,46 +91,56 @@ class Density(Sampler):
         Args:
             frames: (..., K).
             cond: (..., C + P), the same leading dimensions.
-            generator: of the noise that a bound or an estimate needs; None: torch's default one.
+            generator: draws the noise that a bound or an estimate needs; None: torch's default generator.
 
         Returns:
             (...), in the parameters' precision (float32), under autocast too.
         """
 
     def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What training minimises, in nats: (..., K), (..., C + P) -> (...); arguments as of `log_prob`."""
+        """The loss of training (...), in nats, by default `-log_prob`; arguments as for `log_prob`."""
         return -self.log_prob(frames, cond, generator)
 
     def initialize(self, frames: Tensor, cond: Tensor) -> None:
-        """Sets what is initialised from data: packed frames (N, K) and cond (N, C + P); a second call does nothing."""
-        return  # Most densities have nothing of the kind.
+        """Data-dependent initialisation from packed frames (N, K) and cond (N, C + P); by default there is none.
+
+        Only the first call has an effect.
+        """
+        return
 
 
 class Layer(Protocol):
     """An invertible layer of a flow."""
 
     def __call__(self, x: Tensor, cond: Any) -> tuple[Tensor, Tensor]:
-        """Data to noise: x (N, ...) to z and log-determinants (N,), nats summed over all dimensions but the first."""
+        """Maps data to noise.
+
+        Args:
+            x: (N, ...).
+            cond: what the layer is conditioned on.
+
+        Returns:
+            z (N, ...) and the log-determinants (N,), nats summed over all dimensions but the first.
+        """
 
     def inverse(self, z: Tensor, cond: Any) -> Tensor:
-        """Noise to data."""
+        """Maps noise z (N, ...) to data x (N, ...)."""
 
 
 class Compose:
-    """Invertible layers one after the other, each with what it is conditioned on: itself an invertible map.
+    """The composition of invertible layers, each with its `cond`.
 
-    It is made for one context, to be used once, and holds no parameters of its own; those of the layers belong to the
-    flow.
+    An instance is used once, for one context. It has no parameters; those of the layers belong to the flow.
 
     Args:
-        layers: from data to noise; with each, what it takes for `cond`.
+        layers: pairs of a layer and its `cond`, in the order from data to noise.
     """
 
     def __init__(self, layers: Iterable[tuple[Layer, Any]]) -> None:
         self.layers = layers
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to noise: x (N, ...) to z and the log-determinants (N,)."""
+        """Maps data x (N, ...) to noise z and the log-determinants (N,)."""
         log_det = x.new_zeros(x.shape[0])
         for layer, cond in self.layers:
             x, layer_log_det = layer(x, cond)
@@ -138,14 +148,14 @@ class Compose:
         return x, log_det
 
     def initialize(self, x: Tensor) -> None:
-        """Lets each layer that has an `initialize` set itself from the data that reach it."""
+        """Calls `initialize` of the layers that have one, in order, with the output of the layers before."""
         for layer, cond in self.layers:
-            if hasattr(layer, "initialize"):
-                layer.initialize(x)
+            if initialize := getattr(layer, "initialize", None):
+                initialize(x)
             x, _ = layer(x, cond)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Noise to data."""
+        """Maps noise z (N, ...) to data."""
         for layer, cond in reversed(list(self.layers)):
             z = layer.inverse(z, cond)
         return z
@@ -154,25 +164,25 @@ class Compose:
 class Flow(Density):
     """A density whose frames are an invertible function, given cond, of standard normal noise.
 
-    A subclass says in `layers` what it is composed of.
+    A subclass returns from `layers` the layers that it is composed of.
     """
 
     @abstractmethod
     def layers(self, cond: Tensor) -> Iterable[tuple[Layer, Any]]:
-        """The layers from data to noise for contexts (N, C + P), each with its `cond`, as `Compose` takes them."""
+        """Pairs of a layer and its `cond`, in the order from data to noise, for contexts (N, C + P)."""
 
     def forward(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to noise: (N, K), (N, C + P) -> (N, K) and the log-determinants (N,)."""
+        """Maps frames (N, K), given contexts (N, C + P), to noise (N, K) and the log-determinants (N,)."""
         return Compose(self.layers(cond)).forward(frames)
 
     def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """Noise to data: (N, K), (N, C + P) -> (N, K)."""
+        """Maps noise (N, K), given contexts (N, C + P), to frames (N, K)."""
         return Compose(self.layers(cond)).inverse(noise)
 
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.log_prob`."""
         assert frames.shape == (*cond.shape[:-1], self.frame_length), (frames.shape, cond.shape)
-        # Log-determinants sum thousands of terms: bf16 would lose them.
+        # Log-determinants are sums of thousands of terms, for which bf16 is too coarse.
         with torch.autocast(frames.device.type, enabled=False):
             noise, log_det = self.forward(self._pack(frames), self._pack(cond))
             log_prob = log_det - 0.5 * noise.square().sum(-1) - 0.5 * math.log(2 * math.pi) * self.frame_length

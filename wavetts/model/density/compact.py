@@ -1,4 +1,4 @@
-"""A flow of dense layers over the frame's DCT: few large matrix products, for CPUs."""
+"""A normalizing flow of dense layers over the DCT of a frame: few, large matrix products, made for CPUs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from wavetts.config import AudioConfig, DensityConfig, opt
 from wavetts.errors import UserError
 from wavetts.model.density.base import Flow, Layer
 from wavetts.model.density.transforms import DCT, ConditionalAffine, MLPCoupling, Permutation, alternate
+from wavetts.model.layers import module_list
 
 
 @dataclass
@@ -48,13 +49,13 @@ class CompactFlowConfig(DensityConfig):
 
 
 class CompactFlow(Flow):
-    """An orthonormal DCT of the frame, a conditional affine layer, then pairs of MLP couplings, permuted between pairs.
+    """An orthonormal DCT, an affine layer given cond, then pairs of MLP couplings with permutations between them.
 
-    The coefficients are split into even and odd ones, so that both halves span the spectrum; the couplings of a pair
-    change one half each.
+    The first pair splits the coefficients into even and odd ones, so that both halves cover the spectrum; the two
+    couplings of a pair change one half each.
 
     Args:
-        config: its options.
+        config: the options of the flow.
         frame_length: K, samples per frame, even.
         cond_dim: C, width of the conditioning.
     """
@@ -64,17 +65,17 @@ class CompactFlow(Flow):
         half, hidden_dim = frame_length // 2, config.hidden_dim
         self.dct = DCT(frame_length)
         self.affine = ConditionalAffine(frame_length, cond_dim, config.affine_bound, config.num_cepstra)
-        # The couplings' first biases, all of them in one product.
+        # Computes the first biases of all couplings in one product.
         self.cond_linear = nn.Linear(cond_dim, config.num_couplings * hidden_dim)
-        self.couplings = nn.ModuleList(
+        self.couplings = module_list(
             MLPCoupling(half, hidden_dim, config.num_layers, config.scale_bound, config.precision == "bf16")
             for _ in range(config.num_couplings)
         )
-        # The first order parts even from odd; the others are random, but the same in every model.
+        # The first permutation separates even from odd coefficients; the others are random, and the same in all models.
         generator = torch.Generator().manual_seed(0)
         orders = [torch.arange(frame_length).view(half, 2).T.flatten()]
         orders += [torch.randperm(frame_length, generator=generator) for _ in range(config.num_couplings // 2 - 1)]
-        self.permutations = nn.ModuleList(Permutation(order) for order in orders)
+        self.permutations = module_list(Permutation(order) for order in orders)
 
     def layers(self, cond: Tensor) -> Iterator[tuple[Layer, Any]]:
         """See `Flow.layers`."""

@@ -1,4 +1,4 @@
-"""The paper's density: a multi-stage normalizing flow over the frame's samples (section 2.2)."""
+"""The paper's density: a multi-stage normalizing flow over the samples of a frame (section 2.2)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wavetts.config import AudioConfig, DensityConfig, opt
 from wavetts.errors import UserError
 from wavetts.model.density.base import Compose, Flow, Layer
 from wavetts.model.density.transforms import ActNorm, ConvCoupling, InvertibleConv, Squeeze
+from wavetts.model.layers import module_list
 
 
 @dataclass
@@ -51,13 +52,13 @@ class StepCond(NamedTuple):
 
     frame: Tensor  # (N, hidden_dim), projected cond
     position: Tensor  # (J, hidden_dim), projected position features
-    inverse_map: tuple[Tensor, Tensor] | None = None  # of `FlowStep.invert_map`, where it is known
+    inverse_map: tuple[Tensor, Tensor] | None = None  # the result of `FlowStep.invert_map`, if it is known
 
 
 class FlowStep(nn.Module):
     """ActNorm, invertible 1x1 convolution and affine coupling of (N, J, channels).
 
-    ActNorm and convolution are one affine map of the channels, and computed as one.
+    ActNorm and convolution together are one affine map of the channels, and computed as one.
     """
 
     def __init__(self, channels: int, config: FlowConfig):
@@ -67,7 +68,7 @@ class FlowStep(nn.Module):
         self.coupling = ConvCoupling(channels // 2, config.hidden_dim, config.scale_bound)
 
     def forward(self, x: Tensor, cond: StepCond) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`; x is (N, J, channels)."""
         weight, log_scale = self.conv.weight, self.actnorm.log_scale
         mixed = torch.addmm(self.actnorm.shift @ weight, x.flatten(0, 1), log_scale.exp()[:, None] * weight)
         log_det = (torch.linalg.slogdet(weight).logabsdet + log_scale.sum()) * x.shape[1]
@@ -76,14 +77,14 @@ class FlowStep(nn.Module):
         return torch.cat((kept, changed), -1), log_det + coupling_log_det
 
     def inverse(self, z: Tensor, cond: StepCond) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         kept, changed = z.chunk(2, -1)
         changed = self.coupling.inverse(kept, changed, cond[:2])
         matrix, shift = cond.inverse_map or self.invert_map()
         return torch.addmm(shift, torch.cat((kept, changed), -1).flatten(0, 1), matrix).view_as(z)
 
     def invert_map(self) -> tuple[Tensor, Tensor]:
-        """Matrix (channels, channels) and shift (channels,) that undo convolution and ActNorm."""
+        """Matrix (channels, channels) and shift (channels,) of the inverse of convolution and ActNorm."""
         weight, scale = self.conv.weight, torch.exp(-self.actnorm.log_scale.double())
         matrix = torch.linalg.inv(weight.double()) * scale
         return matrix.to(weight.dtype), (-self.actnorm.shift * scale).to(weight.dtype)
@@ -94,21 +95,34 @@ class FlowStep(nn.Module):
 
 
 class FlowStage(nn.Module):
-    """Flow steps at one resolution and a last ActNorm; `positions` (J, position_dim) are its position features."""
+    """The flow steps of one resolution, and an ActNorm.
+
+    Args:
+        channels: number of channels.
+        positions: (J, position_dim), position features.
+        config: the options of the flow.
+    """
+
+    positions: Tensor  # (J, position_dim)
 
     def __init__(self, channels: int, positions: Tensor, config: FlowConfig):
         super().__init__()
         self.register_buffer("positions", positions, persistent=False)
-        # A parameter and not a Linear, which would warn if there are no position features.
+        # A parameter, as a Linear would warn if there are no position features.
         weight = torch.empty(positions.shape[1], config.num_steps * config.hidden_dim)
         self.position_weight = nn.Parameter(weight.uniform_(-1, 1) / max(config.position_dim, 1) ** 0.5)
-        self.steps = nn.ModuleList(FlowStep(channels, config) for _ in range(config.num_steps))
+        self.steps = module_list(FlowStep(channels, config) for _ in range(config.num_steps))
         self.actnorm = ActNorm(channels)
 
     def layers(
         self, frame_biases: Tensor, inverse_maps: Iterator[tuple[Tensor, Tensor] | None]
     ) -> Iterator[tuple[Layer, StepCond | None]]:
-        """The stage's layers, as `Compose` takes them, from the projected cond (N, num_steps * hidden_dim)."""
+        """The layers of the stage and their `cond`.
+
+        Args:
+            frame_biases: (N, num_steps * hidden_dim), projected cond.
+            inverse_maps: the result of `FlowStep.invert_map` of each step, or None.
+        """
         count = len(self.steps)
         position_biases = self.positions @ self.position_weight
         biases = zip(frame_biases.chunk(count, -1), position_biases.chunk(count, -1), strict=True)
@@ -125,24 +139,25 @@ def position_features(length: int, dim: int) -> Tensor:
 
 
 class MultiStageFlow(Flow):
-    """Squeeze to J positions, then stages of flow steps; between two, neighbouring positions are joined.
+    """Squeeze to J positions, then stages of flow steps; between stages neighbouring positions are joined.
 
     Args:
-        config: its options.
+        config: the options of the flow.
         frame_length: K, samples per frame, a multiple of squeeze * 2^(num_stages - 1).
         cond_dim: C, width of the conditioning.
     """
 
     def __init__(self, config: FlowConfig, frame_length: int, cond_dim: int):
         super().__init__(frame_length, cond_dim)
-        self.squeezes = nn.ModuleList(Squeeze(2 if i else config.squeeze) for i in range(config.num_stages))
-        self.stages = nn.ModuleList()
+        self.squeezes = module_list(Squeeze(2 if i else config.squeeze) for i in range(config.num_stages))
+        stages = []
         channels, positions = config.squeeze, position_features(frame_length // config.squeeze, config.position_dim)
         for number in range(config.num_stages):
             if number:
                 channels, positions = 2 * channels, positions.unflatten(0, (-1, 2)).mean(1)
-            self.stages.append(FlowStage(channels, positions, config))
-        # All couplings' first biases in one product; cond repeated at every position would be the same, slower.
+            stages.append(FlowStage(channels, positions, config))
+        self.stages = module_list(stages)
+        # Computes the first biases of all couplings in one product; repeating cond at every position would be slower.
         self.cond_linear = nn.Linear(cond_dim, config.num_stages * config.num_steps * config.hidden_dim)
         self._inverse_maps: list[tuple[Tensor, Tensor]] = []
         self._inverted_weights = torch.empty(0)
@@ -150,7 +165,12 @@ class MultiStageFlow(Flow):
     def layers(
         self, cond: Tensor, inverse_maps: Iterable[tuple[Tensor, Tensor]] | None = None
     ) -> Iterator[tuple[Layer, Any]]:
-        """See `Flow.layers`; they map (N, K, 1) to (N, J, channels). `inverse_maps`: of the steps, if known."""
+        """See `Flow.layers`; the layers map (N, K, 1) to (N, J, channels).
+
+        Args:
+            cond: (N, C).
+            inverse_maps: the result of `FlowStep.invert_map` of each step; None: computed where it is needed.
+        """
         maps = itertools.repeat(None) if inverse_maps is None else iter(inverse_maps)
         biases = self.cond_linear(cond).chunk(len(self.stages), -1)
         for squeeze, stage, frame_biases in zip(self.squeezes, self.stages, biases, strict=True):
@@ -163,21 +183,21 @@ class MultiStageFlow(Flow):
         return z.flatten(1), log_det
 
     def inverse(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """See `Flow.inverse`; no gradient reaches the 1x1 convolutions and ActNorms."""
+        """See `Flow.inverse`; 1x1 convolutions and ActNorms get no gradient."""
         z = noise.unflatten(1, (len(self.stages[-1].positions), -1))
         return Compose(self.layers(cond, self._inverted_steps())).inverse(z).flatten(1)
 
     @torch.no_grad()
     def initialize(self, frames: Tensor, cond: Tensor) -> None:
-        """Normalises the output of every ActNorm over these frames, first to last; only the first call counts."""
+        """See `Density.initialize`: every ActNorm, first to last, normalises its output over these frames."""
         with torch.autocast(frames.device.type, enabled=False):
             Compose(self.layers(self._pack(cond))).initialize(self._pack(frames)[..., None])
 
     @torch.no_grad()
     def _inverted_steps(self) -> list[tuple[Tensor, Tensor]]:
-        """`FlowStep.invert_map` of every step, kept as long as the weights are the same, to the bit.
+        """The result of `FlowStep.invert_map` of every step, cached until a weight changes.
 
-        The weights are compared by value: version counters miss writes through `.data`, and cost as much to collect.
+        Weights are compared by value: version counters miss writes through `.data`, and cost as much to collect.
         """
         steps = [step for stage in self.stages for step in stage.steps]
         weights = torch.cat([p.flatten() for s in steps for p in (s.conv.weight, s.actnorm.log_scale, s.actnorm.shift)])

@@ -29,7 +29,7 @@ class DiagonalGaussian(Flow):
     """Independent Gaussian samples; means and log-scales linear in cond, standard normal at the start.
 
     Args:
-        config: its options.
+        config: the options of the density.
         frame_length: K, samples per frame.
         cond_dim: C, width of the conditioning.
     """

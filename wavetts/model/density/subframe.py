@@ -1,4 +1,4 @@
-"""A density for each part of a frame, given the samples before it: what is drawn goes on from what was drawn."""
+"""A frame as subframes, drawn one after the other: each has a density given the samples before it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wavetts.model.density.base import Density, SamplingOptions
 from wavetts.model.density.compact import CompactFlowConfig
 from wavetts.model.density.transforms import network_precision
 
-# Of the log-magnitudes: louder than any speech. What is drawn may go out of range, what is seen of it must not.
+# Upper limit of the log-magnitudes, above those of any speech: drawn samples may be out of range, network inputs not.
 LOUDEST = 2.5
-# Cepstral coefficients of a random filter: at 16 kHz its response is over after a millisecond or two.
+# Cepstral coefficients of a random filter; at 16 kHz its response lasts one or two milliseconds.
 FILTER_ORDER = 8
-# Fields of a compact flow that older files have among the subframe's.
+# Fields of the compact flow that older files have in the section of the subframes.
 _ONCE_HERE = ("num_couplings", "hidden_dim", "num_layers", "num_cepstra", "affine_bound", "scale_bound")
 
 
@@ -71,24 +71,28 @@ class SubframeConfig(DensityConfig):
 
 
 class SubframeDensity(Density):
-    """J subframes of n samples, one after the other, each by a density given cond and the samples before it.
+    """J subframes of n samples, each with an inner density given cond and the samples before it.
 
-    A pitch wanders, so that over 40 ms nobody can tell which phases the harmonics will have: a density of the whole
-    frame soon learns how strong they are, and very late how they belong together. Over 5 ms the samples before tell
-    much of it. The subframes' densities multiply to that of the frame, exactly. `log_prob` computes all of them at
-    once, `sample` draws one after the other, and the decoder, whose steps are what training waits for, still steps by
-    whole frames.
+    The density of the frame is the product of those of its subframes, exactly. `log_prob` computes all factors at once,
+    `sample` draws one after the other. The decoder, whose recurrence limits the speed of training, still makes one step
+    per frame.
 
-    The inner density is given a context (N, J, context_dim). One that has a `past_dim` looks at the samples itself: its
-    context is linear in cond with a bias for each place in the frame, and its `past_dim` samples before the subframe
-    follow it. For any other, a network makes the context of cond and of the last K samples, level and spectrum.
+    Pitch varies, so that the phases of the harmonics are unpredictable over a frame of 40 ms: a density of whole frames
+    learns the spectral envelope early and the relation of the harmonics very late. Over 5 ms the preceding samples
+    determine much of it.
+
+    The inner density gets a context (N, J, context_dim). If it has a `past_dim`, the context is linear in cond, with a
+    bias for each position in the frame, and is followed by the `past_dim` samples before the subframe. Otherwise a
+    network computes the context from cond and from samples, level and spectrum of the last K samples.
 
     Args:
-        config: its options.
+        config: the options of the density.
         frame_length: K, samples per frame, a multiple of `config.subframe_length`.
         cond_dim: C, width of the conditioning without the samples before the frame.
-        audio: for the inner density.
+        audio: passed to the inner density.
     """
+
+    window: Tensor  # (K,)
 
     def __init__(self, config: SubframeConfig, frame_length: int, cond_dim: int, audio: AudioConfig):
         super().__init__(frame_length, cond_dim)
@@ -99,13 +103,13 @@ class SubframeDensity(Density):
         self.register_buffer("window", torch.hann_window(frame_length), persistent=False)
         self.past_linear = nn.Linear(frame_length + frame_length // 2, width, bias=False)
         self.cond_linear = nn.Linear(cond_dim, width)
-        # Where in the frame a subframe is.
+        # An embedding of the subframe's position in the frame.
         self.position = nn.Parameter(0.3 * torch.randn(count, width))
         self.layer = nn.Linear(width, width)
-        # The inner density, named as in the files of when it always was a flow.
+        # The inner density; files of the time when it always was a flow call it so.
         self.flow = config.inner.build(config.subframe_length, width, audio)
         self.likelihood = self.flow.likelihood
-        # One that looks at the past itself needs no network that does.
+        # An inner density that is conditioned on the past itself needs no network for it.
         self.sees_past = self.flow.past_dim > 0
         if self.sees_past:
             del self.past_linear, self.layer
@@ -113,7 +117,7 @@ class SubframeDensity(Density):
         self.noise_dim = count * self.flow.noise_dim
 
     def _context(self, past: Tensor, bias: Tensor) -> Tensor:
-        """What a subframe's density is conditioned on, (..., D).
+        """The context (..., D) of a subframe's density.
 
         Args:
             past: (..., P), the samples before the subframe.
@@ -130,7 +134,7 @@ class SubframeDensity(Density):
         return hidden.to(past.dtype)
 
     def _bias(self, cond: Tensor) -> Tensor:
-        """cond (..., C) as (..., J, context_dim)."""
+        """Projected cond (..., C) plus the positions' embeddings: (..., J, context_dim)."""
         return self.cond_linear(cond)[..., None, :] + self.position
 
     def _subframes(
@@ -143,7 +147,7 @@ class SubframeDensity(Density):
             seen = self._filtered(seen, generator)
         past = seen[:, : -self.subframe_length].unfold(1, self.past_dim, self.subframe_length)
         if disturbed and self.past_noise:
-            # Of any strength up to this: what is clean may be trusted more than what is not.
+            # The strength is uniform up to the maximum, so that the network can learn to rely on cleaner pasts more.
             level = past.std(-1, keepdim=True)
             strength = self.past_noise * torch.rand(level.shape, generator=generator).to(level) * level
             past = past + strength * torch.randn(past.shape, generator=generator).to(past)
@@ -159,7 +163,7 @@ class SubframeDensity(Density):
             return self.flow.log_prob(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
 
     def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """See `Density.loss`; in training mode what is seen of the past is disturbed, as drawn samples are."""
+        """See `Density.loss`; in training mode the past is disturbed, as drawn samples deviate from recordings."""
         with torch.autocast(frames.device.type, enabled=False):
             parts, contexts = self._subframes(self._pack(frames), self._pack(cond), self.training, generator)
             return self.flow.loss(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
@@ -183,13 +187,13 @@ class SubframeDensity(Density):
             self.flow.initialize(parts.flatten(0, 1), contexts.flatten(0, 1))
 
     def _filtered(self, samples: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Samples (N, S), each row through a random filter of its own that bends its spectral envelope.
+        """Applies to each row of samples (N, S) a random filter that changes its spectral envelope.
 
-        The past then tells pitch and phase, and only cond what sound it is. The filter is causal, else the past would
-        tell of what is to come: the exponential of a causal cepstrum is (Oppenheim and Schafer 1975, on homomorphic
-        signal processing).
+        The past then predicts pitch and phase, and the envelope has to be taken from cond. The filter is causal, so
+        that no future samples leak into the past: the exponential of a causal cepstrum is causal (Oppenheim and Schafer
+        1975, on homomorphic signal processing).
         """
-        # Long enough that the end's response does not come round to the beginning.
+        # Zero padding, so that the circular convolution does not wrap the end of the response around.
         length = max(2 * samples.shape[1], 1024)
         bins = torch.arange(length // 2 + 1, device=samples.device)
         angle = bins[:, None] * torch.arange(1, FILTER_ORDER + 1, device=samples.device) * (2 * math.pi / length)

@@ -1,7 +1,7 @@
 """Invertible layers of the flows.
 
-`forward(x, cond) -> (z, log_det)` goes from data to noise, `inverse(z, cond) -> x` back; `log_det` (N,) is in nats,
-summed over everything but the first dimension. `cond` is the decoder's output, or what was projected from it.
+`forward(x, cond) -> (z, log_det)` maps data to noise and `inverse(z, cond) -> x` noise to data; `log_det` (N,) is in
+nats, summed over all dimensions but the first (see `base.Layer`). `cond` is the context, or a projection of it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavetts.model.layers import module_list
+
 
 def network_precision(values: Tensor, bf16: bool) -> torch.autocast:
-    """The context in which networks that only give a layer its parameters are computed: float32, or bf16 products."""
+    """The autocast context of networks that compute a layer's parameters: float32, or bf16 matrix products."""
     return torch.autocast(values.device.type, torch.bfloat16, enabled=bf16)
 
 
 def bounded(values: Tensor, bound: float) -> Tensor:
-    """`values` squashed into (-bound, bound), with unit slope at 0: an unbounded log-scale ends in NaN."""
+    """`values` mapped into (-bound, bound) with slope 1 at 0; training with unbounded log-scales ends in NaN."""
     return bound * torch.tanh(values / bound)
 
 
@@ -44,18 +46,20 @@ class Squeeze(nn.Module):
         self.factor = factor
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`."""
         n, length, channels = x.shape
         return x.reshape(n, length // self.factor, self.factor * channels), x.new_zeros(n)
 
     def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         n, length, channels = z.shape
         return z.reshape(n, length * self.factor, channels // self.factor)
 
 
 class ActNorm(nn.Module):
-    """A scale and a shift of each channel of (N, J, channels), first set to normalise mean and variance of data."""
+    """A scale and a shift per channel of (N, J, channels), initialised to normalise data (Kingma and Dhariwal 2018)."""
+
+    initialized: Tensor  # () bool
 
     def __init__(self, channels: int):
         super().__init__()
@@ -65,26 +69,26 @@ class ActNorm(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
-        """Normalise the channels of `x` (N, J, channels); only the first call does anything."""
+        """Normalises mean and variance of the channels of `x` (N, J, channels); only the first call has an effect."""
         if self.initialized:
             return
         std, mean = torch.std_mean(x, (0, 1), correction=0)
-        # A constant channel must not be blown up.
+        # Limits the scale of a constant channel.
         self.log_scale.copy_(-std.clamp(min=1e-3).log())
         self.shift.copy_(-mean * self.log_scale.exp())
         self.initialized.fill_(True)
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`."""
         return x * self.log_scale.exp() + self.shift, (self.log_scale.sum() * x.shape[1]).expand(x.shape[0])
 
     def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         return (z - self.shift) * torch.exp(-self.log_scale)
 
 
 class InvertibleConv(nn.Module):
-    """An invertible convolution of kernel 1 over (N, J, channels): one full matrix, a random rotation at the start."""
+    """An invertible 1x1 convolution over (N, J, channels): one square matrix, initially a random rotation."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -93,16 +97,18 @@ class InvertibleConv(nn.Module):
         self.weight = nn.Parameter(q * r.diagonal().sign())
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`."""
         return x @ self.weight, (torch.linalg.slogdet(self.weight).logabsdet * x.shape[1]).expand(x.shape[0])
 
     def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         return torch.linalg.solve(self.weight, z, left=False)
 
 
 class DCT(nn.Module):
-    """The orthonormal DCT (type II) of the last dimension; volume is preserved."""
+    """The orthonormal DCT (type II) of the last dimension of (N, K); its log-determinant is 0."""
+
+    basis: Tensor  # (K, K)
 
     def __init__(self, length: int):
         super().__init__()
@@ -112,16 +118,19 @@ class DCT(nn.Module):
         self.register_buffer("basis", basis.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data to noise: (N, K) samples to (N, K) coefficients, low frequencies first."""
+        """See `Layer.__call__`; samples (N, K) to coefficients (N, K), low frequencies first."""
         return x @ self.basis, x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         return z @ self.basis.T
 
 
 class Permutation(nn.Module):
-    """A fixed order of the last dimension of (N, K): output i is input `order[i]`."""
+    """A fixed permutation of the last dimension of (N, K): output i is input `order[i]`."""
+
+    order: Tensor  # (K,)
+    inverse_order: Tensor  # (K,)
 
     def __init__(self, order: Tensor):
         super().__init__()
@@ -129,28 +138,30 @@ class Permutation(nn.Module):
         self.register_buffer("inverse_order", torch.argsort(order), persistent=False)
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`."""
         return x.index_select(-1, self.order), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         return z.index_select(-1, self.inverse_order)
 
 
 class ConditionalAffine(nn.Module):
-    """Mean and bounded log-scale of every value of (N, K), linear in cond (N, C); the identity at the start.
+    """An affine map of every value of (N, K), mean and bounded log-scale linear in cond (N, C); initially the identity.
 
-    With `num_cepstra` the log-scales also get a smooth part: that many cosines over the values' index, which is warped
-    as the mel scale warps frequency. It adds no freedom, but gradients that hundreds of log-scales have in common come
-    together in one coefficient, and a spectral envelope is learnt from few steps.
+    With `num_cepstra` the log-scales also get a smooth part: a combination of so many cosines over the index of the
+    values, warped as the mel scale warps frequency. It adds no degrees of freedom, but it collects the gradients that
+    hundreds of log-scales have in common in a few coefficients, so that a spectral envelope is learnt in few steps.
     """
+
+    cosines: Tensor  # (num_cepstra, K)
 
     def __init__(self, length: int, cond_dim: int, bound: float, num_cepstra: int = 0):
         super().__init__()
         self.bound = bound
         self.linear = _zero_linear(cond_dim, 2 * length)
         self.envelope = _zero_linear(cond_dim, num_cepstra) if num_cepstra else None
-        # For 8 kHz, whatever the rate: how the axis bends is not critical.
+        # As if the values were frequencies up to 8 kHz, at any sample rate: the warping is not critical.
         mel = torch.log1p((torch.arange(length) + 0.5) / length * 8000 / 700) / math.log1p(8000 / 700)
         cosines = torch.cos(math.pi * torch.arange(num_cepstra)[:, None] * mel)
         self.register_buffer("cosines", cosines, persistent=False)
@@ -162,47 +173,47 @@ class ConditionalAffine(nn.Module):
         return mean, bounded(log_scale, self.bound)
 
     def forward(self, x: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`."""
         mean, log_scale = self._mean_log_scale(cond)
         return (x - mean) * torch.exp(-log_scale), -log_scale.sum(-1)
 
     def inverse(self, z: Tensor, cond: Tensor) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         mean, log_scale = self._mean_log_scale(cond)
         return z * log_scale.exp() + mean
 
 
 class AffineCoupling(nn.Module):
-    """Scales and shifts one half of the values by a network of the other half, which is kept.
+    """Scales and shifts one half of the values by a network of the other half, which is kept; initially the identity.
 
-    The identity at the start. The halves come and go apart: to join and to split them is to copy them. A subclass has
-    `_shift_scale(kept, cond)`.
+    The halves are separate arguments, which avoids copies. A subclass defines `_shift_scale(kept, cond)`.
     """
 
     def __init__(self, bound: float):
         super().__init__()
         self.bound = bound
 
-    def _shift_scale(self, kept: Tensor, cond: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-        """Shift and unbounded log-scale, joined along the last dimension."""
+    def _shift_scale(self, kept: Tensor, cond: Any) -> Tensor:
+        """Shift and unbounded log-scale, concatenated along the last dimension."""
         raise NotImplementedError
 
-    def forward(self, kept: Tensor, x: Tensor, cond: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+    def forward(self, kept: Tensor, x: Tensor, cond: Any) -> tuple[Tensor, Tensor]:
+        """Maps the other half x to its noise and the log-determinants (N,)."""
         shift, log_scale = self._shift_scale(kept, cond).chunk(2, -1)
         log_scale = bounded(log_scale, self.bound)
         return x * log_scale.exp() + shift, log_scale.flatten(1).sum(1)
 
-    def inverse(self, kept: Tensor, z: Tensor, cond: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-        """Noise to data."""
+    def inverse(self, kept: Tensor, z: Tensor, cond: Any) -> Tensor:
+        """Maps the noise z of the other half to data."""
         shift, log_scale = self._shift_scale(kept, cond).chunk(2, -1)
         return (z - shift) * torch.exp(-bounded(log_scale, self.bound))
 
 
 class ConvCoupling(AffineCoupling):
-    """Coupling of halves (N, J, channels) by three convolutions over J, of kernels 3, 1 and 3.
+    """An affine coupling of halves (N, J, channels) by three convolutions over J with kernels 3, 1 and 3.
 
-    `cond` is the first convolution's bias in two parts: the frame's (N, hidden_dim), the position's (J, hidden_dim).
+    `cond` is the bias of the first convolution in two parts: one per frame (N, hidden_dim), one per position
+    (J, hidden_dim).
     """
 
     def __init__(self, channels: int, hidden_dim: int, bound: float):
@@ -218,8 +229,8 @@ class ConvCoupling(AffineCoupling):
         n, length, _ = kept.shape
         frame_bias, position_bias = cond
         padded = F.pad(kept, (0, 0, 1, 1))
-        # Few channels come in: shifted copies of them make one product. Of the many inside, the results are shifted.
-        # The hidden tensors are what the flow spends memory on: each is made once and then changed in place.
+        # The input has few channels: it is copied and shifted, for one product. The hidden tensors have many: their
+        # products are shifted instead. They are most of the flow's memory, so they are changed in place.
         neighbours = torch.cat((padded[:, :-2], kept, padded[:, 2:]), -1).flatten(0, 1)
         bias = (frame_bias[:, None] + position_bias).flatten(0, 1)
         hidden = F.relu_(torch.addmm(bias, neighbours, self.input.weight.T))
@@ -232,22 +243,21 @@ class ConvCoupling(AffineCoupling):
 
 
 class MLPCoupling(AffineCoupling):
-    """Coupling of halves (N, length) by a residual network of dense layers; `cond` is (N, hidden_dim).
+    """An affine coupling of halves (N, length) by a residual network of dense layers; `cond` is (N, hidden_dim).
 
-    With `bf16` the network's products are rounded to bfloat16 in training, which some CPUs multiply twice as fast. The
-    layer stays invertible and its log-determinant exact and float32: only the function that gives shift and scale is
-    another one by a rounding error.
+    With `bf16` the network multiplies in bfloat16 in training, which some CPUs do twice as fast. The layer stays
+    invertible, and its log-determinant exact and float32: only shift and scale are rounded.
     """
 
     def __init__(self, length: int, hidden_dim: int, num_layers: int, bound: float, bf16: bool = False):
         super().__init__(bound)
         self.bf16 = bf16
         self.input = nn.Linear(length, hidden_dim, bias=False)
-        self.layers = nn.ModuleList(nn.Linear(hidden_dim, hidden_dim) for _ in range(num_layers))
+        self.layers = module_list(nn.Linear(hidden_dim, hidden_dim) for _ in range(num_layers))
         self.output = _zero_linear(hidden_dim, 2 * length)
 
     def network_precision(self, values: Tensor) -> torch.autocast:
-        """The context in which the network, and what is projected for it, is computed."""
+        """The autocast context of the network and of the projection of its `cond`."""
         return network_precision(values, self.bf16 and self.training)
 
     def _shift_scale(self, kept: Tensor, cond: Tensor) -> Tensor:
@@ -261,7 +271,7 @@ class MLPCoupling(AffineCoupling):
 
 @dataclass(frozen=True)
 class CouplingPair:
-    """Two couplings over (N, length), each of which changes the half that the other keeps; `cond` is a pair of theirs.
+    """Two couplings over (N, length), each of which changes the half that the other keeps; `cond` is one per coupling.
 
     Attributes:
         first: changes the second half.
@@ -272,14 +282,14 @@ class CouplingPair:
     second: AffineCoupling
 
     def __call__(self, x: Tensor, cond: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`."""
         left, right = x.chunk(2, -1)
         right, right_log_det = self.first(left, right, cond[0])
         left, left_log_det = self.second(right, left, cond[1])
         return torch.cat((left, right), -1), left_log_det + right_log_det
 
     def inverse(self, z: Tensor, cond: tuple[Tensor, Tensor]) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         left, right = z.chunk(2, -1)
         left = self.second.inverse(right, left, cond[1])
         return torch.cat((left, self.first.inverse(left, right, cond[0])), -1)
@@ -288,12 +298,12 @@ class CouplingPair:
 def alternate(
     permutations: Iterable[Permutation], couplings: Sequence[AffineCoupling], conds: Sequence[Tensor]
 ) -> Iterator[tuple[Permutation | CouplingPair, Any]]:
-    """Permutations and pairs of couplings in turn, each with what it is conditioned on, as `Compose` takes them.
+    """Alternates permutations and pairs of couplings, each with its `cond`, as `Compose` takes them.
 
     Args:
-        permutations: P of them.
-        couplings: 2 P.
-        conds: 2 P, a coupling's each.
+        permutations: P permutations.
+        couplings: 2 P couplings.
+        conds: the `cond` of each coupling.
     """
     for i, permutation in enumerate(permutations):
         yield permutation, None
