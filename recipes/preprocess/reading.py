@@ -26,6 +26,8 @@ from wavetts.text.segment import split_text
 STATE_FILE = "clips.jsonl"
 # Texts longer than this many characters a second of --max-seconds are split before they are read.
 CHARS_PER_SECOND = 14.0
+# A text of this many characters that is a part of one of --exclude is left out, too.
+PART_CHARS = 30
 # metadata.csv is brought up to date after this many texts, so that a corpus can be used while it grows.
 TEXTS_PER_UPDATE = 100
 
@@ -70,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", type=Path, metavar="TEXTS", help=".txt with a text a line, or lines of id|text[|...]")
     parser.add_argument("output", type=Path, metavar="OUT", help="folder to make: metadata.csv, wavs/")
     parser.add_argument("--extra", type=Path, metavar="FILE", help="further texts, such as single words; taken in turn")
-    parser.add_argument("--exclude", type=Path, metavar="FILE", help="texts, one a line, that are kept for tests")
+    parser.add_argument("--exclude", type=Path, metavar="FILE", help="texts that are kept for tests, and are not read")
     parser.add_argument("--language", default="en-us", help="of the texts (default: en-us)")
     parser.add_argument("--min-seconds", type=float, default=0.5, help="shorter clips are left out (default: 0.5)")
     parser.add_argument("--max-seconds", type=float, default=12.0, help="longer texts are split (default: 12)")
@@ -106,8 +108,12 @@ def read_corpus_texts(args: argparse.Namespace) -> list[tuple[str, str]]:
         extra = [(f"extra-{identifier}", text) for identifier, text in read_texts(args.extra)]
         random.Random(args.seed).shuffle(extra)
         texts = [item for item in chain(*zip_longest(extra, texts)) if item]
-    excluded = {text for _, text in read_texts(args.exclude)} if args.exclude else set()
-    return [(identifier, text) for identifier, text in texts if text not in excluded]
+    if not args.exclude:
+        return texts
+    excluded = [text for _, text in read_texts(args.exclude)]
+    exact, within = set(excluded), "\n".join(excluded)
+    # A word or two may well be a part of a test sentence; a sentence that is has been joined with another.
+    return [item for item in texts if item[1] not in exact and (len(item[1]) < PART_CHARS or item[1] not in within)]
 
 
 def read_texts(path: Path) -> list[tuple[str, str]]:
@@ -152,9 +158,12 @@ def synthesize_corpus(
     from tqdm import tqdm
 
     enough = float("inf") if hours is None else hours * 3600
+    wanted = dict(texts)
     results = open_state(output, reading)
+    # What was read for another list of texts stays on the disk but is not in the corpus.
+    results = {name: result for name, result in results.items() if wanted.get(name) == result["text"]}
     remove_temporaries(output / "wavs")
-    todo = [item for item in texts if results.get(item[0], {}).get("text") != item[1]]
+    todo = [item for item in texts if item[0] not in results]
     work = functools.partial(read_text, output=output, reading=reading, speak=speak)
     taken: list[dict] = []
     unknown: Counter[str] = Counter()
@@ -163,13 +172,13 @@ def synthesize_corpus(
     bar = tqdm(total=None if hours is None else round(enough), desc="speaking", unit="s")
     with bar, contextlib.closing(spoken), append_journal(output / STATE_FILE) as append:
         for identifier, text in texts:
-            result = results.get(identifier, {})
-            if result.get("text") != text:
-                result = results[identifier] = next(spoken)
-                append(result)
+            if identifier not in results:
+                results[identifier] = next(spoken)
+                append(results[identifier])
                 num_new += 1
                 if num_new % TEXTS_PER_UPDATE == 0:
                     write_metadata(output, results.values())
+            result = results[identifier]
             taken.append(result)
             for sign in sorted(set(result["unknown"]) - unknown.keys()):
                 bar.write(f"warning: the voice does not know the phoneme {sign!r} (in {text[:60]!r}); it is left out")
