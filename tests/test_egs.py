@@ -36,8 +36,8 @@ def recorder(tmp_path):
     return path, calls
 
 
-def test_there_are_four():
-    assert [path.parent.name for path in SCRIPTS] == ["asterisk", "ljspeech", "piper", "toy"]
+def test_there_are_five():
+    assert [path.parent.name for path in SCRIPTS] == ["asterisk", "kokoro", "ljspeech", "piper", "toy"]
 
 
 @every_script

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from piper import read_texts
+from reading import read_texts
 
 from wavetts.errors import Parser, UserError, run
 from wavetts.files import write_atomic

@@ -10,6 +10,8 @@ import pytest
 from paths import ROOT
 
 RECIPES = ROOT / "recipes" / "preprocess"
+# For what recipes share; behind all packages, one of which has the name of a recipe.
+sys.path.append(str(RECIPES))
 
 
 @pytest.fixture(scope="session")

@@ -21,22 +21,6 @@ def recipe(load_recipe):
     return load_recipe("piper")
 
 
-def test_lists_of_texts(recipe, tmp_path):
-    path = tmp_path / "texts"
-    path.write_text("One.\n\n  Two.\r\n", encoding="utf-8")
-    assert recipe.read_texts(path) == [("000001", "One."), ("000003", "Two.")]
-    path.write_text("a/b|One.|normalised\nc|Two.\n", encoding="utf-8")
-    assert recipe.read_texts(path) == [("a_b", "One."), ("c", "Two.")]
-    path.write_text("a|One.\na|Two.\n", encoding="utf-8")
-    with pytest.raises(UserError, match="texts:2: id 'a' has another text already"):
-        recipe.read_texts(path)
-    path.write_text("\n", encoding="utf-8")
-    with pytest.raises(UserError, match="texts: no texts in it"):
-        recipe.read_texts(path)
-    with pytest.raises(UserError, match="none: no such file"):
-        recipe.read_texts(tmp_path / "none")
-
-
 def test_texts_are_spoken_as_they_are_written_down(recipe, tmp_path, capsys):
     (tmp_path / "texts.csv").write_text(TEXTS, encoding="utf-8")
     (tmp_path / "words.txt").write_text("Yes.\nUnquestionably and undeniably so.\n", encoding="utf-8")

@@ -27,6 +27,11 @@ def test_marks_stay_aligned(text):
     assert phonemes.rstrip()[-1] == text.rstrip()[-1] or text[-1].isalnum()
 
 
+def test_ties_hold_a_phoneme_together():
+    assert phonemize("A chain, found", tie="^") == "ɐ t^ʃˈe^ɪn, fˈa^ʊnd"
+    assert phonemize("A chain, found", tie="^").replace("^", "") == phonemize("A chain, found")
+
+
 def test_same_as_phonemizer_where_that_works():
     from wavetts.text.phonemes import _espeak
 

@@ -49,13 +49,20 @@ def supported_languages() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=16)
-def _backend(language: str) -> EspeakBackend:
+def _backend(language: str, tie: str | None) -> EspeakBackend:
     if language not in supported_languages():
         raise UserError(f"espeak has no language {language!r}; {_suggestion(language)}")
     logger = logging.getLogger("wavetts.espeak")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False  # phonemizer warns of each word that espeak says in another language
-    return _espeak()(language, with_stress=True, language_switch="remove-flags", words_mismatch="ignore", logger=logger)
+    return _espeak()(
+        language,
+        with_stress=True,
+        tie=tie or False,
+        language_switch="remove-flags",
+        words_mismatch="ignore",
+        logger=logger,
+    )
 
 
 def _suggestion(language: str) -> str:
@@ -69,7 +76,7 @@ def _suggestion(language: str) -> str:
     return f"did you mean {', '.join(near[:6])}?" if near else "en-us, en-gb, fr-fr, es, it, ru and de are some of them"
 
 
-def phonemize(text: str, language: str = "en-us") -> str:
+def phonemize(text: str, language: str = "en-us", tie: str | None = None) -> str:
     """Phonemes of one utterance, in IPA with stress marks, spaces between words, and the punctuation of the text.
 
     `[[ipa]]` segments are put in as they stand. White space of all kinds becomes one space.
@@ -77,6 +84,7 @@ def phonemize(text: str, language: str = "en-us") -> str:
     Args:
         text: one utterance, already normalised (see `wavetts.text.normalize`).
         language: an espeak language code.
+        tie: a sign put between the letters of one phoneme, such as "^" for a^ɪ and t^ʃ.
 
     Returns:
         The phonemes.
@@ -101,7 +109,7 @@ def phonemize(text: str, language: str = "en-us") -> str:
             pieces.append(piece)
 
     with _lock:
-        said = _backend(language).phonemize([pieces[place].strip() for place in spoken], strip=True)
+        said = _backend(language, tie).phonemize([pieces[place].strip() for place in spoken], strip=True)
     assert len(said) == len(spoken), f"phonemizer gave {len(said)} outputs for {len(spoken)} inputs: {text!r}"
     for place, phonemes in zip(spoken, said, strict=True):
         piece = pieces[place]
