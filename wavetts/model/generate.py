@@ -119,11 +119,14 @@ class RunningBatch:
             return []
         keys, state, past, last_sample, temperature, guidance = self._rows
         frame = past[:, -self.model.frame_length :]
-        cond, stop_logits, state = self.model.decoder.step(frame, keys, state, guidance)
+        # A density that was trained to be guided is, with the past that the decoder has seen; otherwise the decoder is.
+        options = SamplingOptions(temperature, guidance if self.model.density.guides else 0.0)
+        to_decoder = 0.0 if self.model.density.guides else guidance
+        cond, stop_logits, state = self.model.decoder.step(frame, keys, state, to_decoder)
         size = self.model.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
         cond = self.model.join_past(cond, past)
-        drawn = self.model.density.sample(cond, SamplingOptions(temperature), noise.to(cond))
+        drawn = self.model.density.sample(cond, options, noise.to(cond))
         frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
         waveform = self.model.to_waveform(frame[:, None], last_sample)
         past = torch.cat([past, frame], dim=1)[:, -past.shape[1] :]

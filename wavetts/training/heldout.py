@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,7 @@ from wavetts.training.log import RunLog
 from wavetts.training.objective import LossSums, bits_per_sample, loss_sums
 
 # Columns of what `utterance_figures` yields.
-NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, COUNT = range(8)
+NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, VARIANCE, COUNT = range(9)
 
 
 def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes) -> dict[str, Any]:
@@ -49,11 +50,13 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
     """The figures of utterances whose rows were added up.
 
     Args:
-        sums: (8,), of the rows that `utterance_figures` yields.
+        sums: (9,), of the rows that `utterance_figures` yields.
         model: that they are of.
 
     Returns:
-        "bits_per_sample"; "nll" (nats per sample of the scaled signal); "stop_accuracy" (over frames); "stop_recall"
+        "bits_per_sample" and its "standard_error", which the noise of a bound or an estimate gives it; "nll" (nats per
+        sample of the scaled signal); both of them missing, and "loss" (what training minimises, per sample) in their
+        place, if the density has no likelihood; "stop_accuracy" (over frames); "stop_recall"
         (utterances whose last frame's stop probability is above 1/2); "coverage" and "diagonality" of the alignments,
         means over utterances; "text_gain" (nats per frame that the likelihood loses when the text's tokens are
         shuffled). The text is worth a few nats a frame of hundreds, so that bits/sample hardly tell whether a model
@@ -61,9 +64,13 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
     """
     values = sums.tolist()
     samples, utterances = round(values[FRAMES]) * model.frame_length, values[COUNT]
-    return {
+    likelihood = {
         "bits_per_sample": bits_per_sample(values[NLL], samples, float(model.scale)),
+        "standard_error": math.sqrt(values[VARIANCE]) / (samples * math.log(2)),
         "nll": values[NLL] / samples,
+    }
+    return {
+        **({"loss": values[NLL] / samples} if model.density.likelihood == "none" else likelihood),
         "stop_accuracy": values[CORRECT] / values[FRAMES],
         "stop_recall": values[RECALLED] / utterances,
         "coverage": values[COVERAGE] / utterances,
@@ -81,8 +88,9 @@ def utterance_figures(
     Arguments as for `evaluate`.
 
     Yields:
-        A batch; (B, 8) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
-        last frame recognised, coverage, diagonality, nats with the text shuffled, 1; and the alignments (B, T, I).
+        A batch; (B, 9) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
+        last frame recognised, coverage, diagonality, nats with the text shuffled, variance that the noise of a
+        bound or an estimate gives the nats, 1; and the alignments (B, T, I).
     """
     train = config.train
     plan = corpus.plan_in_order(train.batch_seconds / (train.accumulate * processes.world_size))
@@ -97,13 +105,14 @@ def utterance_figures(
         valid = length_mask(frame_lengths, logits.shape[1])
         scores = alignment_scores(result.output.alignment, batch.token_lengths, batch.frame_lengths)
         columns = [
-            _utterance_nll(result, valid),
+            _utterance_sums(result.packed_nll, valid),
             frame_lengths,
             (((logits > 0) == last) & valid).sum(1),
             ((logits > 0) & last).sum(1),
             scores["coverage"],
             scores["diagonality"],
-            _utterance_nll(shuffled, valid),
+            _utterance_sums(shuffled.packed_nll, valid),
+            _utterance_sums(result.packed_variance, valid),
             torch.ones(len(batch.ids), device=logits.device),
         ]
         yield batch, torch.stack([column.double() for column in columns], 1), result.output.alignment
@@ -115,11 +124,11 @@ def _forced(model: WaveTacotron, batch: Batch, seed: int) -> LossSums:
     return loss_sums(model, batch)
 
 
-def _utterance_nll(result: LossSums, valid: Tensor) -> Tensor:
-    """(B,) float64: nats of each utterance, from those of its packed frames; valid is (B, T)."""
-    nll = torch.zeros(valid.shape, dtype=torch.float64, device=valid.device)
-    nll[valid] = result.packed_nll.double()
-    return nll.sum(1)
+def _utterance_sums(packed: Tensor, valid: Tensor) -> Tensor:
+    """(B,) float64: sums over each utterance, from its packed frames' values; valid is (B, T)."""
+    values = torch.zeros(valid.shape, dtype=torch.float64, device=valid.device)
+    values[valid] = packed.double()
+    return values.sum(1)
 
 
 def _shuffled(batch: Batch) -> Batch:

@@ -18,9 +18,15 @@ class SamplingOptions:
 
     Attributes:
         temperature: scales the standard deviation of the base noise; 0 is deterministic, 1 draws from the density.
+        guidance: w of (1 + w) x(cond) - w x(without cond), for a density that was trained for it; 0 is unguided.
+        steps: of a diffusion's sampler; None: as many as its config says.
+        augmentation: noise on the lower bands that a cascade's upper stage is shown, from 0 to 1.
     """
 
     temperature: float | Tensor = 1.0
+    guidance: float | Tensor = 0.0
+    steps: int | None = None
+    augmentation: float = 0.0
 
 
 class Sampler(nn.Module, ABC):
@@ -34,7 +40,12 @@ class Sampler(nn.Module, ABC):
         past_dim: P, how many samples before the frame it wants to see besides. They are appended to the context, the
             newest last: cond is (..., C + P).
         noise_dim: how many standard normal values one frame is made from; None: K.
+
+    Attributes:
+        guides: whether `SamplingOptions.guidance` does something.
     """
+
+    guides: bool = False
 
     def __init__(self, frame_length: int, cond_dim: int, past_dim: int = 0, noise_dim: int | None = None) -> None:
         super().__init__()

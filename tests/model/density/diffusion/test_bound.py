@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -108,7 +109,7 @@ def test_a_finite_number_of_steps_approaches_the_bound_from_above():
         mean_over_noise(data, lambda x, t, eps, steps=steps: finite_term(data.eps, x, schedule, steps, t, eps))
         for steps in (4, 16, 64, 256, 1000)
     ]
-    assert all(first > second > limit for first, second in zip(finite, finite[1:], strict=False))
+    assert all(first > second > limit for first, second in pairwise(finite))
     # What is missing is of the order of 1 / T.
     assert finite[-1] - limit < 0.2
     assert (finite[-1] - limit) / (finite[-2] - limit) == pytest.approx(256 / 1000, rel=0.05)

@@ -1,4 +1,4 @@
-"""Schedules end where they shall, their slopes are derivatives, and learning one changes the estimate's variance alone."""
+"""Schedules end where they shall, slopes are derivatives, and learning one changes the estimate's variance alone."""
 
 from __future__ import annotations
 

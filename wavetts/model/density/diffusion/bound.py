@@ -1,7 +1,8 @@
 """The terms of the variational bound on -log p(x) (Kingma et al. 2021), in nats, summed over the n values.
 
--log p(x) <= KL(q(z_1 | x) || N(0, I)) + E[-log p(x | z_0)] + diffusion term. `model(z, gamma)` is the noise that a denoiser
-finds in z (N, n) at levels gamma (N,) or (). Expectations over noise and times are the caller's: each function takes one draw.
+-log p(x) <= KL(q(z_1 | x) || N(0, I)) + E[-log p(x | z_0)] + diffusion term. `model(z, gamma)` is the noise that a
+denoiser finds in z (N, n) at levels gamma (N,) or (). Expectations over noise and times are the caller's: each function
+takes one draw.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Networks that see noisy values z, their level gamma and a context, and say what is signal and what is noise in them."""
+"""Networks that see noisy values z, their level gamma and a context, and tell signal from noise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavetts.model.density.diffusion.bound import EpsModel
 from wavetts.model.density.diffusion.prediction import Prediction, standard_normal, to_eps, to_x
 
 # Frequencies of the level's sinusoids.
@@ -22,7 +23,7 @@ def _zeroed(layer: nn.Linear | nn.Conv1d) -> nn.Linear | nn.Conv1d:
 
 
 class FourierFeatures(nn.Module):
-    """Values beside sines and cosines of them, whose shortest period is a few noise floors (Kingma et al. 2021, app. C).
+    """Values, and sines of them whose shortest period is a few noise floors (Kingma et al. 2021, appendix C).
 
     A network of few units cannot tell values apart that differ by the floor; these tell them.
 
@@ -50,7 +51,9 @@ class LevelEmbedding(nn.Module):
 
     def __init__(self, gamma_min: float, gamma_max: float, outputs: int, num_extras: int) -> None:
         super().__init__()
-        self.centre, self.half = 0.5 * (gamma_min + gamma_max), 0.5 * (gamma_max - gamma_min)
+        # Kept with the weights: a student's levels may end elsewhere than its teacher's began.
+        self.register_buffer("centre", torch.tensor(0.5 * (gamma_min + gamma_max)))
+        self.register_buffer("half", torch.tensor(0.5 * (gamma_max - gamma_min)))
         frequencies = 0.5 * math.pi * 2.0 ** torch.arange(LEVEL_OCTAVES)
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.hidden = nn.Linear(1 + 2 * LEVEL_OCTAVES + num_extras, 64)
@@ -208,3 +211,22 @@ class Denoiser(nn.Module):
     def x(self, z: Tensor, gamma: Tensor, context: Tensor, extras: Tensor | None = None) -> Tensor:
         """The data in z, as `eps`."""
         return to_x(self._predict(z, gamma, context, extras), z, gamma, self.prediction)
+
+
+def guided_eps(denoiser: Denoiser, cond: Tensor, null: Tensor, guidance: float | Tensor) -> EpsModel:
+    """The guided denoiser: x is affine in eps, so that guiding one is guiding the other.
+
+    Args:
+        denoiser: of z (N, n).
+        cond: (N, C).
+        null: (N, C), the contexts without the text.
+        guidance: w, a number or (N, 1).
+    """
+    both = denoiser.prepare(torch.cat([cond, null]))
+
+    def model(z: Tensor, gamma: Tensor) -> Tensor:
+        gamma = gamma.expand(len(z)).repeat(2)
+        told, untold = denoiser.eps(z.repeat(2, 1), gamma, both).chunk(2)
+        return told + guidance * (told - untold)
+
+    return model

@@ -1,13 +1,15 @@
 """The density of the probability-flow ODE (Song et al. 2021, section 4.3), and the noise that it encodes data as.
 
-In the time of gamma the ODE is dz/dgamma = (sigma eps_hat(z, gamma) - sigma^2 z) / 2. It takes data, here alpha x at gamma_min,
-to noise at gamma_max, one to one; the density changes by the divergence. With the exact denoiser it gives the marginals of the
-diffusion; with a learned one it is a density of its own, so its likelihood is an estimate and neither the bound's model's nor exact.
+In the time of gamma the ODE is dz/dgamma = (sigma eps_hat(z, gamma) - sigma^2 z) / 2. It takes data, here alpha x at
+gamma_min, to noise at gamma_max, one to one; the density changes by the divergence. With the exact denoiser it gives
+the marginals of the diffusion; with a learned one it is a density of its own, so its likelihood is an estimate and
+neither the bound's model's nor exact.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -33,7 +35,7 @@ class Encoded(NamedTuple):
 
 
 def ode_levels(gamma_min: Tensor, gamma_max: Tensor, steps: int = 128) -> Tensor:
-    """Levels (steps + 1,) from data to noise for Heun's method; below 128 steps log-determinants are not to be trusted."""
+    """Levels (steps + 1,) from data to noise for Heun's method; do not trust log-determinants of under 128 steps."""
     return spaced_levels(gamma_min, gamma_max, steps, ODE_STRETCH).flip(0)
 
 
@@ -59,7 +61,7 @@ def encode(
         probes = (2 * signs - 1).to(x)
     alpha, _ = scales(gammas[0])
     z, log_det = alpha * x, n * torch.log(alpha).expand(len(x))
-    for first, last in zip(gammas[:-1], gammas[1:], strict=True):
+    for first, last in pairwise(gammas):
         step = last - first
         slope, divergence = _slope(model, z, first, probes)
         ahead, ahead_divergence = _slope(model, z + step * slope, last, probes)
@@ -70,7 +72,7 @@ def encode(
 
 def decode(model: EpsModel, z: Tensor, gammas: Tensor) -> Tensor:
     """Noise (N, n) to data (N, n) by the same ODE; `gammas` as of `encode`."""
-    for first, last in zip(gammas.flip(0)[:-1], gammas.flip(0)[1:], strict=True):
+    for first, last in pairwise(gammas.flip(0)):
         step, slope = last - first, _flow(model, z, first)
         z = z + 0.5 * step * (slope + _flow(model, z + step * slope, last))
     return z / scales(gammas[0])[0]

@@ -1,14 +1,15 @@
 """From noise to data with one denoiser: discretisations of the reverse diffusion and of its probability-flow ODE.
 
-Each goes down a grid of levels, and is told by `draw` where fresh noise comes from. Sources: ancestral sampling of Kingma
-et al. 2021, appendix A.4; DDIM (Song, Meng and Ermon 2021); the others from Song et al. 2021 (2011.13456), in the
-time of gamma, where the variance-preserving process has beta dt = sigma^2 dgamma.
+Each goes down a grid of levels, and is told by `draw` where fresh noise comes from. Sources: ancestral sampling of
+Kingma et al. 2021, appendix A.4; DDIM (Song, Meng and Ermon 2021); the others from Song et al. 2021 (2011.13456), in
+the time of gamma, where the variance-preserving process has beta dt = sigma^2 dgamma.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -92,11 +93,12 @@ def euler_maruyama_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor)
 
 
 def langevin_step(path: Path, z: Tensor, gamma: Tensor, ratio: float = CORRECTOR_RATIO) -> Tensor:
-    """A corrector: one Langevin step at one level, which leaves the marginal there alone but for terms of its size squared.
+    """A corrector: one Langevin step at one level, which leaves the marginal there alone, to first order in its size.
 
-    Its size is Song et al.'s algorithm 5, but with the noise's expected norm, so that it does not depend on the draw, and with no
-    smaller a score than values of unit variance must have (Cramer and Rao), so that it stays small at a mode. The score's norm
-    is that of each row by itself: of some tens of values it hardly varies, and of one or two the marginal suffers.
+    Its size is Song et al.'s algorithm 5, but with the noise's expected norm, so that it does not depend on the draw,
+    and with no smaller a score than values of unit variance must have (Cramer and Rao), so that it stays small at a
+    mode. The score's norm is that of each row by itself: of some tens of values it hardly varies, and of one or two the
+    marginal suffers.
     """
     _, sigma = scales(gamma)
     score = -path.model(z, gamma) / sigma
@@ -145,15 +147,19 @@ METHODS = {
 def spaced_levels(gamma_min: Tensor, gamma_max: Tensor, steps: int, stretch: float = 1.0) -> Tensor:
     """Levels from noise to data, densest where signal and noise are alike.
 
-    Equally far apart in the angle whose tangent is (sigma / alpha)^(1 / stretch): with 1 a cosine schedule, for drawing in few
-    steps; larger ones give more of the steps to the ends, as following the ODE exactly needs.
+    Equally far apart in the angle whose tangent is (sigma / alpha)^(1 / stretch): with 1 a cosine schedule, for drawing
+    in few steps; larger ones give more of the steps to the ends, as following the ODE exactly needs.
 
     Returns:
         (steps + 1,), falling from gamma_max to gamma_min.
     """
+    return level_at(torch.linspace(0, 1, steps + 1).to(gamma_min), gamma_min, gamma_max, stretch)
+
+
+def level_at(share: Tensor, gamma_min: Tensor, gamma_max: Tensor, stretch: float = 1.0) -> Tensor:
+    """The level after a share (...) of the way from noise to data, by the angle of `spaced_levels`."""
     first, last = (torch.atan(torch.exp(0.5 * gamma / stretch)) for gamma in (gamma_min, gamma_max))
-    angles = torch.lerp(last, first, torch.linspace(0, 1, steps + 1).to(first))
-    return 2 * stretch * torch.log(torch.tan(angles))
+    return 2 * stretch * torch.log(torch.tan(torch.lerp(last, first, share)))
 
 
 def run(method: str, path: Path, z: Tensor) -> Tensor:
@@ -163,7 +169,7 @@ def run(method: str, path: Path, z: Tensor) -> Tensor:
         (N, n), divided by alpha: data with a noise floor of e^(gamma / 2).
     """
     z = path.impose(z, path.gammas[0])
-    for gamma_t, gamma_s in zip(path.gammas[:-1], path.gammas[1:], strict=True):
+    for gamma_t, gamma_s in pairwise(path.gammas):
         z = path.impose(METHODS[method].step(path, z, gamma_t, gamma_s), gamma_s)
     x = z / scales(path.gammas[-1])[0]
     return x if path.known is None else x + path.known.project(path.known.values - x)

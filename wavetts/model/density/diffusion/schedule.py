@@ -1,9 +1,9 @@
 """Noise schedules: how the log of noise over signal, gamma, grows with time.
 
-z_t = alpha x + sigma eps with alpha^2 = sigmoid(-gamma) and sigma^2 = sigmoid(gamma) at gamma = gamma(t), t from 0 (data)
-to 1 (noise): the variance-preserving diffusion of Kingma et al. 2021 (arXiv 2107.00630), section 3. lambda = -gamma is
-the log of the signal-to-noise ratio. The continuous-time bound depends on a schedule's endpoints alone (theirs, section
-5.1); what lies between sets the variance of its estimate.
+z_t = alpha x + sigma eps with alpha^2 = sigmoid(-gamma) and sigma^2 = sigmoid(gamma) at gamma = gamma(t), t from 0
+(data) to 1 (noise): the variance-preserving diffusion of Kingma et al. 2021 (arXiv 2107.00630), section 3. lambda =
+-gamma is the log of the signal-to-noise ratio. The continuous-time bound depends on a schedule's endpoints alone
+(theirs, section 5.1); what lies between sets the variance of its estimate.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class LearnedSchedule(Schedule):
     """A monotone network of t (Kingma et al. 2021, appendix H) between endpoints that are learned as well.
 
     w t + sum_k v_k sigmoid(a_k t + b_k) with positive w, v, a, rescaled to begin at gamma_min and to end at gamma_max;
-    linear at the start, but for a small perturbation. The endpoints are trained on the bound; what lies between passes the gate
-    of `forward`, and so is trained to make the bound's estimate vary less.
+    linear at the start, but for a small perturbation. The endpoints are trained on the bound; what lies between passes
+    the gate of `forward`, and so is trained to make the bound's estimate vary less.
 
     Args:
         gamma_min: as of `Schedule`, at the start of training.

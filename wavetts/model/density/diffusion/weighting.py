@@ -56,7 +56,7 @@ def mean_weight(name: str, gamma_min: float, gamma_max: float) -> float:
 
 
 class AdaptiveLevels(nn.Module):
-    """Draws gamma where the weighted loss is large: importance sampling by its running mean, which changes no gradient's mean.
+    """Draws gamma where the weighted loss is large: importance sampling, which changes no gradient's mean.
 
     The density over gamma is constant in each of `num_bins` bins, proportional to a running mean of
     w(lambda) |eps - eps_hat|^2 there, mixed with the uniform one (Kingma and Gao 2023, appendix F).
