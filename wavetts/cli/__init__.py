@@ -24,6 +24,7 @@ COMMANDS = (
     "config",
     "synthesize",
     "say",
+    "repair",
     "voices",
     "demo",
     "evaluate",

@@ -65,6 +65,27 @@ class Sampler(nn.Module, ABC):
             (..., K), in the parameters' precision (float32), under autocast too.
         """
 
+    @torch.no_grad()
+    def inpaint(
+        self, cond: Tensor, options: SamplingOptions, generator: torch.Generator, frames: Tensor, given: Tensor
+    ) -> Tensor:
+        """Draws frames of which some values are given.
+
+        Here what is drawn knows nothing of them; a density that can draw given both sides has a method of its own.
+
+        Args:
+            cond: (..., C + P).
+            options: as of `sample`.
+            generator: of all noise.
+            frames: (..., K), right where they are given.
+            given: (K,) True there.
+
+        Returns:
+            (..., K), what is given as it was.
+        """
+        drawn = self.sample(cond, options, generator)
+        return torch.where(given, frames.to(drawn), drawn)
+
     def draw_noise(self, cond: Tensor, noise: Tensor | torch.Generator) -> Tensor:
         """The noise that `sample` takes: as it is given, or drawn; (..., noise_dim) for cond (..., C + P)."""
         shape = (*cond.shape[:-1], self.noise_dim)

@@ -190,10 +190,7 @@ class SubframeDensity(Density):
         given: Tensor,
         null: Tensor | None = None,
     ) -> Tensor:
-        """Draws what is not given of frames (..., K); arguments as of `Diffusion.inpaint`, which the inner density has.
-
-        Only within a subframe is what is given later looked at.
-        """
+        """See `Sampler.inpaint`: what is given later is looked at within a subframe alone; `null` as of `sample`."""
         parts, masks = frames.split(self.subframe_length, -1), given.split(self.subframe_length)
 
         def draw(j: int, *contexts: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class LevelEmbedding(nn.Module):
         super().__init__()
         # Kept with the weights: a student's levels may end elsewhere than its teacher's began.
         self.register_buffer("centre", torch.tensor(0.5 * (gamma_min + gamma_max)))
-        self.register_buffer("half", torch.tensor(0.5 * (gamma_max - gamma_min)))
+        self.register_buffer("reach", torch.tensor(0.5 * (gamma_max - gamma_min)))
         frequencies = 0.5 * math.pi * 2.0 ** torch.arange(LEVEL_OCTAVES)
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.hidden = nn.Linear(1 + 2 * LEVEL_OCTAVES + num_extras, 64)
@@ -61,7 +61,7 @@ class LevelEmbedding(nn.Module):
 
     def forward(self, gamma: Tensor, extras: Tensor | None) -> Tensor:
         """Levels (...) and further numbers (..., num_extras)."""
-        level = ((gamma - self.centre) / self.half)[..., None]
+        level = ((gamma - self.centre) / self.reach)[..., None]
         features = torch.cat([level, (level * self.frequencies).sin(), (level * self.frequencies).cos()], -1)
         if extras is not None:
             leading = torch.broadcast_shapes(features.shape[:-1], extras.shape[:-1])

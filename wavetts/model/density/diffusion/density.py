@@ -196,19 +196,7 @@ class Diffusion(StandardisedDiffusion):
         given: Tensor,
         null: Tensor | None = None,
     ) -> Tensor:
-        """Draws values of which some are known, by predictor and corrector.
-
-        Args:
-            cond: (..., C).
-            options: as of `sample`.
-            generator: of all noise.
-            frames: (..., n), right where they are given.
-            given: (n,) True there.
-            null: as of `sample`.
-
-        Returns:
-            (..., n), what is given as it was.
-        """
+        """See `Sampler.inpaint`: given both sides, by predictor and corrector; `null` as of `sample`."""
         with torch.autocast(cond.device.type, enabled=False):
             packed = self._pack(cond)
             known = self.known(packed, self._pack(frames), given)

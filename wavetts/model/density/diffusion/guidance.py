@@ -78,9 +78,18 @@ class Guided(Density):
 
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
         """See `Sampler.sample`; guided if `options.guidance` is not 0."""
-        if not isinstance(options.guidance, Tensor) and not options.guidance:
-            return self.inner.sample(cond, options, noise)
-        return self.inner.sample(cond, options, noise, self.without_context(cond))
+        return self.inner.sample(cond, options, noise, *self._null(cond, options))
+
+    def inpaint(
+        self, cond: Tensor, options: SamplingOptions, generator: torch.Generator, frames: Tensor, given: Tensor
+    ) -> Tensor:
+        """See `Sampler.inpaint`; guided as `sample`."""
+        return self.inner.inpaint(cond, options, generator, frames, given, *self._null(cond, options))
+
+    def _null(self, cond: Tensor, options: SamplingOptions) -> list[Tensor]:
+        """What guidance needs besides cond: nothing, if there is none."""
+        unguided = not isinstance(options.guidance, Tensor) and not options.guidance
+        return [] if unguided else [self.without_context(cond)]
 
     def initialize(self, frames: Tensor, cond: Tensor) -> None:
         """See `Density.initialize`."""
