@@ -19,8 +19,8 @@ def add(command: Callable) -> None:
         "redraw lost stretches of a recording whose text is known",
         'wavetts repair call.wav --lost 1.20-1.28 --text "Hello there." -o repaired.wav\n'
         'wavetts repair call.wav --lost 0.5-0.54 --lost 1.9-2 --text "Hello there." --voice runs/diffusion',
-        " What is left of the recording stays as it is, at the voice's sample rate. Of several draws the one is kept after "
-        "which the recording goes on most likely; a diffusion also draws within a frame given both sides.",
+        " What is left of the recording stays as it is, at the voice's sample rate. Of several draws the one is kept "
+        "after which the recording goes on most likely; a diffusion also draws within a frame given both sides.",
     )
     sub.add_argument("recording", metavar="IN", type=Path, help="a sentence, as WAV or FLAC")
     sub.add_argument(

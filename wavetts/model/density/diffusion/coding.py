@@ -156,10 +156,10 @@ class Coder:
         return (nats + prior) / math.log(2)
 
     def _bounds(self, numbers: tuple[int, int] | None) -> Any:
-        from constriction.stream.model import QuantizedGaussian
+        import constriction
 
         most = math.ceil(LARGEST / self._grid)
-        return QuantizedGaussian(*(numbers or (-most, most)))
+        return constriction.stream.model.QuantizedGaussian(*(numbers or (-most, most)))
 
     def _take(self, code: Any, mean: Tensor, spread: Tensor, bounds: tuple[int, int] | None = None) -> Tensor:
         drawn = code.decode(self._bounds(bounds), mean.flatten().numpy(), spread.flatten().numpy())
