@@ -28,7 +28,7 @@ from wavetts.model.density.diffusion.guidance import Guided, GuidedConfig
 from wavetts.model.density.diffusion.standardised import StandardisedDiffusion
 from wavetts.model.density.diffusion.student import Student, halve, match_guided, student_section, student_weights
 from wavetts.model.density.subframe import SubframeConfig, SubframeDensity
-from wavetts.model.layers import length_mask
+from wavetts.model.layers import length_mask, valid_index
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.training.loop import train
 from wavetts.training.state import list_states
@@ -136,10 +136,10 @@ class Distillation:
         model.eval()  # the contexts are those of synthesis
         with torch.no_grad():
             frames = model.to_frames(batch.waveform, noise=True)
-            mask = length_mask(batch.frame_lengths, frames.shape[1])
-            frames = frames * mask[..., None]
-            cond = model(batch.tokens, batch.token_lengths, frames).cond[mask].float()
-            values, *contexts = _diffused(self.teacher.density, frames[mask], cond)
+            frames = frames * length_mask(batch.frame_lengths, frames.shape[1], frames.device)[..., None]
+            index = valid_index(batch.frame_lengths, frames.shape[1]).to(frames.device, non_blocking=True)
+            cond = model(batch.tokens, batch.token_lengths, frames).cond.flatten(0, 1)[index].float()
+            values, *contexts = _diffused(self.teacher.density, frames.flatten(0, 1)[index], cond)
         student = _leaf(model, Student)
         if self.former is None:
             return Distance(match_guided(student, _leaf(self.teacher, Diffusion), values, *contexts).sum())

@@ -146,8 +146,7 @@ class Trainer:
         if config.train.compile_attention:
             self.model.decoder.attend_step = torch.compile(self.model.decoder.attend_step, dynamic=True)
         self.interrupt = Interrupt()
-        # Whether all processes agreed to stop.
-        self.stopping = False
+        self.stopping = False  # once all processes have agreed to stop
         self.evaluated = self.sampled = -1
         # Held-out figures of step `evaluated`.
         self.figures: dict[str, float] = {}
@@ -301,8 +300,7 @@ class Trainer:
         self.processes.broadcast(self.average.module)
         figures = self.figures = evaluate(self.average.module, self.dev, self.config, self.processes)
         score = figures.get("bits_per_sample", figures.get("loss"))
-        better = score < self.best
-        self.best = min(self.best, score)
+        better, self.best = score < self.best, min(self.best, score)
         if self.log is not None:
             self.log.figures("dev", self.step, self.minutes, figures)
             self.log.show(dev=f"{score:.3f}", aligned=f"{figures['diagonality']:.2f}")
