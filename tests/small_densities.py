@@ -40,7 +40,7 @@ SECTIONS: dict[str, DensityConfig] = {
     "cascade of flows": CascadeConfig(
         low_length=6, low=GaussianConfig(), high=CompactFlowConfig(num_couplings=2, hidden_dim=8)
     ),
-    "learned diffusion": diffusion(schedule="learned", prediction="eps", sampler="ancestral", fourier_octaves=2),
+    "learned diffusion": diffusion(schedule="learned", prediction="eps", sampler="ancestral"),
     "weighted diffusion": diffusion(weighting="sigmoid", adaptive=True, sampler="predictor_corrector"),
     "whole-frame diffusion": diffusion(network="conv", squeeze=4, transform="none", prediction="x", sampler="ddim"),
     "diffusion by its ODE": diffusion(likelihood="ode", likelihood_steps=4),

@@ -112,33 +112,45 @@ class Cascade(Density):
 
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.log_prob`: the upper stage is given the lower band as it is."""
-        low, high = self.split(frames.to(self._dtype))
-        clean = self._upper_context(cond.to(low), low, low.new_zeros(*low.shape[:-1], 1), torch.zeros_like(low))
-        return self.lower.log_prob(low, cond, generator) + self.upper.log_prob(high, clean, generator)
+        with torch.autocast(frames.device.type, enabled=False):
+            cond, low, high = self._bands(frames, cond)
+            context = self._upper_context(cond, low, torch.zeros_like(low[:, :1]), torch.zeros_like(low))
+            value = self.lower.log_prob(low, cond, generator) + self.upper.log_prob(high, context, generator)
+        return value.reshape(frames.shape[:-1])
 
     def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.loss`: in training the upper stage is given the lower band with noise on it."""
-        low, high = self.split(frames.to(self._dtype))
-        device = low.device if generator is None else generator.device
-        strength = self.augmentation if self.training else 0.0
-        level = strength * torch.rand((*low.shape[:-1], 1), generator=generator, device=device, dtype=low.dtype)
-        noise = torch.randn(low.shape, generator=generator, device=device, dtype=low.dtype)
-        context = self._upper_context(cond.to(low), low, level.to(low.device), noise.to(low.device))
-        return self.lower.loss(low, cond, generator) + self.upper.loss(high, context, generator)
+        with torch.autocast(frames.device.type, enabled=False):
+            cond, low, high = self._bands(frames, cond)
+            level, noise = torch.zeros_like(low[:, :1]), torch.zeros_like(low)
+            if self.training:
+                device = low.device if generator is None else generator.device
+                level = self.augmentation * torch.rand(level.shape, generator=generator, device=device).to(low)
+                noise = torch.randn(low.shape, generator=generator, device=device).to(low)
+            context = self._upper_context(cond, low, level, noise)
+            value = self.lower.loss(low, cond, generator) + self.upper.loss(high, context, generator)
+        return value.reshape(frames.shape[:-1])
 
     @torch.no_grad()
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
         """See `Sampler.sample`; `options.augmentation` is the noise on the lower band that the upper stage is shown."""
-        sizes = [self.lower.noise_dim, self.upper.noise_dim, self.split.low]
-        first, second, disturbance = self.draw_noise(cond, noise).split(sizes, -1)
-        low = self.lower.sample(cond, options, first)
-        level = low.new_full((*low.shape[:-1], 1), options.augmentation)
-        context = self._upper_context(cond.to(low), low, level, options.temperature * disturbance)
-        return self.split.inverse(low, self.upper.sample(context, options, second))
+        with torch.autocast(cond.device.type, enabled=False):
+            sizes = [self.lower.noise_dim, self.upper.noise_dim, self.split.low]
+            first, second, disturbance = self.draw_noise(cond, noise).split(sizes, -1)
+            low = self.lower.sample(cond, options, first)
+            level = low.new_full((*low.shape[:-1], 1), options.augmentation)
+            context = self._upper_context(cond.to(low), low, level, options.temperature * disturbance)
+            return self.split.inverse(low, self.upper.sample(context, options, second))
 
+    @torch.no_grad()
     def initialize(self, frames: Tensor, cond: Tensor) -> None:
         """See `Density.initialize`."""
-        low, high = self.split(frames.to(self._dtype))
-        clean = self._upper_context(cond.to(low), low, low.new_zeros(len(low), 1), torch.zeros_like(low))
-        self.lower.initialize(low, cond)
-        self.upper.initialize(high, clean)
+        with torch.autocast(frames.device.type, enabled=False):
+            cond, low, high = self._bands(frames, cond)
+            context = self._upper_context(cond, low, torch.zeros_like(low[:, :1]), torch.zeros_like(low))
+            self.lower.initialize(low, cond)
+            self.upper.initialize(high, context)
+
+    def _bands(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Packed contexts (N, C), and the lower and the upper bands of packed frames."""
+        return (self._pack(cond), *self.split(self._pack(frames)))

@@ -29,13 +29,14 @@ def seeded(seed: int = 0) -> torch.Generator:
 @pytest.mark.parametrize("weighting", ["elbo", "sigmoid"])
 def test_starts_as_the_standard_normal_and_its_bound_is_tight(prediction, weighting):
     density = dataclasses.replace(SMALL, prediction=prediction, weighting=weighting).build(6, 3, AudioConfig()).eval()
-    density.draws = 64
+    density.draws = 32
     x, cond = torch.randn(40, 6), torch.randn(40, 3)
-    draws = density.bound_draws(x, cond, seeded())
-    error = draws.mean(1).std() / 64**0.5
+    with torch.no_grad():
+        values = torch.stack([density.log_prob(x, cond, seeded(seed)).mean() for seed in range(8)])
+    error = values.std() / 8**0.5
     expected = torch.distributions.Normal(0.0, 1.0).log_prob(x).sum(-1)
     assert error < 0.15
-    assert abs(draws.mean() - expected.mean()) < 4 * error
+    assert abs(values.mean() - expected.mean()) < 5 * error
     report(density, "ode")
     assert density.likelihood == "estimate"
     torch.testing.assert_close(density.log_prob(x[:5], cond[:5]), expected[:5], atol=2e-2, rtol=0)

@@ -21,10 +21,10 @@ from wavetts.model.density.base import Compose
 from wavetts.model.density.diffusion.density import Diffusion
 from wavetts.model.density.diffusion.prediction import scales, to_x
 
-# Of the smallest spread of z, in steps of its grid.
-RESOLUTION = 12
-# What z is kept within; its spread is 1.
-LARGEST = 12.0
+# Steps of a level's grid in the smaller of the two spreads that z is coded with there.
+RESOLUTION = 4
+# So many spreads from where it is expected z can be; farther off a row cannot be coded.
+REACH = 40
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,17 @@ class Coder:
         times = torch.linspace(0, 1, self.num_steps + 1, dtype=torch.float64)
         return self.density.schedule(times.to(self.density._dtype))[0].double()
 
-    @property
-    def _grid(self) -> float:
-        """The width of z's grid."""
-        spreads = [scales(gamma)[1] for gamma in self._levels[:1]]
-        spreads += [s * math.sqrt(-math.expm1(float(g - h))) for s, g, h in self._ahead()]
-        return float(min(spreads)) / RESOLUTION
+    def _grids(self) -> list[tuple[float, int]]:
+        """Of z at each level the width of its grid, and how many steps of that are within reach."""
+        levels, zero = self._levels, torch.zeros(1, dtype=torch.float64)
+        drawn = [scales(levels[0])[1], *(self._forward(zero, s, t)[1] for s, t in pairwise(levels))]
+        coded = [*(self._backward_spread(s, t) for s, t in pairwise(levels)), torch.ones(1)]
+        pairs = [(float(first), float(second)) for first, second in zip(drawn, coded, strict=True)]
+        return [(min(pair) / RESOLUTION, math.ceil(REACH * RESOLUTION * max(pair) / min(pair))) for pair in pairs]
 
-    def _ahead(self) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """sigma_s, gamma_s and gamma_t of each step."""
-        return [(scales(gamma_s)[1], gamma_s, gamma_t) for gamma_s, gamma_t in pairwise(self._levels)]
+    @staticmethod
+    def _backward_spread(gamma_s: Tensor, gamma_t: Tensor) -> Tensor:
+        return scales(gamma_s)[1] * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
 
     def _forward(self, z: Tensor, gamma_s: Tensor, gamma_t: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and spread of q(z_t | z_s)."""
@@ -74,10 +75,10 @@ class Coder:
 
     def _backward(self, z: Tensor, gamma_s: Tensor, gamma_t: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and spread of p(z_s | z_t)."""
-        (alpha_s, sigma_s), (alpha_t, sigma_t) = scales(gamma_s), scales(gamma_t)
+        (alpha_s, _), (alpha_t, sigma_t) = scales(gamma_s), scales(gamma_t)
         share = -torch.expm1(gamma_s - gamma_t)
-        eps = self._eps(z, gamma_t, cond)
-        return alpha_s / alpha_t * (z - share * sigma_t * eps), (sigma_s * share.sqrt()).expand_as(z)
+        mean = alpha_s / alpha_t * (z - share * sigma_t * self._eps(z, gamma_t, cond))
+        return mean, self._backward_spread(gamma_s, gamma_t).expand_as(z)
 
     @torch.no_grad()
     def _eps(self, z: Tensor, gamma: Tensor, cond: Tensor) -> Tensor:
@@ -98,39 +99,58 @@ class Coder:
         """The middles of the numbers' intervals, as the diffusion sees them."""
         return self.density.standardise(((numbers + 0.5) * self.step).to(cond), cond)[0].double()
 
-    def encode(self, numbers: Tensor, cond: Tensor, code: Any) -> None:
-        """Puts rows (N, n) of whole numbers, given contexts (N, C), onto an `AnsCoder` that has bits already."""
-        levels, grid = self._levels, self._grid
+    def encode(self, numbers: Tensor, cond: Tensor, words: np.ndarray) -> np.ndarray:
+        """Puts rows (N, n) of whole numbers, given contexts (N, C), onto a code.
+
+        Args:
+            numbers: whole, from `lowest` to `highest`.
+            cond: the contexts.
+            words: uint32, what was coded before, or random ones: enough to draw z with, which come back.
+
+        Returns:
+            The longer code.
+
+        Raises:
+            UserError: a number is not one of those that there may be, or farther off than the density thinks possible.
+        """
+        if numbers.min() < self.lowest or numbers.max() > self.highest:
+            raise UserError(f"numbers beyond {self.lowest} to {self.highest}, which is what was said they may be")
+        levels, grids = self._levels, self._grids()
         with torch.no_grad():
             x = self._standardised(numbers, cond)
         alpha, sigma = scales(levels[0])
-        z = grid * self._take(code, alpha * x / grid, (sigma / grid).expand_as(x))
-        self._put(code, numbers, *self._decoder(z, cond), (self.lowest, self.highest))
-        for gamma_s, gamma_t in pairwise(levels):
-            mean, spread = self._forward(z, gamma_s, gamma_t)
-            ahead = grid * self._take(code, mean / grid, spread / grid)
-            mean, spread = self._backward(ahead, gamma_s, gamma_t, cond)
-            self._put(code, (z / grid).round(), mean / grid, spread / grid)
+        code = _coder(_scrambled(words, 0))
+        z = _take(code, alpha * x, sigma.expand_as(x), *grids[0])
+        code.encode_reverse(_symbols(numbers), self._numbers(), *_parameters(*self._decoder(z, cond)))
+        for i, (gamma_s, gamma_t) in enumerate(pairwise(levels)):
+            code = _coder(_scrambled(code.get_compressed(), i + 1))
+            ahead = _take(code, *self._forward(z, gamma_s, gamma_t), *grids[i + 1])
+            _put(code, z, *self._backward(ahead, gamma_s, gamma_t, cond), *grids[i])
             z = ahead
-        self._put(code, (z / grid).round(), torch.zeros_like(z), torch.full_like(z, 1 / grid))
+        _put(code, z, torch.zeros_like(z), torch.ones_like(z), *grids[-1])
+        return code.get_compressed()
 
-    def decode(self, cond: Tensor, code: Any) -> Tensor:
-        """Takes rows (N, n) off a code that `encode` has put on it last, and leaves it as it was before."""
-        levels, grid = self._levels, self._grid
+    def decode(self, cond: Tensor, words: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Takes the rows (N, n) that `encode` has put on a code last off it, and gives the code of before as well."""
+        levels, grids = self._levels, self._grids()
         z = torch.zeros(len(cond), self.density.frame_length, dtype=torch.float64)
-        z = grid * self._take(code, z, torch.full_like(z, 1 / grid))
-        for gamma_t, gamma_s in pairwise(levels.flip(0)):
-            mean, spread = self._backward(z, gamma_s, gamma_t, cond)
-            behind = grid * self._take(code, mean / grid, spread / grid)
-            mean, spread = self._forward(behind, gamma_s, gamma_t)
-            self._put(code, (z / grid).round(), mean / grid, spread / grid)
+        code = _coder(words)
+        z = _take(code, z, torch.ones_like(z), *grids[-1])
+        for i in range(self.num_steps - 1, -1, -1):
+            gamma_s, gamma_t = levels[i], levels[i + 1]
+            behind = _take(code, *self._backward(z, gamma_s, gamma_t, cond), *grids[i])
+            _put(code, z, *self._forward(behind, gamma_s, gamma_t), *grids[i + 1])
+            code = _coder(_scrambled(code.get_compressed(), i + 1))
             z = behind
-        numbers = self._take(code, *self._decoder(z, cond), (self.lowest, self.highest))
-        x = self._standardised(numbers, cond)
+        drawn = code.decode(self._numbers(), *_parameters(*self._decoder(z, cond)))
+        numbers = torch.from_numpy(drawn.astype(np.int64)).view(z.shape)
+        with torch.no_grad():
+            x = self._standardised(numbers, cond)
         alpha, sigma = scales(levels[0])
-        self._put(code, (z / grid).round(), alpha * x / grid, (sigma / grid).expand_as(x))
-        return numbers.long()
+        _put(code, z, alpha * x, sigma.expand_as(x), *grids[0])
+        return numbers, _scrambled(code.get_compressed(), 0)
 
+    @torch.no_grad()
     def bound(self, numbers: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
         """A draw of the bits (N,) that rows cost, from the same model without any coding.
 
@@ -155,18 +175,56 @@ class Coder:
         prior = 0.5 * (variance + (1 - variance) * x.square() - 1 - variance.log()).sum(-1)
         return (nats + prior) / math.log(2)
 
-    def _bounds(self, numbers: tuple[int, int] | None) -> Any:
+    def _numbers(self) -> Any:
+        """The model of what is coded in the end, whole numbers."""
         import constriction
 
-        most = math.ceil(LARGEST / self._grid)
-        return constriction.stream.model.QuantizedGaussian(*(numbers or (-most, most)))
+        return constriction.stream.model.QuantizedGaussian(self.lowest, self.highest)
 
-    def _take(self, code: Any, mean: Tensor, spread: Tensor, bounds: tuple[int, int] | None = None) -> Tensor:
-        drawn = code.decode(self._bounds(bounds), mean.flatten().numpy(), spread.flatten().numpy())
-        return torch.from_numpy(drawn.astype(np.float64)).view(mean.shape)
 
-    def _put(
-        self, code: Any, numbers: Tensor, mean: Tensor, spread: Tensor, bounds: tuple[int, int] | None = None
-    ) -> None:
-        symbols = numbers.flatten().numpy().astype(np.int32)
-        code.encode_reverse(symbols, self._bounds(bounds), mean.flatten().numpy(), spread.flatten().numpy())
+def _coder(words: np.ndarray) -> Any:
+    import constriction
+
+    return constriction.stream.stack.AnsCoder(words)
+
+
+def _scrambled(words: np.ndarray, number: int) -> np.ndarray:
+    """A code's words with all but the last combined with pseudo-random ones; doing it again undoes it.
+
+    What is put on a code is taken off it next. A density that is not exact puts bits that are not quite random, with
+    which the next z would be farther off, and its bits still less random: from level to level that would grow.
+    """
+    mask = np.random.default_rng((number, len(words))).integers(0, 2**32, len(words), dtype=np.uint32)
+    mask[-1] = 0  # which tells where the code ends
+    return words ^ mask
+
+
+def _take(code: Any, mean: Tensor, spread: Tensor, grid: float, reach: int) -> Tensor:
+    """Draws values on a grid from Gaussians, with bits off the code."""
+    import constriction
+
+    centre = (mean / grid).round()
+    model = constriction.stream.model.QuantizedGaussian(-reach, reach)
+    drawn = code.decode(model, *_parameters(mean / grid - centre, spread / grid))
+    return grid * (centre + torch.from_numpy(drawn.astype(np.float64)).view(mean.shape))
+
+
+def _put(code: Any, values: Tensor, mean: Tensor, spread: Tensor, grid: float, reach: int) -> None:
+    """Codes values on a grid by Gaussians."""
+    import constriction
+
+    # Counted from where they are expected: few symbols are possible, and each costs a little of all the others.
+    centre = (mean / grid).round()
+    symbols = (values / grid).round() - centre
+    if symbols.abs().max() > reach:
+        raise UserError("a row is farther off than the density thinks possible; it cannot be coded")
+    model = constriction.stream.model.QuantizedGaussian(-reach, reach)
+    code.encode_reverse(_symbols(symbols), model, *_parameters(mean / grid - centre, spread / grid))
+
+
+def _symbols(numbers: Tensor) -> np.ndarray:
+    return numbers.flatten().numpy().astype(np.int32)
+
+
+def _parameters(mean: Tensor, spread: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    return mean.flatten().numpy(), np.ascontiguousarray(spread.expand_as(mean).flatten().numpy())
