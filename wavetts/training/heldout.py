@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,9 @@ from torch import Tensor
 from wavetts.audio.figures import alignment_figure, spectrogram_figure
 from wavetts.config import Config
 from wavetts.corpus.batches import Batch, Clip, Corpus
+from wavetts.errors import UserError
 from wavetts.model.alignment import alignment_scores
+from wavetts.model.density.diffusion.density import report
 from wavetts.model.generate import Utterance, generate
 from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
@@ -25,6 +27,19 @@ from wavetts.training.objective import LossSums, bits_per_sample, loss_sums
 
 # Columns of what `utterance_figures` yields.
 NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, VARIANCE, COUNT = range(9)
+
+
+def choose_likelihood(model: WaveTacotron, what: Literal["bound", "ode"]) -> None:
+    """Which likelihood is measured of a model whose density is, or holds, a diffusion.
+
+    Raises:
+        UserError: there is no diffusion in it.
+    """
+    if model.density.likelihood not in ("bound", "estimate"):
+        raise UserError(
+            f"likelihood: the density's is {model.density.likelihood}; only a diffusion has a choice of two"
+        )
+    report(model.density, what)
 
 
 def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes) -> dict[str, Any]:

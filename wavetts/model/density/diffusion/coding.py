@@ -177,15 +177,19 @@ class Coder:
 
     def _numbers(self) -> Any:
         """The model of what is coded in the end, whole numbers."""
-        import constriction
+        return _constriction().stream.model.QuantizedGaussian(self.lowest, self.highest)
 
-        return constriction.stream.model.QuantizedGaussian(self.lowest, self.highest)
+
+def _constriction() -> Any:
+    try:
+        import constriction
+    except ImportError:
+        raise UserError("coding needs constriction: pip install 'wavetts[diffusion]'") from None
+    return constriction
 
 
 def _coder(words: np.ndarray) -> Any:
-    import constriction
-
-    return constriction.stream.stack.AnsCoder(words)
+    return _constriction().stream.stack.AnsCoder(words)
 
 
 def _scrambled(words: np.ndarray, number: int) -> np.ndarray:
@@ -201,24 +205,20 @@ def _scrambled(words: np.ndarray, number: int) -> np.ndarray:
 
 def _take(code: Any, mean: Tensor, spread: Tensor, grid: float, reach: int) -> Tensor:
     """Draws values on a grid from Gaussians, with bits off the code."""
-    import constriction
-
     centre = (mean / grid).round()
-    model = constriction.stream.model.QuantizedGaussian(-reach, reach)
+    model = _constriction().stream.model.QuantizedGaussian(-reach, reach)
     drawn = code.decode(model, *_parameters(mean / grid - centre, spread / grid))
     return grid * (centre + torch.from_numpy(drawn.astype(np.float64)).view(mean.shape))
 
 
 def _put(code: Any, values: Tensor, mean: Tensor, spread: Tensor, grid: float, reach: int) -> None:
     """Codes values on a grid by Gaussians."""
-    import constriction
-
     # Counted from where they are expected: few symbols are possible, and each costs a little of all the others.
     centre = (mean / grid).round()
     symbols = (values / grid).round() - centre
     if symbols.abs().max() > reach:
         raise UserError("a row is farther off than the density thinks possible; it cannot be coded")
-    model = constriction.stream.model.QuantizedGaussian(-reach, reach)
+    model = _constriction().stream.model.QuantizedGaussian(-reach, reach)
     code.encode_reverse(_symbols(symbols), model, *_parameters(mean / grid - centre, spread / grid))
 
 
