@@ -1,4 +1,4 @@
-"""`wavetts evaluate` prints the bound whatever the weighting that trained, its tag, and how far its noise may move it."""
+"""`wavetts evaluate` prints the bound whatever the weighting that trained, its tag, and the error of its noise."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ def add(command: Callable) -> None:
     sub.add_argument(
         "--likelihood",
         choices=["bound", "ode"],
-        help="of a diffusion: its variational bound, or the density of its probability-flow ODE, an estimate that takes "
-        "minutes for each second of speech (default: what its config says)",
+        help="of a diffusion: its variational bound, or the density of its probability-flow ODE, an estimate that "
+        "takes minutes for each second of speech (default: what its config says)",
     )
     sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes that score (default %(default)s)")
     sub.add_argument("--output", metavar="FILE", type=Path, help="write all figures as JSON")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from small_densities import SECTIONS
 
-from wavetts.config.load import to_dict
+from wavetts.config.load import from_dict, to_dict
+from wavetts.model.density import SamplingOptions
+from wavetts.model.density.diffusion.density import DiffusionConfig
 from wavetts.model.generate import Utterance, generate
+from wavetts.model.tacotron import WaveTacotron
+from wavetts.runtime.int8 import Int8Linear, quantize_weights
 
 
 @pytest.mark.parametrize("kind", ["guided", "guided subframes of diffusion", "student", "diffusion"])
 def test_guidance_goes_to_who_knows_it(small_config, monkeypatch, kind):
-    from wavetts.config.load import from_dict
-    from wavetts.model.tacotron import WaveTacotron
-
     config = from_dict({**to_dict(small_config()), "density": to_dict_of(kind)})
     torch.manual_seed(0)
     model = WaveTacotron(config, 12).eval()
@@ -47,6 +50,21 @@ def test_guidance_goes_to_who_knows_it(small_config, monkeypatch, kind):
 
 
 def to_dict_of(kind: str) -> dict:
-    import dataclasses
-
     return dataclasses.asdict(SECTIONS[kind])
+
+
+def test_eight_bit_weights_speak_nearly_the_same(small_config):
+    large = DiffusionConfig(hidden_dim=256, num_layers=2, gamma_min=-6.0, gamma_max=5.0, sampler_steps=3)
+    config = from_dict({**to_dict(small_config()), "density": dataclasses.asdict(large)})
+    torch.manual_seed(0)
+    model = WaveTacotron(config, 12).eval()
+    cond, noise = torch.randn(4, model.density.cond_dim), torch.randn(4, model.density.noise_dim)
+    with torch.no_grad():
+        for parameter in model.density.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    exact = model.density.sample(cond, SamplingOptions(), noise)
+    quantize_weights(model)
+    rounded = model.density.sample(cond, SamplingOptions(), noise)
+    assert isinstance(model.density.denoiser.network.layers[0], Int8Linear)
+    assert not torch.equal(rounded, exact)
+    assert (rounded - exact).norm() < 0.1 * exact.norm()

@@ -66,7 +66,9 @@ class LevelEmbedding(nn.Module):
         if extras is not None:
             leading = torch.broadcast_shapes(features.shape[:-1], extras.shape[:-1])
             features = torch.cat([part.expand(*leading, -1) for part in (features, extras)], -1)
-        return self.output(F.silu(self.hidden(features)))
+        # As rows, also if it is a single one: 8-bit products take nothing else.
+        rows = self.output(F.silu(self.hidden(features.reshape(-1, features.shape[-1]))))
+        return rows.reshape(*features.shape[:-1], -1)
 
 
 class Network(nn.Module):
