@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from toy import toy_config, write_corpus
+from toy import metrics, toy_config, write_corpus
 
 from wavetts.evaluation.evaluate import Options, evaluate
 from wavetts.evaluation.tables import render
@@ -46,6 +46,13 @@ def test_the_bound_is_printed_with_its_error(trained, data, monkeypatch):
     assert other["bits_per_sample"] != forced["bits_per_sample"]
     assert abs(other["bits_per_sample"] - forced["bits_per_sample"]) < 6 * error
     assert f"bound, standard error {error:.1g} bits" in render(results)
+
+
+def test_a_weighted_loss_is_not_called_a_likelihood(trained):
+    (*_, line) = metrics(trained, "train")
+    assert "loss" in line
+    assert not {"nll", "bits_per_sample"} & set(line)
+    assert "bits_per_sample" in metrics(trained, "dev")[-1]
 
 
 def test_the_odes_density_is_an_estimate(trained, data, run):

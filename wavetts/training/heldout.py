@@ -70,8 +70,8 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
 
     Returns:
         "bits_per_sample" and its "standard_error", which the noise of a bound or an estimate gives it; "nll" (nats per
-        sample of the scaled signal); both of them missing, and "loss" (what training minimises, per sample) in their
-        place, if the density has no likelihood; "stop_accuracy" (over frames); "stop_recall"
+        sample of the scaled signal). Without a likelihood these and "text_gain" are missing, and "loss" (what training
+        minimises, per sample) is there. "stop_accuracy" (over frames); "stop_recall"
         (utterances whose last frame's stop probability is above 1/2); "coverage" and "diagonality" of the alignments,
         means over utterances; "text_gain" (nats per frame that the likelihood loses when the text's tokens are
         shuffled). The text is worth a few nats a frame of hundreds, so that bits/sample hardly tell whether a model
@@ -84,13 +84,14 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
         "standard_error": math.sqrt(values[VARIANCE]) / (samples * math.log(2)),
         "nll": values[NLL] / samples,
     }
+    has_one = model.density.likelihood != "none"
     return {
-        **({"loss": values[NLL] / samples} if model.density.likelihood == "none" else likelihood),
+        **(likelihood if has_one else {"loss": values[NLL] / samples}),
         "stop_accuracy": values[CORRECT] / values[FRAMES],
         "stop_recall": values[RECALLED] / utterances,
         "coverage": values[COVERAGE] / utterances,
         "diagonality": values[DIAGONALITY] / utterances,
-        "text_gain": (values[SHUFFLED_NLL] - values[NLL]) / values[FRAMES],
+        **({"text_gain": (values[SHUFFLED_NLL] - values[NLL]) / values[FRAMES]} if has_one else {}),
     }
 
 

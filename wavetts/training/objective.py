@@ -65,15 +65,18 @@ class MaximumLikelihood:
         return loss_sums(model, batch, self.train, step)
 
     def figures(self, sums: dict[str, float], num_frames: float, model: WaveTacotron) -> dict[str, float]:
-        """See `Objective`: "loss", "nll" (nats per sample), "bits_per_sample" and "stop_loss" (nats per frame)."""
+        """See `Objective`.
+
+        "loss" and "stop_loss" (nats per frame); "nll" (nats per sample) and "bits_per_sample" where the density's loss
+        is a likelihood.
+        """
         samples = num_frames * model.frame_length
         nll, stop = sums["nll"] / samples, sums["stop"] / num_frames
-        return {
-            "loss": nll + self.train.stop_weight * stop / model.frame_length,
-            "nll": nll,
-            "bits_per_sample": bits_per_sample(sums["nll"], int(samples), float(model.scale)),
-            "stop_loss": stop,
-        }
+        figures = {"loss": nll + self.train.stop_weight * stop / model.frame_length}
+        if model.density.loss_is_likelihood:
+            figures["nll"] = nll
+            figures["bits_per_sample"] = bits_per_sample(sums["nll"], int(samples), float(model.scale))
+        return {**figures, "stop_loss": stop}
 
 
 @dataclass

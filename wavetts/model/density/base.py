@@ -112,7 +112,10 @@ class Density(Sampler):
     Attributes:
         likelihood: what `log_prob` gives: the exact log-density, a lower bound of it, an unbiased or consistent
             estimate, or none at all (then it raises NotImplementedError, and only `loss` trains).
+        loss_is_likelihood: `loss` is what `likelihood` says of `log_prob`; otherwise it is something else that trains.
     """
+
+    loss_is_likelihood: bool = True
 
     likelihood: Literal["exact", "bound", "estimate", "none"] = "exact"
 

@@ -103,6 +103,7 @@ class Cascade(Density):
         super().__init__(low + high, cond_dim, noise_dim=lower.noise_dim + upper.noise_dim + low)
         self.split, self.lower, self.upper = BandSplit(low, high), lower, upper
         self.augmentation = config.augmentation
+        self.loss_is_likelihood = lower.loss_is_likelihood and upper.loss_is_likelihood
         self.likelihood = max(lower.likelihood, upper.likelihood, key=TAGS.index)
 
     def _upper_context(self, cond: Tensor, low: Tensor, level: Tensor, noise: Tensor) -> Tensor:

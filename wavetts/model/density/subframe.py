@@ -111,6 +111,7 @@ class SubframeDensity(Density):
         # The inner density, named as in the files of when it always was a flow.
         self.flow = config.inner.build(config.subframe_length, width, audio)
         self.likelihood, self.guides = self.flow.likelihood, self.flow.guides
+        self.loss_is_likelihood = self.flow.loss_is_likelihood
         # One that looks at the past itself needs no network that does.
         self.sees_past = self.flow.past_dim > 0
         if self.sees_past:

@@ -90,7 +90,7 @@ class Diffusion(StandardisedDiffusion):
         draws = METHODS[config.sampler].draws * config.sampler_steps
         super().__init__(config, length, cond_dim, noise_dim=length * (1 + draws))
         self.sampler, self.sampler_steps = config.sampler, config.sampler_steps
-        self.unweighted = config.weighting == "elbo"
+        self.loss_is_likelihood = config.weighting == "elbo"
         self.weight, self.num_steps = WEIGHTINGS[config.weighting], config.num_steps
         self.mean_weight = mean_weight(config.weighting, config.gamma_min, config.gamma_max)
         self.levels = AdaptiveLevels(config.gamma_min, config.gamma_max) if config.adaptive else None
@@ -125,7 +125,7 @@ class Diffusion(StandardisedDiffusion):
                 return self.denoiser.eps(z, gamma, context)
 
             t, eps = stratified_times(len(x), x, generator), normal(x, generator)
-            if self.unweighted and self.levels is None:
+            if self.loss_is_likelihood and self.levels is None:
                 losses = self._diffusion_loss(x, model, t, eps)
             else:
                 gamma, rate = self.schedule(t) if self.levels is None else self.levels(t)

@@ -56,7 +56,7 @@ class Guided(Density):
         inner = config.inner.build(length, cond_dim, audio)
         super().__init__(length, cond_dim, inner.past_dim, inner.noise_dim)
         self.inner, self.dropout, self.likelihood = inner, config.dropout, inner.likelihood
-        self.guides = True
+        self.guides, self.loss_is_likelihood = True, inner.loss_is_likelihood
         self.null = nn.Parameter(0.1 * torch.randn(cond_dim))
 
     def without_context(self, cond: Tensor) -> Tensor:

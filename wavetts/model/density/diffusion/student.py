@@ -67,6 +67,7 @@ class Student(StandardisedDiffusion):
 
     likelihood = "none"
     guides = True
+    loss_is_likelihood = False
 
     def __init__(self, config: StudentConfig, length: int, cond_dim: int) -> None:
         super().__init__(config, length, cond_dim, num_extras=1)
