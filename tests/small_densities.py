@@ -8,12 +8,23 @@ from torch import Tensor, nn
 from wavetts.config import AudioConfig, DensityConfig
 from wavetts.config.registry import KINDS as REGISTRY
 from wavetts.model.density import Density
+from wavetts.model.density.cascade import CascadeConfig
 from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.diffusion.density import DiffusionConfig
+from wavetts.model.density.diffusion.guidance import GuidedConfig
+from wavetts.model.density.diffusion.student import StudentConfig
 from wavetts.model.density.flow import FlowConfig
 from wavetts.model.density.gaussian import GaussianConfig
 from wavetts.model.density.subframe import SubframeConfig
 
 K, C = 16, 5
+_SIZES = {"hidden_dim": 8, "num_layers": 2, "gamma_min": -6.0, "gamma_max": 5.0}
+
+
+def diffusion(**fields) -> DiffusionConfig:
+    return DiffusionConfig(**{**_SIZES, "sampler_steps": 4, **fields})
+
+
 # Of every kind in the registry a small one; and compositions of them.
 SECTIONS: dict[str, DensityConfig] = {
     "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
@@ -22,6 +33,23 @@ SECTIONS: dict[str, DensityConfig] = {
         subframe_length=4, context_dim=6, inner=CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3)
     ),
     "gaussian": GaussianConfig(),
+    "diffusion": diffusion(),
+    "guided": GuidedConfig(dropout=0.4, inner=diffusion()),
+    "student": StudentConfig(**_SIZES, sampler_steps=2, largest_guidance=1.0),
+    "cascade": CascadeConfig(low_length=6, low=diffusion(), high=CompactFlowConfig(num_couplings=2, hidden_dim=8)),
+    "cascade of flows": CascadeConfig(
+        low_length=6, low=GaussianConfig(), high=CompactFlowConfig(num_couplings=2, hidden_dim=8)
+    ),
+    "learned diffusion": diffusion(schedule="learned", prediction="eps", sampler="ancestral"),
+    "weighted diffusion": diffusion(weighting="sigmoid", adaptive=True, sampler="predictor_corrector"),
+    "whole-frame diffusion": diffusion(network="conv", squeeze=4, transform="none", prediction="x", sampler="ddim"),
+    "diffusion by its ODE": diffusion(likelihood="ode", likelihood_steps=4),
+    "guided subframes of diffusion": GuidedConfig(
+        dropout=0.4, inner=SubframeConfig(subframe_length=8, context_dim=6, inner=diffusion())
+    ),
+    "subframe of student": SubframeConfig(
+        subframe_length=8, context_dim=6, inner=StudentConfig(**_SIZES, sampler_steps=2, largest_guidance=1.0)
+    ),
     "subframe of gaussian": SubframeConfig(subframe_length=4, context_dim=6, inner=GaussianConfig()),
     "subframe of flow": SubframeConfig(
         subframe_length=8,

@@ -16,6 +16,7 @@ from toy import write_corpus
 from toy_voice import save_voice
 
 from wavetts.audio import read_audio
+from wavetts.errors import UserError
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -115,19 +116,57 @@ def test_training_varies_one_thing_at_a_time(tmp_path):
 
 
 @pytest.mark.slow
-def test_density_compares_after_equal_time(tmp_path):
+def test_end_to_end_compares_after_equal_time(tmp_path):
     data = write_corpus(tmp_path / "data")
     fields = ["audio.sample_rate=8000", "audio.frame_length=160", "text.input=characters"]
     fields += ["encoder.hidden_dim=16", "decoder.prenet_dims=[16,16]", "decoder.attention_dim=16"]
     fields += ["decoder.hidden_dim=16", "decoder.cond_dim=16", "train.batch_seconds=4", "train.eval_every=4"]
     words = ["--data", data, "--run", tmp_path / "run", "--minutes", 0.05, "--densities", "gaussian", "compact"]
-    shown = run("density.py", *fields, *words)
+    shown = run("end_to_end.py", *fields, *words)
     saved = json.loads((tmp_path / "run" / "densities.json").read_text())
     assert [row["density"] for row in saved["rows"]] == ["gaussian", "compact"]
     for row in saved["rows"]:
         assert row["steps"] > 0 and row["dev"][-1]["bits_per_sample"] < 30
         assert f"| {row['density']} |" in shown and f"{row['test']['mean']:.3f} [" in shown
     assert (tmp_path / "run" / "densities.png").is_file()
+
+
+@pytest.mark.slow
+def test_densities_are_measured_on_the_same_frames_and_arms_go_on(tmp_path, capsys):
+    import density
+
+    corpus, journal = write_corpus(tmp_path / "data"), tmp_path / "table.jsonl"
+    fields = ["audio.sample_rate=8000", "audio.frame_length=160", "--test-clips", "2"]
+    words = [*fields, "--data", str(corpus), "--journal", str(journal), "--arm"]
+    arms = ["recordings", "gaussian", "subframe of diffusion", "8-step student"]
+    for arm in arms:
+        density.main([*words, arm, "--minutes", "0.05"])
+    rows = {row["arm"]: row for row in map(json.loads, journal.read_text(encoding="utf-8").splitlines())}
+    assert list(rows) == arms
+    assert [rows[arm].get("likelihood") for arm in arms] == [None, "exact", "bound", "none"]
+    assert rows["subframe of diffusion"]["standard_error"] > 0
+    assert "bits_per_sample" not in rows["8-step student"]
+    # 2 subframes; Heun's 8 steps look twice.
+    assert [rows[arm].get("evaluations") for arm in arms] == [None, 0, 32, 16]
+    for arm in arms[1:]:
+        row = rows[arm]
+        assert row["steps"] > 0 and 0.05 <= row["minutes"] < 0.5 and row["real_time_factor"] > 0
+        assert set(row["sounds"]) == {"0.5", "0.7", "0.85", "1.0"}
+        assert 0 < row["periodicity"]["mean"] <= 1 and row["log_spectral_distance"]["mean"] > 0
+    # Tones repeat themselves, and a Gaussian's noise does so less.
+    assert rows["recordings"]["periodicity"]["mean"] > rows["gaussian"]["periodicity"]["mean"] + 0.1
+    assert rows["recordings"]["log_spectral_distance"]["mean"] == 0
+    density.main([*words, "gaussian", "--minutes", "0.08"])  # goes on where it was
+    again = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    assert [row["arm"] for row in again] == ["recordings", "subframe of diffusion", "8-step student", "gaussian"]
+    assert again[-1]["steps"] > rows["gaussian"]["steps"]
+    capsys.readouterr()
+    density.main(["--journal", str(journal), "--table"])
+    shown = capsys.readouterr().out
+    assert f"| 8-step student | {rows['8-step student']['parameters']:,} |" in shown
+    assert "| none | - |" in shown and "+-" in shown
+    with pytest.raises(UserError, match="4-step student comes first"):
+        density.main([*words, "2-step student", "--minutes", "0.05"])
 
 
 def test_mistakes_are_one_line(tmp_path):

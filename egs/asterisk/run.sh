@@ -48,6 +48,6 @@ if at_stage 4 "score"; then
     --html "$exp/compact/page"
 fi
 if at_stage 5 "compare densities, $compare_minutes minutes each"; then
-  python "$root/benchmarks/density.py" --data "$data/16k" --run "$exp/compare" --minutes "$compare_minutes" \
+  python "$root/benchmarks/end_to_end.py" --data "$data/16k" --run "$exp/compare" --minutes "$compare_minutes" \
     "${common[@]}" ${overrides[@]+"${overrides[@]}"}
 fi

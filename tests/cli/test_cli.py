@@ -19,9 +19,11 @@ from wavetts.cli import config as config_command
 COMMANDS = [
     "preprocess",
     "train",
+    "distill",
     "config",
     "synthesize",
     "say",
+    "repair",
     "voices",
     "demo",
     "evaluate",

@@ -20,9 +20,11 @@ from wavetts.version import __version__
 COMMANDS = (
     "preprocess",
     "train",
+    "distill",
     "config",
     "synthesize",
     "say",
+    "repair",
     "voices",
     "demo",
     "evaluate",
@@ -58,8 +60,8 @@ def main(argv: list[str] | None = None) -> None:
 def _run(argv: list[str]) -> None:
     parser = _build_parser()
     args, rest = parser.parse_known_args(argv)
-    # argparse takes the overrides of `train` only where they directly follow CONFIG.
-    if args.command == "train":
+    # argparse takes the overrides only where they directly follow CONFIG.
+    if args.command in ("train", "distill"):
         args.overrides += [word for word in rest if "=" in word and not word.startswith("-")]
         rest = [word for word in rest if word not in args.overrides]
     if rest:

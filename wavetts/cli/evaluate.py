@@ -62,6 +62,12 @@ def add(command: Callable) -> None:
         action="store_true",
         help="measure models' speed too, on 1 thread and on all (or on --threads), one text at a time and many",
     )
+    sub.add_argument(
+        "--likelihood",
+        choices=["bound", "ode"],
+        help="of a diffusion: its variational bound, or the density of its probability-flow ODE, an estimate that "
+        "takes minutes for each second of speech (default: what its config says)",
+    )
     sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes that score (default %(default)s)")
     sub.add_argument("--output", metavar="FILE", type=Path, help="write all figures as JSON")
     sub.add_argument("--csv", metavar="FILE", type=Path, help="write the figures of every utterance")
@@ -86,6 +92,7 @@ def run(args: argparse.Namespace) -> None:
         args.whisper_model,
         threads if args.speed else (),
         args.jobs,
+        args.likelihood,
     )
     if args.html is not None and args.html.exists() and not args.html.is_dir():
         raise UserError(f"--html {args.html}: a file is there; name a folder")

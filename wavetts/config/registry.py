@@ -26,6 +26,10 @@ KINDS: dict[str, dict[str, str]] = {
         "compact": f"{_DENSITY}.compact:CompactFlowConfig",
         "subframe": f"{_DENSITY}.subframe:SubframeConfig",
         "gaussian": f"{_DENSITY}.gaussian:GaussianConfig",
+        "diffusion": f"{_DENSITY}.diffusion.density:DiffusionConfig",
+        "guided": f"{_DENSITY}.diffusion.guidance:GuidedConfig",
+        "student": f"{_DENSITY}.diffusion.student:StudentConfig",
+        "cascade": f"{_DENSITY}.cascade:CascadeConfig",
     },
 }
 

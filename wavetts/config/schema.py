@@ -172,6 +172,11 @@ class DensityConfig(Section):
     family: ClassVar[str] = "density"
     kind: Any  # a Literal of its one value in each subclass
 
+    @property
+    def guidable(self) -> bool:
+        """Whether `sample` takes contexts without text beside those with it (`SamplingOptions.guidance`)."""
+        return False
+
     def check_length(self, length: int, field: str, section: str) -> None:
         """Raises a UserError if there is no such density of `length` values.
 

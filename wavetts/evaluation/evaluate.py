@@ -38,7 +38,7 @@ from wavetts.synthesis.catalog import find_voice
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice, load_voice
 from wavetts.training.distributed import Processes
-from wavetts.training.heldout import summarise, utterance_figures
+from wavetts.training.heldout import choose_likelihood, summarise, utterance_figures
 from wavetts.version import __version__
 
 # A batch of a large machine's training would fill a small one's memory.
@@ -59,6 +59,8 @@ class Options:
         whisper_model: folder of faster-whisper's model.
         speed: thread counts to measure models' speed with; empty: not measured.
         jobs: processes that score.
+        likelihood: of a diffusion: "bound", "ode" (the density of its probability-flow ODE, slowly), or None, what its
+            config says.
     """
 
     synthesize: int | None = None
@@ -67,6 +69,7 @@ class Options:
     whisper_model: Path | None = None
     speed: tuple[int, ...] = ()
     jobs: int = 1
+    likelihood: Literal["bound", "ode"] | None = None
 
 
 @dataclass
@@ -135,6 +138,8 @@ def evaluate(
         if is_manifest:
             try:
                 exact = voice if not is_quantized(voice.model) else load_voice(system.path, device, threads, "float32")
+                if options.likelihood is not None:
+                    choose_likelihood(exact.model, options.likelihood)
                 entry["teacher_forced"] = _teacher_forced(exact, Path(source), rows[system.name])
             except UserError as error:
                 # Another one may have another sample rate: it still speaks.

@@ -101,7 +101,7 @@ def _forced_rows(systems: Sequence[dict[str, Any]]) -> list[list[str]]:
         (f"not measured: {one['missing']}", MISSING, MISSING)
         if "missing" in one
         else (
-            one["likelihood"],
+            _likelihood(one),
             f"{one['sample_rate']} Hz, {one['dither']:g}",
             f"{one['utterances']} ({one['minutes']:.1f} min)",
         )
@@ -109,6 +109,12 @@ def _forced_rows(systems: Sequence[dict[str, Any]]) -> list[list[str]]:
     ]
     labels = ("likelihood", "sample rate, dither", "utterances")
     return [[label, *column] for label, column in zip(labels, zip(*cells, strict=True), strict=True)]
+
+
+def _likelihood(forced: dict[str, Any]) -> str:
+    """Its tag, and how far its own noise may have moved it."""
+    error = forced.get("standard_error")
+    return f"{forced['likelihood']}, standard error {error:.1g} bits" if error else forced["likelihood"]
 
 
 def _names(systems: Sequence[dict[str, Any]]) -> list[str]:

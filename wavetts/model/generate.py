@@ -103,7 +103,7 @@ class RunningBatch:
             past = keys.memory.new_zeros(1, self.model.past_length)
             options = past.new_tensor([[utterance.temperature, utterance.guidance]])
             new = (keys, self.model.decoder.init_state(keys), past, past[:, 0], *options.split(1, dim=1))
-            self._rows = _map_tensors(_append_rows, self._rows, new) if self.utterances else new
+            self._rows = map_tensors(_append_rows, self._rows, new) if self.utterances else new
             self.utterances = [*self.utterances, utterance]
             self._generators.append(torch.Generator().manual_seed(utterance.seed))
 
@@ -119,11 +119,14 @@ class RunningBatch:
             return []
         keys, state, past, last_sample, temperature, guidance = self._rows
         frame = past[:, -self.model.frame_length :]
-        cond, stop_logits, state = self.model.decoder.step(frame, keys, state, guidance)
+        # A density that was trained to be guided is, with the past that the decoder has seen; otherwise the decoder is.
+        options = SamplingOptions(temperature, guidance if self.model.density.guides else 0.0)
+        to_decoder = 0.0 if self.model.density.guides else guidance
+        cond, stop_logits, state = self.model.decoder.step(frame, keys, state, to_decoder)
         size = self.model.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
         cond = self.model.join_past(cond, past)
-        drawn = self.model.density.sample(cond, SamplingOptions(temperature), noise.to(cond))
+        drawn = self.model.density.sample(cond, options, noise.to(cond))
         frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
         waveform = self.model.to_waveform(frame[:, None], last_sample)
         past = torch.cat([past, frame], dim=1)[:, -past.shape[1] :]
@@ -147,7 +150,7 @@ class RunningBatch:
         if len(kept) == len(self.utterances):
             return
         index = torch.tensor(kept, dtype=torch.long, device=self.model.scale.device)
-        self._rows = _map_tensors(lambda tensor: tensor[index], self._rows) if kept else None
+        self._rows = map_tensors(lambda tensor: tensor[index], self._rows) if kept else None
         self.utterances = [self.utterances[row] for row in kept]
         self._generators = [self._generators[row] for row in kept]
 
@@ -165,15 +168,15 @@ def generate(model: WaveTacotron, utterances: Sequence[Utterance]) -> None:
         pass
 
 
-def _map_tensors(function: Callable[..., Tensor], *trees: Any) -> Any:
+def map_tensors(function: Callable[..., Tensor], *trees: Any) -> Any:
     """Trees of dataclasses, tuples and lists, equal but for their tensors: a tree of function(tensor of each)."""
     first = trees[0]
     if isinstance(first, Tensor):
         return function(*trees)
     if dataclasses.is_dataclass(first):
         names = [item.name for item in dataclasses.fields(first)]
-        return type(first)(*(_map_tensors(function, *(getattr(tree, name) for tree in trees)) for name in names))
-    parts = [_map_tensors(function, *branches) for branches in zip(*trees, strict=True)]
+        return type(first)(*(map_tensors(function, *(getattr(tree, name) for tree in trees)) for name in names))
+    parts = [map_tensors(function, *branches) for branches in zip(*trees, strict=True)]
     return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
 
 

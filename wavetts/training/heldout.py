@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +13,9 @@ from torch import Tensor
 from wavetts.audio.figures import alignment_figure, spectrogram_figure
 from wavetts.config import Config
 from wavetts.corpus.batches import Batch, Clip, Corpus
+from wavetts.errors import UserError
 from wavetts.model.alignment import alignment_scores
+from wavetts.model.density.diffusion.density import report
 from wavetts.model.generate import Utterance, generate
 from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
@@ -23,7 +26,20 @@ from wavetts.training.log import RunLog
 from wavetts.training.objective import LossSums, bits_per_sample, loss_sums
 
 # Columns of what `utterance_figures` yields.
-NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, COUNT = range(8)
+NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, VARIANCE, COUNT = range(9)
+
+
+def choose_likelihood(model: WaveTacotron, what: Literal["bound", "ode"]) -> None:
+    """Which likelihood is measured of a model whose density is, or holds, a diffusion.
+
+    Raises:
+        UserError: there is no diffusion in it.
+    """
+    if model.density.likelihood not in ("bound", "estimate"):
+        raise UserError(
+            f"likelihood: the density's is {model.density.likelihood}; only a diffusion has a choice of two"
+        )
+    report(model.density, what)
 
 
 def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes) -> dict[str, Any]:
@@ -49,11 +65,13 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
     """The figures of utterances whose rows were added up.
 
     Args:
-        sums: (8,), of the rows that `utterance_figures` yields.
+        sums: (9,), of the rows that `utterance_figures` yields.
         model: that they are of.
 
     Returns:
-        "bits_per_sample"; "nll" (nats per sample of the scaled signal); "stop_accuracy" (over frames); "stop_recall"
+        "bits_per_sample" and its "standard_error", which the noise of a bound or an estimate gives it; "nll" (nats per
+        sample of the scaled signal). Without a likelihood these and "text_gain" are missing, and "loss" (what training
+        minimises, per sample) is there. "stop_accuracy" (over frames); "stop_recall"
         (utterances whose last frame's stop probability is above 1/2); "coverage" and "diagonality" of the alignments,
         means over utterances; "text_gain" (nats per frame that the likelihood loses when the text's tokens are
         shuffled). The text is worth a few nats a frame of hundreds, so that bits/sample hardly tell whether a model
@@ -61,14 +79,19 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
     """
     values = sums.tolist()
     samples, utterances = round(values[FRAMES]) * model.frame_length, values[COUNT]
-    return {
+    likelihood = {
         "bits_per_sample": bits_per_sample(values[NLL], samples, float(model.scale)),
+        "standard_error": math.sqrt(values[VARIANCE]) / (samples * math.log(2)),
         "nll": values[NLL] / samples,
+    }
+    has_one = model.density.likelihood != "none"
+    return {
+        **(likelihood if has_one else {"loss": values[NLL] / samples}),
         "stop_accuracy": values[CORRECT] / values[FRAMES],
         "stop_recall": values[RECALLED] / utterances,
         "coverage": values[COVERAGE] / utterances,
         "diagonality": values[DIAGONALITY] / utterances,
-        "text_gain": (values[SHUFFLED_NLL] - values[NLL]) / values[FRAMES],
+        **({"text_gain": (values[SHUFFLED_NLL] - values[NLL]) / values[FRAMES]} if has_one else {}),
     }
 
 
@@ -81,8 +104,9 @@ def utterance_figures(
     Arguments as for `evaluate`.
 
     Yields:
-        A batch; (B, 8) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
-        last frame recognised, coverage, diagonality, nats with the text shuffled, 1; and the alignments (B, T, I).
+        A batch; (B, 9) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
+        last frame recognised, coverage, diagonality, nats with the text shuffled, variance that the noise of a
+        bound or an estimate gives the nats, 1; and the alignments (B, T, I).
     """
     train = config.train
     plan = corpus.plan_in_order(train.batch_seconds / (train.accumulate * processes.world_size))
@@ -97,13 +121,14 @@ def utterance_figures(
         valid = length_mask(frame_lengths, logits.shape[1])
         scores = alignment_scores(result.output.alignment, batch.token_lengths, batch.frame_lengths)
         columns = [
-            _utterance_nll(result, valid),
+            _utterance_sums(result.packed_nll, valid),
             frame_lengths,
             (((logits > 0) == last) & valid).sum(1),
             ((logits > 0) & last).sum(1),
             scores["coverage"],
             scores["diagonality"],
-            _utterance_nll(shuffled, valid),
+            _utterance_sums(shuffled.packed_nll, valid),
+            _utterance_sums(result.packed_variance, valid),
             torch.ones(len(batch.ids), device=logits.device),
         ]
         yield batch, torch.stack([column.double() for column in columns], 1), result.output.alignment
@@ -115,11 +140,11 @@ def _forced(model: WaveTacotron, batch: Batch, seed: int) -> LossSums:
     return loss_sums(model, batch)
 
 
-def _utterance_nll(result: LossSums, valid: Tensor) -> Tensor:
-    """(B,) float64: nats of each utterance, from those of its packed frames; valid is (B, T)."""
-    nll = torch.zeros(valid.shape, dtype=torch.float64, device=valid.device)
-    nll[valid] = result.packed_nll.double()
-    return nll.sum(1)
+def _utterance_sums(packed: Tensor, valid: Tensor) -> Tensor:
+    """(B,) float64: sums over each utterance, from its packed frames' values; valid is (B, T)."""
+    values = torch.zeros(valid.shape, dtype=torch.float64, device=valid.device)
+    values[valid] = packed.double()
+    return values.sum(1)
 
 
 def _shuffled(batch: Batch) -> Batch:

@@ -137,6 +137,7 @@ class Trainer:
                 self.model.scale.fill_(1.0 / signal_std(self.corpus, config, data_dir / "train.jsonl"))
             initialize_density(self.model, self.corpus, config, processes.world_size)
             processes.broadcast(self.model)
+        self.objective.prepare(self.model)
         self.average = build_average(self.model, config.train.ema_decay)
         self.optimizer = build_optimizer(self.model, config.train)
         self.step, self.epoch, self.index, self.bad_steps, self.best, self.minutes = 0, 0, 0, 0, math.inf, 0.0
@@ -148,8 +149,7 @@ class Trainer:
         if config.train.compile_attention:
             self.model.decoder.attend_step = torch.compile(self.model.decoder.attend_step, dynamic=True)
         self.interrupt = Interrupt()
-        # Whether all processes agreed to stop.
-        self.stopping = False
+        self.stopping = False  # once all processes have agreed to stop
         self.evaluated = self.sampled = -1
         # Held-out figures of step `evaluated`.
         self.figures: dict[str, float] = {}
@@ -301,11 +301,11 @@ class Trainer:
         # Weights are alike already; running statistics of batch normalisation are each process' own.
         self.processes.broadcast(self.average.module)
         figures = self.figures = evaluate(self.average.module, self.dev, self.config, self.processes)
-        better = figures["bits_per_sample"] < self.best
-        self.best = min(self.best, figures["bits_per_sample"])
+        score = figures.get("bits_per_sample", figures.get("loss"))
+        better, self.best = score < self.best, min(self.best, score)
         if self.log is not None:
             self.log.figures("dev", self.step, self.minutes, figures)
-            self.log.show(dev=f"{figures['bits_per_sample']:.3f}", aligned=f"{figures['diagonality']:.2f}")
+            self.log.show(dev=f"{score:.3f}", aligned=f"{figures['diagonality']:.2f}")
             if better:
                 self._save_model(checkpoint.BEST_NAME, figures)
 

@@ -33,6 +33,9 @@ class Objective(Protocol):
     # The keys of `Losses.sums`.
     terms: tuple[str, ...]
 
+    def prepare(self, model: WaveTacotron) -> None:
+        """Called with the model before its optimiser is built: what is not to be trained is frozen."""
+
     def __call__(self, model: WaveTacotron, batch: Batch, step: int) -> Losses:
         """The losses of a batch on the model's device at an optimiser step; gradients reach the model's weights.
 
@@ -54,20 +57,26 @@ class MaximumLikelihood:
     train: TrainConfig
     terms = ("nll", "stop")
 
+    def prepare(self, model: WaveTacotron) -> None:
+        """See `Objective`: everything is trained."""
+
     def __call__(self, model: WaveTacotron, batch: Batch, step: int) -> LossSums:
         """See `Objective`."""
         return loss_sums(model, batch, self.train, step)
 
     def figures(self, sums: dict[str, float], num_frames: float, model: WaveTacotron) -> dict[str, float]:
-        """See `Objective`: "loss", "nll" (nats per sample), "bits_per_sample" and "stop_loss" (nats per frame)."""
+        """See `Objective`.
+
+        "loss" and "stop_loss" (nats per frame); "nll" (nats per sample) and "bits_per_sample" where the density's loss
+        is a likelihood.
+        """
         samples = num_frames * model.frame_length
         nll, stop = sums["nll"] / samples, sums["stop"] / num_frames
-        return {
-            "loss": nll + self.train.stop_weight * stop / model.frame_length,
-            "nll": nll,
-            "bits_per_sample": bits_per_sample(sums["nll"], int(samples), float(model.scale)),
-            "stop_loss": stop,
-        }
+        figures = {"loss": nll + self.train.stop_weight * stop / model.frame_length}
+        if model.density.loss_is_likelihood:
+            figures["nll"] = nll
+            figures["bits_per_sample"] = bits_per_sample(sums["nll"], int(samples), float(model.scale))
+        return {**figures, "stop_loss": stop}
 
 
 @dataclass
@@ -76,6 +85,7 @@ class LossSums:
 
     frame_nll: Tensor  # () nats, of the scaled signal
     packed_nll: Tensor  # (N,) the same of each valid frame, utterance after utterance
+    packed_variance: Tensor  # (N,) of what a bound's or an estimate's noise adds to it; 0 if it is exact or trains
     stop_bce: Tensor  # () nats
     num_frames: int
     num_samples: int
@@ -128,9 +138,15 @@ def loss_sums(
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         output = model(batch.tokens, batch.token_lengths, frames, history, prior)
     density, packed = model.density, (frames.flatten(0, 1)[index], output.cond.flatten(0, 1)[index].float())
-    packed_nll = (
-        density.loss(*packed) if train is not None or density.likelihood == "none" else -density.log_prob(*packed)
-    )
+    variance = None
+    if train is not None or density.likelihood == "none":
+        packed_nll = density.loss(*packed)
+    elif density.likelihood == "exact":
+        packed_nll = -density.log_prob(*packed)
+    else:
+        # Two draws of its noise, whose difference tells how sure their mean is.
+        first, second = density.log_prob(*packed), density.log_prob(*packed)
+        packed_nll, variance = -(first + second) / 2, ((first - second) / 2).square()
     last = torch.zeros(len(index)).index_fill(0, batch.frame_lengths.cumsum(0) - 1, 1.0)
     logits, target = output.stop_logits.flatten()[index].float(), last.to(device, non_blocking=True)
     stop_bce = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
@@ -138,6 +154,7 @@ def loss_sums(
     return LossSums(
         packed_nll.sum(),
         packed_nll.detach(),
+        torch.zeros_like(packed_nll) if variance is None else variance.detach(),
         stop_bce,
         num_frames,
         num_frames * model.frame_length,

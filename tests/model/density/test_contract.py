@@ -16,6 +16,7 @@ from wavetts.config import Config
 from wavetts.config.load import from_dict, to_dict
 from wavetts.model.density import SamplingOptions
 from wavetts.model.density.base import Flow
+from wavetts.model.density.diffusion.guidance import Guided
 
 ONE = SamplingOptions()
 DRAWABLE = [kind for kind in KINDS if make(kind).likelihood != "none"]
@@ -83,7 +84,10 @@ def test_losses_draw_from_the_generator_they_are_given(kind):
     density = make(kind).train()
     x, cond = torch.randn(4, K), conds(density, 4)
     state = torch.get_rng_state()
-    values = [(density.loss(x, cond, seeded(seed)), density.log_prob(x, cond, seeded(seed))) for seed in (1, 1, 2)]
+    values = []
+    for seed in (1, 1, 2):
+        each = copy.deepcopy(density)  # a loss may leave running means behind
+        values.append((each.loss(x, cond, seeded(seed)), each.log_prob(x, cond, seeded(seed))))
     assert torch.equal(torch.get_rng_state(), state)
     for same in zip(*values[:2], strict=True):
         assert torch.equal(*same)
@@ -118,7 +122,9 @@ def test_gradients_reach_cond_and_every_parameter(kind):
     density = make(kind).train()
     cond = conds(density, 6).requires_grad_()
     density.loss(torch.randn(6, K), cond, seeded()).sum().backward()
-    assert (cond.grad[:, :C].abs() > 0).all()
+    reached = (cond.grad[:, :C].abs() > 0).all(1)
+    # In training a guided density drops some rows' contexts, and the others' reach it.
+    assert 0 < reached.sum() < 6 if isinstance(density, Guided) else reached.all()
     for name, parameter in density.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
@@ -183,7 +189,8 @@ def test_saved_and_loaded_it_is_the_same(kind):
     other.load_state_dict(load(save({name: value.contiguous() for name, value in density.state_dict().items()})))
     cond, noise = conds(density, 3), torch.randn(3, density.noise_dim)
     assert torch.equal(other.sample(cond, ONE, noise), density.sample(cond, ONE, noise))
-    assert torch.equal(log_prob(other, noise[:, :K], cond), log_prob(density, noise[:, :K], cond))
+    if density.likelihood != "none":
+        assert torch.equal(log_prob(other, noise[:, :K], cond), log_prob(density, noise[:, :K], cond))
     assert from_dict(to_dict(Config(density=SECTIONS[kind]))).density == SECTIONS[kind]
 
 
@@ -249,7 +256,11 @@ def test_log_prob_is_that_of_what_sample_makes_of_noise(kind, float64):
         steps = size * torch.eye(density.noise_dim)
         above, below = (density.sample(cond.expand(len(steps), -1), ONE, noise + sign * steps) for sign in (1, -1))
         jacobian = (above - below) / (2 * size)
-        expected = -0.5 * noise.square().sum() - 0.5 * math.log(2 * math.pi) * K
+        # A cascade has noise besides, which is used only where it is asked for.
+        used = jacobian.abs().amax(1) > 0
+        assert used.sum() == K
+        jacobian = jacobian[used]
+        expected = -0.5 * noise[used].square().sum() - 0.5 * math.log(2 * math.pi) * K
         expected = expected - torch.linalg.slogdet(jacobian).logabsdet
         drawn = density.sample(cond, ONE, noise)
         torch.testing.assert_close(density.log_prob(drawn, cond), expected, atol=1e-6, rtol=1e-6)

@@ -21,7 +21,7 @@ def test_a_subframe_sees_what_was_before_it_and_nothing_else(float64):
     x, cond = torch.randn(1, K), conds(density, 1)
 
     def log_probs(x, cond):
-        return density.flow.log_prob(*density._subframes(x, cond))
+        return density.flow.log_prob(*density.subframes(x, cond))
 
     jacobian = torch.autograd.functional.jacobian(lambda v: log_probs(v, cond), x)[0, :, 0].view(4, 4, 4)
     for drawn in range(4):
@@ -56,9 +56,9 @@ def test_the_past_is_disturbed_in_the_training_loss_alone(options, float64):
     assert torch.equal(density.eval().loss(x, cond), exact)
     # Nothing of the samples to come leaks in.
     density.train()
-    first = density._subframes(x, cond, True, torch.Generator().manual_seed(1))[1]
+    first = density.subframes(x, cond, True, torch.Generator().manual_seed(1))[1]
     x[:, 12:] += 1.0
-    again = density._subframes(x, cond, True, torch.Generator().manual_seed(1))[1]
+    again = density.subframes(x, cond, True, torch.Generator().manual_seed(1))[1]
     torch.testing.assert_close(again, first, rtol=0, atol=1e-9)
 
 
@@ -86,6 +86,6 @@ def test_drawn_frames_have_the_density_of_their_noise_in_float32():
     cond, noise = torch.randn(4, 512 + 640), torch.randn(4, 640)
     frames = density.sample(cond, SamplingOptions(), noise)
     with torch.no_grad():
-        parts, contexts = density._subframes(frames, cond)
+        parts, contexts = density.subframes(frames, cond)
         again, _ = density.flow(parts.flatten(0, 1), contexts.flatten(0, 1))
     assert (again.view(4, 640) - noise).abs().max() < 1e-3

@@ -18,9 +18,15 @@ class SamplingOptions:
 
     Attributes:
         temperature: scales the standard deviation of the base noise; 0 is deterministic, 1 draws from the density.
+        guidance: w of (1 + w) x(cond) - w x(without cond), for a density that was trained for it; 0 is unguided.
+        steps: of a diffusion's sampler; None: as many as its config says.
+        augmentation: noise on the lower bands that a cascade's upper stage is shown, from 0 to 1.
     """
 
     temperature: float | Tensor = 1.0
+    guidance: float | Tensor = 0.0
+    steps: int | None = None
+    augmentation: float = 0.0
 
 
 class Sampler(nn.Module, ABC):
@@ -34,7 +40,12 @@ class Sampler(nn.Module, ABC):
         past_dim: P, number of samples before the frame that the density is conditioned on as well. They are appended
             to the context, the newest last, so that cond is (..., C + P).
         noise_dim: number of standard normal values that one frame is computed from; None: K.
+
+    Attributes:
+        guides: whether `SamplingOptions.guidance` does something.
     """
+
+    guides: bool = False
 
     def __init__(self, frame_length: int, cond_dim: int, past_dim: int = 0, noise_dim: int | None = None) -> None:
         super().__init__()
@@ -53,6 +64,27 @@ class Sampler(nn.Module, ABC):
         Returns:
             (..., K), in the parameters' precision (float32), under autocast too.
         """
+
+    @torch.no_grad()
+    def inpaint(
+        self, cond: Tensor, options: SamplingOptions, generator: torch.Generator, frames: Tensor, given: Tensor
+    ) -> Tensor:
+        """Draws frames of which some values are given.
+
+        Here what is drawn knows nothing of them; a density that can draw given both sides has a method of its own.
+
+        Args:
+            cond: (..., C + P).
+            options: as of `sample`.
+            generator: of all noise.
+            frames: (..., K), right where they are given.
+            given: (K,) True there.
+
+        Returns:
+            (..., K), what is given as it was.
+        """
+        drawn = self.sample(cond, options, generator)
+        return torch.where(given, frames.to(drawn), drawn)
 
     def draw_noise(self, cond: Tensor, noise: Tensor | torch.Generator) -> Tensor:
         """The noise (..., noise_dim) of `sample` for cond (..., C + P): the given values, or drawn by the generator."""
@@ -80,7 +112,10 @@ class Density(Sampler):
     Attributes:
         likelihood: what `log_prob` returns: the exact log-density, a lower bound of it, an unbiased or consistent
             estimate, or nothing (then it raises NotImplementedError, and only `loss` is defined).
+        loss_is_likelihood: whether `loss` is the negative of `log_prob`; otherwise training minimises something else.
     """
+
+    loss_is_likelihood: bool = True
 
     likelihood: Literal["exact", "bound", "estimate", "none"] = "exact"
 

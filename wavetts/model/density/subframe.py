@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,6 +60,11 @@ class SubframeConfig(DensityConfig):
         rest = {key: value for key, value in values.items() if key not in _ONCE_HERE}
         return {**rest, "inner": {"kind": "compact", **inner, **flat}}
 
+    @property
+    def guidable(self) -> bool:
+        """See `DensityConfig.guidable`."""
+        return self.inner.guidable
+
     def check_length(self, length: int, field: str, section: str) -> None:
         """See `DensityConfig.check_length`."""
         if length % self.subframe_length:
@@ -108,7 +114,8 @@ class SubframeDensity(Density):
         self.layer = nn.Linear(width, width)
         # The inner density; files of the time when it always was a flow call it so.
         self.flow = config.inner.build(config.subframe_length, width, audio)
-        self.likelihood = self.flow.likelihood
+        self.likelihood, self.guides = self.flow.likelihood, self.flow.guides
+        self.loss_is_likelihood = self.flow.loss_is_likelihood
         # An inner density that is conditioned on the past itself needs no network for it.
         self.sees_past = self.flow.past_dim > 0
         if self.sees_past:
@@ -137,7 +144,7 @@ class SubframeDensity(Density):
         """Projected cond (..., C) plus the positions' embeddings: (..., J, context_dim)."""
         return self.cond_linear(cond)[..., None, :] + self.position
 
-    def _subframes(
+    def subframes(
         self, frames: Tensor, cond: Tensor, disturbed: bool = False, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Packed frames (N, K) and cond (N, C + P) as subframes (N, J, n) and their contexts (N, J, D)."""
@@ -159,31 +166,62 @@ class SubframeDensity(Density):
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.log_prob`."""
         with torch.autocast(frames.device.type, enabled=False):
-            parts, contexts = self._subframes(self._pack(frames), self._pack(cond))
+            parts, contexts = self.subframes(self._pack(frames), self._pack(cond))
             return self.flow.log_prob(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
 
     def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.loss`; in training mode the past is disturbed, as drawn samples deviate from recordings."""
         with torch.autocast(frames.device.type, enabled=False):
-            parts, contexts = self._subframes(self._pack(frames), self._pack(cond), self.training, generator)
+            parts, contexts = self.subframes(self._pack(frames), self._pack(cond), self.training, generator)
             return self.flow.loss(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
 
     @torch.no_grad()
-    def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
-        """See `Sampler.sample`."""
+    def sample(
+        self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator, null: Tensor | None = None
+    ) -> Tensor:
+        """See `Sampler.sample`; with `null`, contexts (..., C + P) without text, guided if the inner density can be."""
+        parts = self.draw_noise(cond, noise).split(self.flow.noise_dim, -1)
+        return self._draw(
+            cond, null, lambda j, *contexts: self.flow.sample(contexts[0], options, parts[j], *contexts[1:])
+        )
+
+    @torch.no_grad()
+    def inpaint(
+        self,
+        cond: Tensor,
+        options: SamplingOptions,
+        generator: torch.Generator,
+        frames: Tensor,
+        given: Tensor,
+        null: Tensor | None = None,
+    ) -> Tensor:
+        """See `Sampler.inpaint`: what is given later is looked at within a subframe alone; `null` as of `sample`."""
+        parts, masks = frames.split(self.subframe_length, -1), given.split(self.subframe_length)
+
+        def draw(j: int, *contexts: Tensor) -> Tensor:
+            if masks[j].all():
+                return parts[j].to(contexts[0])
+            if not masks[j].any():
+                return self.flow.sample(contexts[0], options, generator, *contexts[1:])
+            return self.flow.inpaint(contexts[0], options, generator, parts[j], masks[j], *contexts[1:])
+
+        return self._draw(cond, null, draw)
+
+    def _draw(self, cond: Tensor, null: Tensor | None, draw: Callable[..., Tensor]) -> Tensor:
+        """A frame by `draw` of each subframe from its number and its contexts, with text and, given `null`, without."""
         with torch.autocast(cond.device.type, enabled=False):
-            noise = self.draw_noise(cond, noise)
-            cond, samples = cond.to(noise).split([self.cond_dim, self.past_dim], -1)
-            for part, bias in zip(noise.split(self.flow.noise_dim, -1), self._bias(cond).unbind(-2), strict=True):
-                context = self._context(samples[..., -self.past_dim :], bias)
-                samples = torch.cat([samples, self.flow.sample(context, options, part)], -1)
+            cond, samples = cond.to(self._dtype).split([self.cond_dim, self.past_dim], -1)
+            told = [cond] if null is None else [cond, null.to(self._dtype)[..., : self.cond_dim]]
+            for j, biases in enumerate(zip(*(self._bias(context).unbind(-2) for context in told), strict=True)):
+                past = samples[..., samples.shape[-1] - self.past_dim :]
+                samples = torch.cat([samples, draw(j, *(self._context(past, bias) for bias in biases))], -1)
         return samples[..., self.past_dim :]
 
     @torch.no_grad()
     def initialize(self, frames: Tensor, cond: Tensor) -> None:
         """See `Density.initialize`."""
         with torch.autocast(frames.device.type, enabled=False):
-            parts, contexts = self._subframes(self._pack(frames), self._pack(cond))
+            parts, contexts = self.subframes(self._pack(frames), self._pack(cond))
             self.flow.initialize(parts.flatten(0, 1), contexts.flatten(0, 1))
 
     def _filtered(self, samples: Tensor, generator: torch.Generator | None) -> Tensor:
