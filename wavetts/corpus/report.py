@@ -41,6 +41,7 @@ def render_report(report: dict) -> str:
         "# Preprocessed corpus",
         "",
         f"{report['sample_rate']} Hz, language {report['language']}, espeak-ng {report['espeak_version']}.",
+        f"Columns of the corpus: {report['columns']}.",
         "",
         "| split | clips | hours |",
         "|---|---|---|",
