@@ -19,6 +19,7 @@ from wavetts.errors import Parser, UserError, run
 from wavetts.files import make_folder, numbered_lines, read_utf8, remove_temporaries, write_atomic
 from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
+from wavetts.progress import progress_bar
 from wavetts.text.normalize import normalize
 from wavetts.text.segment import split_text
 
@@ -137,8 +138,6 @@ def synthesize_corpus(
     Raises:
         UserError: the voice cannot be loaded, OUT was begun with another reading, or nothing is left.
     """
-    from tqdm import tqdm
-
     enough = float("inf") if hours is None else hours * 3600
     done = open_state(output, reading)
     remove_temporaries(output / "wavs")
@@ -146,7 +145,7 @@ def synthesize_corpus(
     work = functools.partial(read_text, output=output, reading=reading)
     clips, seconds = [], 0.0
     spoken = ordered_map(work, todo, min(jobs, len(todo) or 1))
-    bar = tqdm(total=None if hours is None else round(enough), desc="speaking", unit="s")
+    bar = progress_bar(total=None if hours is None else round(enough), desc="speaking", unit="s")
     with bar, contextlib.closing(spoken), append_journal(output / STATE_FILE) as append:
         for identifier, text in texts:
             result = done.get(identifier, {})
