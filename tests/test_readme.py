@@ -63,7 +63,7 @@ def test_commands_exist(page):
 
 def test_readme_shows_every_subcommand():
     shown = subprocess.run([sys.executable, "-m", "wavetts", "--help"], cwd=ROOT, capture_output=True, text=True)
-    names = re.findall(r"^    (\w+)", shown.stdout, re.MULTILINE)
+    names = re.findall(r"^  (\w+) ", shown.stdout, re.MULTILINE)
     assert names
     used = {words[words.index("wavetts") + 1] for words in commands(README) if "wavetts" in words}
     assert set(names) == used
