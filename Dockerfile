@@ -9,6 +9,7 @@ RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.6,<2.15"
 WORKDIR /app
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY wavetts wavetts
+COPY recipes/train recipes/train
 # A compiler, for as long as it takes to build the kernel.
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
     && pip install --no-cache-dir ".[serve]" \

@@ -1,6 +1,6 @@
-"""The C kernel: all else that setuptools wants to know is in pyproject.toml."""
+"""The C kernel and the configs: all else that setuptools wants to know is in pyproject.toml."""
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 # What it takes to vectorise sums. -ffast-math would do more: link code that changes how the whole process rounds.
 FLAGS = "-std=c11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math"
@@ -15,4 +15,10 @@ kernel = Extension(
     # Without a C compiler there is none, and the package speaks by torch alone.
     optional=True,
 )
-setup(ext_modules=[kernel])
+setup(
+    ext_modules=[kernel],
+    packages=[*find_packages(include=["wavetts*"]), "wavetts.config.recipes"],
+    # What people edit in recipes/train is installed where `wavetts.config.catalog` looks for it.
+    package_dir={"wavetts.config.recipes": "recipes/train"},
+    package_data={"wavetts": ["voices/**/*", "demo/*.css", "demo/*.js"], "wavetts.config.recipes": ["*.yaml"]},
+)

@@ -23,8 +23,7 @@ def check_wavetts(words: list[str]) -> None:
         assert exit.code == 0, words
         return
     if args.command == "train":
-        config = args.config if args.config.is_absolute() else ROOT / args.config
-        load_config(config, args.overrides + rest)
+        load_config(ROOT / args.config if "/" in args.config else args.config, args.overrides + rest)
     else:
         assert not rest, words
 

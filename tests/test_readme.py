@@ -67,7 +67,7 @@ def test_readme_is_short():
 
 def test_the_pages_show_every_subcommand():
     shown = subprocess.run([sys.executable, "-m", "wavetts", "--help"], cwd=ROOT, capture_output=True, text=True)
-    names = re.findall(r"^    (\w+)", shown.stdout, re.MULTILINE)
+    names = re.findall(r"^  (\w+) ", shown.stdout, re.MULTILINE)
     assert names
     pages = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
     used = {words[words.index("wavetts") + 1] for page in pages for words in commands(page) if "wavetts" in words[:-1]}

@@ -1,11 +1,15 @@
-"""The one exception that a user's mistake raises, and how a program ends with it."""
+"""The one exception that a user's mistake raises, its line on the terminal, and how a program ends with it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import NoReturn
+
+# Of an error or a warning; what it quotes may be a whole file.
+LONGEST_LINE = 1000
 
 
 class UserError(Exception):
@@ -39,11 +43,31 @@ def run(main: Callable[[list[str]], None]) -> None:
         sys.exit(130)
 
 
-def one_line(error: UserError | OSError) -> str:
-    """The message for the user; of an `OSError` (a disk that failed, a folder without access) its file and reason."""
-    if isinstance(error, UserError) or error.strerror is None:
-        return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+def one_line(error: Exception | str) -> str:
+    """A message for the user, one line that a terminal can show; of an `OSError` its file and reason.
+
+    What was quoted from a file may be long or hold control characters: the middle of a long line is left out.
+    """
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror is not None:
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    message = printable(message)
+    left_out = len(message) - LONGEST_LINE
+    if left_out <= 0:
+        return message
+    start = LONGEST_LINE * 2 // 3
+    return f"{message[:start]} [... {left_out} characters ...] {message[start + left_out :]}"
+
+
+def printable(text: str) -> str:
+    """A text with its control characters, those of writing direction too, escaped: terminals act on what they are sent.
+
+    Half of a surrogate pair, of a file name that is not UTF-8, is escaped as well: it cannot be printed.
+    """
+    return "".join(
+        sign.encode("unicode_escape").decode() if unicodedata.category(sign) in ("Cc", "Cf", "Cs") else sign
+        for sign in text
+    )
 
 
 def dashed(argv: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from wavetts.errors import UserError
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a whole file under a temporary name in the same folder and rename it.
 
+    What a link points to is replaced, not the link; a named pipe or a device is written to.
+
     Args:
         path: the file to make or replace; its folder is made if it is not there.
         data: the contents; a string is written as UTF-8.
@@ -20,15 +23,22 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Raises:
         UserError: the disk is full, the folder may not be written to, or the like; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    data = data.encode() if isinstance(data, str) else data
+    place = Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))  # links that lead to each other
+        if place.exists() and not place.is_file() and not place.is_dir():
+            place.write_bytes(data)
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(data)
             # On the disk before the name is: else a power cut could leave an empty file under it.
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from error
     finally:

@@ -26,7 +26,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict]]:
         where = f"{path}:{number}"
         try:
             item = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: not JSON ({error})") from error
         if not isinstance(item, dict):
             raise UserError(f"{where}: expected a JSON object, not {line[:40]!r}")
@@ -56,9 +56,12 @@ def read_journal(path: Path) -> list[dict]:
     items = []
     for number, line in enumerate(lines, start=1):
         try:
-            items.append(json.loads(line))
-        except ValueError:
+            item = json.loads(line)
+        except (ValueError, RecursionError):
             raise UserError(f"{path}:{number}: not JSON; the file was not written by wavetts, or is damaged") from None
+        if not isinstance(item, dict):
+            raise UserError(f"{path}:{number}: not a JSON object; the file was not written by wavetts")
+        items.append(item)
     return items
 
 

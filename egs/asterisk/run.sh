@@ -14,7 +14,7 @@ usage="Usage: egs/asterisk/run.sh [options] [-- section.field=value ...]
   --stage N, --stop-stage N  first and last stage (default: 0 and 4; stage 5 is run on request)
   --language L         en, es, fr, it or ru (default: en)
   --packages DIR       folder with the .deb files; nothing is fetched
-  --init-from MODEL    go on from a model, such as wavetts/voices/joe
+  --init-from MODEL    go on from a model, such as joe
   --minutes N          wall time of stage 2 (default: 45)
   --compare-minutes N  wall time of each of the four of stage 5 (default: 10)
   --jobs N             processes of stages 1 and 2 (default: one a core)

@@ -16,6 +16,7 @@ import numpy as np
 from wavetts.audio import write_audio
 from wavetts.errors import Parser, UserError, run
 from wavetts.files import make_folder, write_atomic
+from wavetts.progress import progress_bar
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
 SAMPLE_RATE = 16000
@@ -108,12 +109,10 @@ def convert(tree: Path, output: Path, language: str) -> None:
     Raises:
         UserError: the packages do not hold what they should, or no prompt is speech.
     """
-    from tqdm import tqdm
-
     audio = find_audio(tree)
     texts, skipped = read_transcripts(find_one(tree, f"core-sounds-{language}.txt*"))
     rows, seconds = [], 0.0
-    for name, path in tqdm(sorted(audio.items()), desc="decoding", unit="clip"):
+    for name, path in progress_bar(sorted(audio.items()), desc="decoding", unit="clip"):
         text, reason = spoken_text(name, texts.get(name.lower(), ""), language)
         if reason:
             skipped.setdefault(name, reason)
@@ -206,7 +205,7 @@ def decode_g722(path: Path) -> np.ndarray:
     try:
         import av
     except ImportError as error:
-        raise UserError("G.722 is decoded with PyAV: pip install 'wavetts[recipes]'") from error
+        raise UserError("G.722 is decoded with PyAV: pip install av") from error
     try:
         with av.open(str(path), format="g722") as container:
             frames = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]

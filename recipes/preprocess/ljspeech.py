@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wavetts.errors import Parser, UserError, run
 from wavetts.files import make_folder
+from wavetts.progress import progress_bar
 
 URL = "https://data.keithito.com/data/speech/LJSpeech-1.1.tar.bz2"
 SHA256 = "be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8aa5"
@@ -61,8 +62,6 @@ def download(url: str, path: Path) -> None:
     Raises:
         UserError: the server cannot be reached, the connection ends early, or the disk is full.
     """
-    from tqdm import tqdm
-
     part = path.with_name(path.name + ".part")
     make_folder(path.parent)
     start = part.stat().st_size if part.is_file() else 0
@@ -73,7 +72,7 @@ def download(url: str, path: Path) -> None:
             start = start if response.status == 206 else 0
             length = response.headers.get("Content-Length")
             total = start + int(length) if length else None
-            bar = tqdm(total=total, initial=start, desc=path.name, unit="B", unit_scale=True)
+            bar = progress_bar(total=total, initial=start, desc=path.name, unit="B", unit_scale=True)
             with bar, part.open("ab" if start else "wb") as file:
                 while data := response.read(READ_BYTES):
                     file.write(data)
@@ -98,13 +97,11 @@ def check(archive: Path) -> None:
     Raises:
         UserError: it is another one, or the file cannot be read.
     """
-    from tqdm import tqdm
-
     digest = hashlib.sha256()
     try:
         with (
             archive.open("rb") as file,
-            tqdm(total=archive.stat().st_size, desc="check", unit="B", unit_scale=True) as bar,
+            progress_bar(total=archive.stat().st_size, desc="check", unit="B", unit_scale=True) as bar,
         ):
             while data := file.read(READ_BYTES):
                 digest.update(data)
@@ -123,15 +120,13 @@ def unpack(archive: Path, output: Path) -> None:
     Raises:
         UserError: the archive is not LJSpeech's, names paths outside of its folder, or the disk is full.
     """
-    from tqdm import tqdm
-
     if output.exists() and any(output.iterdir()):
         raise UserError(f"{output}: not empty, and no LJSpeech in it; choose another OUT")
     staging = output.with_name(f".{output.name}.unpacking")
     make_folder(staging)
     try:
         with tarfile.open(archive) as tar:
-            for member in tqdm(tar, desc="unpack", unit="file"):
+            for member in progress_bar(tar, desc="unpack", unit="file"):
                 tar.extract(member, staging, filter="data")
         folders = [folder for folder in staging.iterdir() if is_unpacked(folder)]
         if len(folders) != 1:

@@ -21,6 +21,7 @@ from wavetts.errors import UserError
 from wavetts.files import make_folder, numbered_lines, read_utf8, remove_temporaries, write_atomic
 from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
+from wavetts.progress import progress_bar
 from wavetts.text.normalize import normalize, sentences
 
 STATE_FILE = "clips.jsonl"
@@ -155,7 +156,6 @@ def synthesize_corpus(
     Raises:
         UserError: the voice cannot be loaded, OUT was begun with another reading, or nothing is left.
     """
-    from tqdm import tqdm
 
     enough = float("inf") if hours is None else hours * 3600
     wanted = dict(texts)
@@ -169,7 +169,7 @@ def synthesize_corpus(
     unknown: Counter[str] = Counter()
     seconds, num_new = 0.0, 0
     spoken = ordered_map(work, todo, min(jobs, len(todo) or 1))
-    bar = tqdm(total=None if hours is None else round(enough), desc="speaking", unit="s")
+    bar = progress_bar(total=None if hours is None else round(enough), desc="speaking", unit="s")
     with bar, contextlib.closing(spoken), append_journal(output / STATE_FILE) as append:
         for identifier, text in texts:
             if identifier not in results:

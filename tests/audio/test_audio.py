@@ -79,12 +79,33 @@ def test_a_file_that_is_cut_off(tmp_path):
         read_audio(tmp_path / "cut.flac")
 
 
-def test_a_wav_that_came_out_of_a_pipe_is_whole(tmp_path):
+@pytest.mark.parametrize("riff_size", [0, 36, 0xFFFFFFFF])
+@pytest.mark.parametrize("data_size", [0, 2_000_000_000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wav_that_came_out_of_a_pipe_is_whole(tmp_path, data_size, riff_size):
+    """Servers write the header before they know its sizes, each in its own way."""
     data = bytearray(CLIP.read_bytes())
     position = data.index(b"data") + 4
-    data[4:8] = data[position : position + 4] = b"\xff" * 4
+    data[4:8], data[position : position + 4] = riff_size.to_bytes(4, "little"), data_size.to_bytes(4, "little")
     (tmp_path / "piped.wav").write_bytes(data)
     np.testing.assert_array_equal(read_audio(tmp_path / "piped.wav")[0], read_audio(CLIP)[0])
+
+
+def test_an_empty_wav_stays_empty(tmp_path):
+    write_audio(tmp_path / "empty.wav", np.zeros(0), 8000)
+    data = bytearray((tmp_path / "empty.wav").read_bytes()) + b"LIST\x04\0\0\0INFO"
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    (tmp_path / "empty.wav").write_bytes(data)
+    assert len(read_audio(tmp_path / "empty.wav")[0]) == 0
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg"])
+def test_compressed_audio_is_read(tmp_path, suffix):
+    samples = sine(440, 16000)
+    soundfile.write(tmp_path / f"a{suffix}", samples, 16000)
+    read, rate = read_audio(tmp_path / f"a{suffix}")
+    assert rate == 16000
+    assert len(read) == pytest.approx(len(samples), abs=3000)
+    assert np.sqrt(np.mean(read**2)) == pytest.approx(np.sqrt(np.mean(samples**2)), rel=0.1)
 
 
 def test_a_wav_that_is_written_piece_by_piece(tmp_path):

@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from toy_voice import save_voice
 
 import wavetts
 from wavetts.cli import config as config_command
+from wavetts.synthesis.catalog import find_voice
 
 COMMANDS = [
     "preprocess",
@@ -96,7 +99,8 @@ def test_options_of_preprocess_have_the_defaults_of_the_library(monkeypatch, run
         Path("out").mkdir(exist_ok=True)
         Path("out/report.md").write_text("# Report")
         code, out, err = run("preprocess", "corpus", "out", *flags)
-        assert (code, out, err) == (0, "# Report\n", "")
+        assert (code, out) == (0, "# Report\n")
+        assert err == "wrote out: train with `wavetts train CONFIG --data out --run DIR`\n"
     options = preprocess.PreprocessOptions
     changed = options(sample_rate=16000, loudness=-23.0, overwrite=True, top_db=0.0)
     assert calls == [(Path("corpus"), Path("out"), options()), (Path("corpus"), Path("out"), changed)]
@@ -108,13 +112,39 @@ def test_train_takes_overrides_anywhere(monkeypatch, run):
     calls = []
     monkeypatch.setattr(wavetts.training.loop, "train", lambda *args, **kwargs: calls.append((args, kwargs)))
     config = str(ROOT / "recipes" / "train" / "toy.yaml")
-    flags = ["--data", "D", "train.max_steps=7", "--run", "R", "--init_from", "m.safetensors", "train.seed=3"]
+    flags = ["--data", "D", "train.max_steps=7", "--run", "R", "--init_from", "joe", "train.seed=3"]
     assert run("train", config, "train.log_every=2", *flags) == (0, "", "")
     ((args, kwargs),) = calls
     assert args[1:] == (Path("D"), Path("R"))
     assert (args[0].train.max_steps, args[0].train.seed, args[0].train.log_every) == (7, 3, 2)
     assert kwargs.pop("voice_folders")
-    assert kwargs == {"resume": False, "init_from": Path("m.safetensors"), "device": "auto", "threads": 0}
+    assert kwargs == {"resume": False, "init_from": find_voice("joe"), "device": "auto", "threads": 0}
+
+
+def test_every_command_that_writes_says_where(run, voice, tmp_path):
+    """Others: test_say, preprocess above, training's end in test_logs."""
+    assert "wrote a.flac: 0.2 s of speech in" in run("synthesize", voice, "Hello.", "-o", "a.flac", *FAST)[2]
+    Path("list.txt").write_text("one\n")
+    err = run("synthesize", voice, "--input", "list.txt", "--output-dir", "out", *FAST)[2]
+    assert "wrote 1 files to out, out/report.jsonl: 0.2 s of speech in" in err
+    assert re.search(r"^wrote b\.safetensors: \d+\.\d MB$", run("export", voice, "b.safetensors")[2], re.MULTILINE)
+    Path("metrics.jsonl").write_text('{"kind": "train", "step": 1, "minutes": 1, "bits_per_sample": 9}\n')
+    assert run("curves", ".") == (0, "", "wrote curves.png\n")
+
+
+def test_names_of_voices_everywhere(run, voice, monkeypatch, tmp_path):
+    """A folder of the same name is not in the way."""
+    monkeypatch.setenv("WAVETTS_VOICES", str(tmp_path / "voices"))
+    assert run("export", voice, "voices/mine/model.safetensors")[0] == 0
+    Path("mine").mkdir()
+    shutil.copy(ROOT / "tests/data/ljspeech/wavs/LJ001-0008.wav", "mine/text-0001.wav")
+    assert run("export", "mine", "copy.safetensors")[0] == 0
+    Path("text.txt").write_text("one\n")
+    code, out, err = run("evaluate", "mine", "text.txt", "--synthesize", "0", "--timing", *FAST)
+    assert (code, err.count("error")) == (0, 0), err
+    assert "mine" in out
+    assert run("say", "Hello.", "--voice", "mine", "-o", "a.wav", *FAST)[0] == 0
+    assert run("say", "Hello.", "--voice", "./mine", "-o", "a.wav", *FAST)[0] == 2
 
 
 def test_config_prints_every_field(run):
@@ -126,7 +156,6 @@ def test_config_prints_every_field(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: COMMAND; see `wavetts --help`"),
         (["sing"], "argument COMMAND: invalid choice: 'sing'"),
         (["synthesize"], "the following arguments are required: MODEL; see `wavetts synthesize --help`"),
         (["synthesize", "m", "text", "--loud"], "unrecognized arguments: --loud; see `wavetts synthesize --help`"),
@@ -151,8 +180,32 @@ def test_config_prints_every_field(run):
         (["evaluate", "m", "none.jsonl"], "none.jsonl: no such file"),
         (["say", "Hello.", "-o", "/dev/null/a.wav"], "-o /dev/null/a.wav: cannot be written; choose another file"),
         (["demo", "--models", "none"], "none: no model of wavetts in it or below it"),
+        (["say", ""], "no text: give it as an argument"),
+        (["say", "Hello", "--voice", "joe", "there", "--loud"], "unrecognized arguments: there --loud"),
         (["curves", "none"], "none: cannot be read: No such file or directory"),
-        (["export", "none", "voice.safetensors"], "none: no such model"),
+        (["export", "none", "voice.safetensors"], "none: no such model file, run folder or voice (joe, allison)"),
+        (["export", "joe", "voice.pt"], "voice.pt: models are written as .safetensors"),
+        (
+            ["train", "compact", "--data", "D", "--run", "R"],
+            "compact: no such config file; configs that have a name",
+        ),
+        (
+            ["train", "toy", "--data", "D", "--run", "R", "--init-from", "nobody"],
+            "nobody: no such model file",
+        ),
+        (
+            ["train", "toy", "train.seed=1" + 22 * "0", "--data", "D", "--run", "R"],
+            "override train.seed=1000000000",
+        ),
+        (
+            ["train", "toy", "train.max_steps=soon", "--data", "D", "--run", "R"],
+            "override train.max_steps=soon: ",
+        ),
+        (
+            ["train", "toy", "audio.frame_length=100000000", "--data", "D", "--run", "R"],
+            "override audio.frame_length=",
+        ),
+        (["say", "hello", "--speed", "5"], "speed: 5.0 is not between 0.25 and 4"),
         (["evaluate", "m", SENTENCES, "--synthesize", "-1"], "--synthesize -1: must not be negative"),
     ],
 )
@@ -252,64 +305,6 @@ def test_flags_win_over_the_settings_file(run, voice):
     one, two = (json.loads(Path(name, "report.jsonl").read_text()) for name in "ab")
     assert (one["seconds"], one["tries"]) == (0.1, [1])
     assert one["seeds"] != two["seeds"]
-
-
-@pytest.fixture
-def player(monkeypatch, tmp_path):
-    """A player named aplay, the only program there is; `played()` tells what it was given: arguments, input."""
-    script = tmp_path / "bin" / "aplay"
-    script.parent.mkdir()
-    heard = tmp_path / "heard"
-    copy = f"{sys.executable} -c 'import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())' > {heard}"
-    script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n{copy}\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", str(script.parent))
-
-    def played() -> tuple[str, bytes] | None:
-        arguments = tmp_path / "arguments"
-        if not arguments.exists():
-            return None
-        given = arguments.read_text().strip(), heard.read_bytes()
-        arguments.unlink()
-        return given
-
-    return played
-
-
-def test_say_plays_on_a_terminal(run, voice, monkeypatch, player):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert run("say", "Hello.", "--voice", voice, *FAST)[0] == 0
-    assert player()[0] == "-q speech.wav"
-    assert run("say", "Hello.", "--voice", voice, "-o", "a.wav", *FAST)[0] == 0
-    assert player() is None
-    code, _, err = run("say", "Hello.", "--voice", voice, "-o", "-", *FAST)
-    assert (code, err) == (
-        2,
-        "wavetts: error: standard output is a terminal: send the audio on (-o - | aplay) or give -o FILE\n",
-    )
-
-
-def test_say_plays_while_it_speaks(run, voice, player):
-    code, out, err = run("say", "One. Two.", "--voice", voice, "--play", *FAST)
-    assert (code, out) == (0, "")
-    assert "wavetts: warning: 2 of 2 sentences did not reach their end in 1 tries, the first: 'One.'" in err
-    assert "0.6 s of speech in" in err
-    assert "the first after 0." in err
-    arguments, samples = player()
-    assert arguments == "-q -t raw -f S16_LE -c 1 -r 8000"
-    assert len(samples) == 2 * 0.6 * 8000
-    assert not Path("speech.wav").exists()
-    assert run("say", "One. Two.", "--voice", voice, "--play", "-o", "a.wav", *FAST)[0] == 0
-    assert player()[1] == samples == Path("a.wav").read_bytes()[44:]
-
-
-def test_play_without_a_player(run, voice, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    code, _, err = run("say", "One.", "--voice", voice, "--play", *FAST)
-    assert (code, err.partition(":")[2]) == (
-        2,
-        " error: no player is installed: install one of aplay, paplay, ffplay, play, or write a file with -o FILE\n",
-    )
 
 
 def test_say_streams_to_standard_output(voice):

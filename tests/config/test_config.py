@@ -160,7 +160,7 @@ def test_left_out_kind_is_the_default_one():
         ({"decoder": {"prenet_dims": [64, "x"]}}, "c: decoder.prenet_dims: 'x' is not a whole number"),
         # Out of range
         ({"audio": {"sample_rate": 0}}, "c: audio.sample_rate: 0 is not positive"),
-        ({"audio": {"frame_length": -960}}, "c: audio.frame_length: -960 is not positive"),
+        ({"audio": {"frame_length": -960}}, "c: audio.frame_length: -960 is not in [1, 65536]"),
         ({"audio": {"preemphasis": 1.0}}, "c: audio.preemphasis: 1.0 is not in [0, 1)"),
         ({"audio": {"preemphasis": -0.1}}, "c: audio.preemphasis: -0.1 is not in [0, 1)"),
         ({"audio": {"dither": -0.1}}, "c: audio.dither: -0.1 is negative"),
@@ -213,6 +213,11 @@ def test_left_out_kind_is_the_default_one():
         ({"train": {"log_every": 0}}, "c: train.log_every: 0 is not positive"),
         ({"train": {"history_noise": -1}}, "c: train.history_noise: -1.0 is negative"),
         ({"train": {"ema_decay": 1}}, "c: train.ema_decay: 1.0 is not in [0, 1)"),
+        ({"train": {"seed": 10**22}}, f"c: train.seed: {10**22} is too large; the most is {2**63 - 1}"),
+        ({"audio": {"frame_length": 10**8}}, "c: audio.frame_length: 100000000 is not in [1, 65536]"),
+        ({"decoder": {"hidden_dim": 10**12}}, f"c: decoder.hidden_dim: {10**12} is too large; the most is 65536"),
+        ({"density": {"num_stages": 10**9}}, f"c: density.num_stages: {10**9} is too large; the most is 1000"),
+        ({"decoder": {"prenet_dims": [1] * 1001}}, "c: decoder.prenet_dims: 1001 items; the most is 1000"),
     ],
     ids=lambda value: None if isinstance(value, (dict, list)) else value[:60],
 )
@@ -249,7 +254,10 @@ def test_zero_that_means_none_is_allowed(values):
 
 def test_missing_file(tmp_path):
     path = tmp_path / "nowhere.yaml"
-    assert message(load_config, path) == f"{path}: no such config; complete ones are in recipes/train/"
+    assert message(load_config, path) == (
+        f"{path}: no such config file; configs that have a name are compact_16k, ljspeech_paper_chars, "
+        "ljspeech_paper_phonemes, ljspeech_small, toy"
+    )
 
 
 def test_folder_or_binary_file(tmp_path):

@@ -87,7 +87,8 @@ def test_bad_override(override, expected, write_config):
     path = write_config("")
     with pytest.raises(UserError) as caught:
         load_config(path, [override])
-    assert str(caught.value).removeprefix(f"{path}: ") == expected
+    # The file is right: it is not named.
+    assert str(caught.value).removeprefix(f"override {override}: ") == expected
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,10 @@ def test_quotation_marks_do_not_join_lines(tmp_path):
 def test_file_names_and_speakers(tmp_path):
     (tmp_path / "wavs").mkdir()
     (tmp_path / "wavs" / "b.flac").touch()
-    lines = read_corpus(corpus(tmp_path, "a.wav|ann|one\nb.flac|bob|two\nsub/c.WAV|three\n"))
+    lines = read_corpus(corpus(tmp_path, "a.wav|ann|One and two.\nb.flac|bob|Two.\nsub/c.WAV|three\n"))
     assert [(line.id, line.speaker, line.text) for line in lines] == [
-        ("a", "ann", "one"),
-        ("b", "bob", "two"),
+        ("a", "ann", "One and two."),
+        ("b", "bob", "Two."),
         ("c", None, "three"),
     ]
     assert [line.audio for line in lines] == [tmp_path / "a.wav", tmp_path / "wavs/b.flac", tmp_path / "sub/c.WAV"]
@@ -70,7 +70,7 @@ def test_json_lines(tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ("a|one\nb two\n", r"metadata\.csv:2: expected 'id\|text'.*found 1 column\(s\) in 'b two'"),
+        ("a|one\nb two\n", r"metadata\.csv:2: expected 'id\|text'.*found 1 column in 'b two'"),
         ("a|b|c|d\n", r"metadata\.csv:1: .*found 4 column"),
         ("a|one\nb|two\nA|three\n", r"metadata\.csv:3: id 'A' is taken by .*metadata\.csv:1"),
         ("../a|one\n", r"metadata\.csv:1: id '\.\./a' cannot name a file"),
@@ -141,3 +141,9 @@ def test_a_journal_that_is_none(tmp_path):
         read_journal(tmp_path / "a")
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         read_journal(tmp_path)
+    (tmp_path / "a").write_text('{"n": 1}\n[2]\n')
+    with pytest.raises(UserError, match="a:2: not a JSON object"):
+        read_journal(tmp_path / "a")
+    (tmp_path / "a").write_text("[" * 100_000 + "\n")
+    with pytest.raises(UserError, match="a:1: not JSON"):
+        read_journal(tmp_path / "a")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import zlib
 from pathlib import Path
@@ -105,6 +106,54 @@ def test_foreign_and_inconsistent_files_are_refused(tmp_path: Path):
     checkpoint.save_model(path, weights, toy_config(), make_tokenizer(), {})
     with pytest.raises(UserError, match=r"scale \[3\] for \[\]; surplus unknown"):
         checkpoint.load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("config", "[" * 100_000, "its metadata is damaged"),
+        ("tokenizer", "[" * 100_000, "its metadata is damaged"),
+        ("info", "{" * 100_000, "its metadata is damaged"),
+        ("wavetts", "[]", "its metadata is damaged"),
+        ("decoder.hidden_dim", 10**12, "decoder.hidden_dim: 1000000000000 is too large; the most is 65536"),
+        ("decoder.num_layers", 10**9, "decoder.num_layers: 1000000000 is too large; the most is 1000"),
+        ("decoder.prenet_dims", [16] * 10_000, "decoder.prenet_dims: 10000 items; the most is 1000"),
+        ("decoder.prenet_dims", [10**12], "decoder.prenet_dims: 1000000000000 is too large"),
+        ("audio.frame_length", 10**8, r"audio.frame_length: 100000000 is not in \[1, 65536\]"),
+        ("decoder.hidden_dim", 60_000, r"not those of its own config: decoder.hidden_dim is 60000, and all weights"),
+    ],
+)
+def test_metadata_of_a_stranger_is_one_line(tmp_path: Path, key: str, value: object, message: str):
+    write_model(path := tmp_path / "model.safetensors")
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    section, _, field = key.partition(".")
+    if field:
+        config = json.loads(metadata["config"])
+        config[section][field] = value
+        value = json.dumps(config)
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, path, {**metadata, section if not field else "config": value})
+    with pytest.raises(UserError, match=message):
+        checkpoint.load_model(path)
+
+
+def test_an_export_overwrites_no_model(tmp_path: Path):
+    write_model(tmp_path / "model.safetensors")
+    write_model(tmp_path / "best.safetensors")
+    (tmp_path / "link.safetensors").symlink_to("model.safetensors")
+    before = (tmp_path / "model.safetensors").read_bytes()
+    for output in ("model.safetensors", "link.safetensors"):
+        with pytest.raises(UserError, match=f"{output}: the model that is to be exported; write to another file"):
+            checkpoint.export_model(tmp_path, tmp_path / output)
+    for output in ("b.pt", "b", "model.safetensors.bak"):
+        with pytest.raises(UserError, match=r"models are written as \.safetensors"):
+            checkpoint.export_model(tmp_path, tmp_path / output)
+    states.save_state(states.state_path(tmp_path, 3), {"step": 3})
+    with pytest.raises(UserError, match="belongs to the training run in that folder"):
+        checkpoint.export_model(tmp_path / "best.safetensors", tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob("b*")) or [path.name for path in tmp_path.glob("b*")] == ["best.safetensors"]
 
 
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 from toy_voice import save_voice
 
 from wavetts.errors import UserError
@@ -96,6 +99,36 @@ def test_unknown_voice(folders):
     save_voice(folders[1] / "ben")
     with pytest.raises(UserError, match=r"amy: no such model file, run folder or voice \(ben\)"):
         find_voice("amy")
+
+
+def test_a_name_comes_before_a_file_or_folder_of_that_name(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = save_voice(folders[0] / "joe") / "model.safetensors"
+    save_voice(tmp_path / "joe")
+    (tmp_path / "run").mkdir()
+    assert find_voice("joe") == named
+    for path in ("./joe", "joe/", str(tmp_path / "joe")):
+        assert find_voice(path) == Path(path)
+    assert find_voice(Path("joe")) == Path("joe")
+    assert find_voice("run") == Path("run")
+    assert find_voice(".") == Path(".")
+    save_voice(folders[0] / "a.safetensors")
+    assert find_voice("a.safetensors").parent.name == "a.safetensors"
+    (tmp_path / "a.safetensors").touch()
+    assert find_voice("a.safetensors") == Path("a.safetensors")
+
+
+def test_strange_files_are_no_voices(folders):
+    """A named pipe would be waited for."""
+    good = load_file(save_voice(folders[1] / "good") / "model.safetensors")
+    (folders[1] / "pipe").mkdir()
+    os.mkfifo(folders[1] / "pipe" / "model.safetensors")
+    tokenizers = ["[" * 100_000, "[]", "{}", '{"language": 5}', "nothing"]
+    for number, tokenizer in enumerate(tokenizers):
+        metadata = {"wavetts": "{}", "config": '{"audio": {"sample_rate": 8000}}', "tokenizer": tokenizer}
+        (folders[1] / str(number)).mkdir()
+        save_file(good, folders[1] / str(number) / "model.safetensors", metadata)
+    assert [entry.name for entry in list_voices()] == ["good"]
 
 
 def test_models_under_a_folder(tmp_path):

@@ -67,7 +67,7 @@ def test_line_of_100_kb(tmp_path):
         ("e.txt", b"good\nbad \xff\n", "e.txt:2: not UTF-8 .byte 0xff"),
         ("e.csv", "a|One.\nb|  \n", "e.csv:2: no text"),
         ("e.csv", "a|One.\nOnly text\n", r"e.csv:2: expected 'id\|text'"),
-        ("e.csv", "a|b|c|d\n", "e.csv:1: expected .* got 4 columns"),
+        ("e.csv", "a|b|c|d\n", "e.csv:1: expected .* found 4 columns"),
         ("e.csv", "a|One.\nA|Two.\n", "e.csv:2: id 'A' was given at .*e.csv:1 already"),
         ("e.csv", "../a|One.\n", "e.csv:1: id '../a' cannot name a file"),
         ("e.csv", "b\\a|One.\n", "e.csv:1: id .* cannot name a file"),

@@ -1,72 +1,104 @@
-"""Audio to the loudspeaker by a player that is installed: a file, or samples while they are made."""
+"""Sound while it is made, by a player that is installed."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
-from wavetts.errors import UserError
+import numpy as np
+import soundfile
 
-# By program: how it plays a file, and how 16-bit mono samples from its standard input (None: it cannot).
-_FFPLAY = ["ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"]
-_SOX = ["play", "-q"]
-PLAYERS: dict[str, tuple[list[str], list[str] | None]] = {
-    "aplay": (["aplay", "-q"], ["aplay", "-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}"]),
-    "paplay": (["paplay"], ["paplay", "--raw", "--format=s16le", "--channels=1", "--rate={rate}"]),
-    "ffplay": (_FFPLAY, [*_FFPLAY, "-f", "s16le", "-ar", "{rate}", "-i", "-"]),
-    "play": (_SOX, [*_SOX, "-t", "raw", "-e", "signed", "-b", "16", "-c", "1", "-r", "{rate}", "-"]),
-    "afplay": (["afplay"], None),
+# By program: how it plays 16-bit mono samples from its standard input, or else a file ({file}).
+_FFPLAY = ["ffplay", "-nodisp", "-autoexit", "-loglevel", "error"]
+PLAYERS: dict[str, list[str]] = {
+    "aplay": ["aplay", "-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}"],
+    "paplay": ["paplay", "--raw", "--format=s16le", "--channels=1", "--rate={rate}"],
+    "ffplay": [*_FFPLAY, "-f", "s16le", "-ar", "{rate}", "-i", "-"],
+    "play": ["play", "-q", "-t", "raw", "-e", "signed", "-b", "16", "-c", "1", "-r", "{rate}", "-"],
+    "afplay": ["afplay", "{file}"],
 }
 
 
-def play_file(path: Path | str) -> None:
-    """Plays an audio file with the first player that is there; does nothing without one."""
-    for program, (command, _) in PLAYERS.items():
-        if shutil.which(program):
-            subprocess.run([*command, str(path)], check=False)
-            return
+class Player:
+    """Plays samples that are written to it; a player that is missing or fails is no error but a `problem`.
 
-
-def check_player() -> None:
-    """Raises a UserError if no player takes samples from its standard input."""
-    _stream_command(16000)
-
-
-@contextmanager
-def open_player(sample_rate: int) -> Iterator[BinaryIO]:
-    """A file that plays the 16-bit mono samples that are written to it; at the end it waits until they were heard.
-
-    Args:
-        sample_rate: in Hz.
-
-    Raises:
-        UserError: there is no player, or it ended before the samples did.
+    Attributes:
+        problem: why nothing, or not all, is heard; None: nothing is wrong so far.
     """
-    command = _stream_command(sample_rate)
-    player = subprocess.Popen(command, stdin=subprocess.PIPE)
-    assert player.stdin is not None
+
+    def __init__(self, sample_rate: int) -> None:
+        """Looks for a player; it starts with the first samples.
+
+        Args:
+            sample_rate: in Hz.
+        """
+        self._rate = sample_rate
+        self._program = next((program for program in PLAYERS if shutil.which(program)), None)
+        self._process: subprocess.Popen | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="wavetts-", ignore_cleanup_errors=True)
+        self._samples, self._file = (Path(self._folder.name, name) for name in ("speech.raw", "speech.wav"))
+        self.problem = None if self._program else f"no player is installed (one of {', '.join(PLAYERS)})"
+
+    def write(self, pcm: bytes) -> None:
+        """Plays little-endian 16-bit samples after those before."""
+        if self.problem is not None:
+            return
+        if "{file}" in PLAYERS[self._program]:
+            with self._samples.open("ab") as file:
+                file.write(pcm)
+            return
+        if self._process is None:
+            self._start()
+        try:
+            self._process.stdin.write(pcm)
+            self._process.stdin.flush()
+        except OSError:
+            self._wait()
+
+    def finish(self) -> None:
+        """Waits until all was heard."""
+        if self._samples.exists():
+            soundfile.write(self._file, np.fromfile(self._samples, "<i2"), self._rate)
+            self._start()
+        if self._process is not None and self.problem is None:
+            self._wait()
+
+    def close(self) -> None:
+        """Ends the player, whatever it has still to play."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def _start(self) -> None:
+        command = [word.format(rate=self._rate, file=self._file) for word in PLAYERS[self._program]]
+        # Its complaints go to a file: a pipe that nobody reads would fill up.
+        with Path(self._folder.name, "log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
+
+    def _wait(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        code = self._process.wait()
+        log = Path(self._folder.name, "log").read_text(encoding="utf-8", errors="replace")
+        complaints = [line.strip() for line in log.splitlines() if line.strip()]
+        # ffplay says "audio open failed" and exits with 0.
+        failed = [line for line in complaints if "failed" in line.lower()]
+        if code or failed:
+            reason = [f"exit code {code}", *complaints, *failed[:1]][-1]
+            self.problem = f"the player {self._program} failed ({reason}); is there a sound device?"
+
+
+@contextlib.contextmanager
+def open_player(sample_rate: int) -> Iterator[Player]:
+    """A `Player` that has ended with the context, with an exception at once and else when all was heard."""
+    player = Player(sample_rate)
     try:
-        yield player.stdin
-        player.stdin.close()
-        failed = player.wait() != 0
-    except BrokenPipeError:
-        failed = True
-    except BaseException:
-        player.kill()
-        raise
+        yield player
+        player.finish()
     finally:
-        player.wait()
-    if failed:
-        raise UserError(f"the player {command[0]} failed; is there a sound device? write a file with -o FILE")
-
-
-def _stream_command(sample_rate: int) -> list[str]:
-    for program, (_, command) in PLAYERS.items():
-        if command is not None and shutil.which(program):
-            return [word.format(rate=sample_rate) for word in command]
-    names = [program for program, (_, command) in PLAYERS.items() if command is not None]
-    raise UserError(f"no player is installed: install one of {', '.join(names)}, or write a file with -o FILE")
+        player.close()

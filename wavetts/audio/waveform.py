@@ -26,9 +26,9 @@ MEL_BAND_HZ = (125.0, 7600.0)
 MEL_FLOOR = 1e-5
 
 # libsndfile reads a WAV that was cut off without an error; only its log tells that the header promised more.
-# A WAV that was written to a pipe promises 2 or 4 GB and is whole.
+# A WAV that was written to a pipe promises 2 or 4 GB (or 2e9 bytes, 9 hours), and is whole.
 _WAV_DATA_SIZE = re.compile(r"^data : (\d+) \(should be \d+\)", re.MULTILINE)
-_WAV_STREAM_SIZE = 0x7FFF0000
+_WAV_STREAM_SIZE = 1_900_000_000
 
 
 def read_audio(path: Path | str) -> tuple[np.ndarray, int]:
@@ -47,7 +47,7 @@ def read_audio(path: Path | str) -> tuple[np.ndarray, int]:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(_with_data_size(Path(path))) as file:
             samples = file.read(dtype="float32", always_2d=True)
             expected, rate = file.frames, file.samplerate
             wav_data = _WAV_DATA_SIZE.search(file.extra_info)
@@ -56,6 +56,20 @@ def read_audio(path: Path | str) -> tuple[np.ndarray, int]:
     if len(samples) < expected or (wav_data and int(wav_data[1]) < _WAV_STREAM_SIZE):
         raise UserError(f"{path}: the file is cut off ({len(samples)} samples are left); fetch it again")
     return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0], rate
+
+
+def _with_data_size(path: Path) -> Path | io.BytesIO:
+    """The path; or, of a WAV whose header was written before its length was known and says 0, a copy that says more."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    place = start.find(b"data\0\0\0\0")
+    size = path.stat().st_size
+    # A recording that is really empty has the right length in its first field.
+    if start[:4] != b"RIFF" or place < 0 or size <= place + 8 or int.from_bytes(start[4:8], "little") == size - 8:
+        return path
+    data = bytearray(path.read_bytes())
+    data[place + 4 : place + 8] = b"\xff" * 4
+    return io.BytesIO(data)
 
 
 def write_audio(path_or_file: Path | str | BinaryIO, samples: np.ndarray, sample_rate: int) -> None:

@@ -36,13 +36,14 @@ def positive(value: str) -> int:
 
 def add_settings(sub: argparse.ArgumentParser) -> None:
     """A flag for each field of `SynthesisSettings`."""
+    own = "the voice's own"
     for item in dataclasses.fields(SynthesisSettings):
         is_int = item.type == "int"
         sub.add_argument(
             "--" + item.name.replace("_", "-"),
             type=int if is_int else float,
             metavar="N" if is_int else "X",
-            help=f"{item.metadata['doc']} (default {item.default})",
+            help=f"{item.metadata['doc']} (default: {own if item.default is None else item.default})",
         )
 
 

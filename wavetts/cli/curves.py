@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from wavetts.cli.messages import tell_written
+
 
 def add(command: Callable) -> None:
     """The command's arguments."""
@@ -28,3 +30,4 @@ def run(args: argparse.Namespace) -> None:
     from wavetts.audio.figures import curve_figure, save_figure
 
     save_figure(curve_figure(args.runs, args.key, args.over), args.output)
+    tell_written(args.output)

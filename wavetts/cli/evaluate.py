@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wavetts.cli.arguments import add_device, add_precision, add_settings, positive, settings_of
+from wavetts.cli.messages import tell_written
 from wavetts.errors import UserError
 from wavetts.extras import require
 
@@ -22,7 +23,7 @@ def add(command: Callable) -> None:
         "wavetts evaluate runs/paper data/ljspeech/test.jsonl --synthesize 50 --output results.json --html page\n"
         "wavetts evaluate runs/paper data/ljspeech/test.jsonl --compare runs/small --compare out/piper --csv rows.csv\n"
         "wavetts evaluate out/piper LJSpeech-1.1/metadata.csv --recogniser faster-whisper --whisper-model tiny.en\n"
-        "wavetts evaluate allison texts.txt --synthesize 20 --speed",
+        "wavetts evaluate allison texts.txt --synthesize 20 --timing",
         " Likelihood and attention are measured teacher forced. --synthesize speaks texts as well, holds the speech "
         "against the recordings (MCD, MSD, F0), has a recogniser and DNSMOS hear both (pip install "
         "'wavetts[evaluate]'), and counts what went wrong. Any other system takes part as a folder of ID.wav.",
@@ -58,9 +59,9 @@ def add(command: Callable) -> None:
         "--whisper-model", metavar="DIR", type=Path, help="model of faster-whisper (CTranslate2's format) on this disk"
     )
     sub.add_argument(
-        "--speed",
+        "--timing",
         action="store_true",
-        help="measure models' speed too, on 1 thread and on all (or on --threads), one text at a time and many",
+        help="measure how fast models are too, on 1 thread and on all (or on --threads), one text at a time and many",
     )
     sub.add_argument(
         "--likelihood",
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         args.html is not None,
         args.recogniser,
         args.whisper_model,
-        threads if args.speed else (),
+        threads if args.timing else (),
         args.jobs,
         args.likelihood,
     )
@@ -107,6 +108,7 @@ def run(args: argparse.Namespace) -> None:
         from wavetts.evaluation.listening import write_page
 
         write_page(evaluation, args.html)
+        tell_written(args.html / "index.html")
     from wavetts.files import write_atomic
 
     if args.output is not None:
@@ -115,3 +117,5 @@ def run(args: argparse.Namespace) -> None:
         write_atomic(args.csv, render_csv(evaluation.results))
     if args.markdown is not None:
         write_atomic(args.markdown, table)
+    if written := [path for path in (args.output, args.csv, args.markdown) if path is not None]:
+        tell_written(*written)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from wavetts.cli.messages import tell, tell_written
 from wavetts.errors import UserError
 
 
@@ -18,7 +19,7 @@ def add(command: Callable) -> None:
         "wavetts export runs/mine voice.safetensors --base joe --rank 32",
         " Every other command takes the file in place of a run folder.",
     )
-    sub.add_argument("model", metavar="MODEL", type=Path, help="model file or run folder")
+    sub.add_argument("model", metavar="MODEL", help="name of a voice, model file or run folder")
     sub.add_argument("output", metavar="OUTPUT", type=Path, help="the .safetensors file to write")
     sub.add_argument(
         "--mantissa-bits",
@@ -50,8 +51,9 @@ def run(args: argparse.Namespace) -> None:
     if args.rank < 1:
         raise UserError(f"--rank {args.rank}: at least 1")
     base = find_voice(args.base) if args.base else None
-    kept = export_model(args.model, args.output, args.mantissa_bits, base, args.rank, voice_folders())
+    kept = export_model(find_voice(args.model), args.output, args.mantissa_bits, base, args.rank, voice_folders())
     if kept:
         least = min(kept, key=kept.__getitem__)
         mean = sum(kept.values()) / len(kept)
-        print(f"kept of the changes of {len(kept)} matrices: {mean:.1%} on average, least {kept[least]:.1%} of {least}")
+        tell(f"kept of the changes of {len(kept)} matrices: {mean:.1%} on average, least {kept[least]:.1%} of {least}")
+    tell_written(args.output, what=f"{args.output.stat().st_size / 1e6:.1f} MB")

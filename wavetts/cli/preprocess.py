@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from wavetts.cli.messages import tell_written
+
 
 def add(command: Callable) -> None:
     """The command's arguments."""
@@ -71,3 +73,4 @@ def run(args: argparse.Namespace) -> None:
     names = [item.name for item in dataclasses.fields(PreprocessOptions)]
     preprocess(args.folder, args.output, PreprocessOptions(**{name: getattr(args, name) for name in names}))
     print((args.output / "report.md").read_text(encoding="utf-8"))
+    tell_written(args.output, what="train with `wavetts train CONFIG --data " + f"{args.output} --run DIR`")

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from wavetts.cli.arguments import add_device, add_precision, add_settings, settings_of
-from wavetts.cli.speaking import check_output, read_input, speak_one_file, summarise, warn_of_broken
+from wavetts.cli.messages import speech_made, tell, tell_written
+from wavetts.cli.speaking import DEFAULT_OUTPUT, check_output, read_input, speak_one_file, warn_of_broken
+from wavetts.errors import UserError
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.texts import Text
 
 if TYPE_CHECKING:
     from wavetts.synthesis.voice import Voice
+
+# Of speech that may have to be written after all; more goes to a temporary file.
+_BYTES_IN_MEMORY = 2**24
 
 
 def add(command: Callable) -> None:
@@ -23,13 +29,14 @@ def add(command: Callable) -> None:
     sub = command(
         "say",
         "say one text and play it",
-        'wavetts say "Hello there."\n'
+        "wavetts say Hello there\n"
         'wavetts say "Hello there." --voice runs/paper -o hello.wav\n'
-        "cat chapter.txt | wavetts say - --play\n"
+        "cat chapter.txt | wavetts say --speed 1.2\n"
         'wavetts say "Hello there." -o - | aplay',
-        " With --play or -o - it is heard while it is made; what was heard is not tried again if it broke off.",
+        f" It is heard while it is made; what was heard is not tried again if it broke off. Where it cannot be played, "
+        f"it is written to {DEFAULT_OUTPUT}.",
     )
-    sub.add_argument("text", metavar="TEXT", help="what to say; -: standard input")
+    sub.add_argument("text", metavar="TEXT", nargs="*", help="what to say; -, or nothing and a pipe: standard input")
     sub.add_argument(
         "--voice",
         metavar="NAME|PATH",
@@ -40,12 +47,12 @@ def add(command: Callable) -> None:
         action="store_true",
         help="speak nothing: show what each token of the text is taken for, and what is said for it",
     )
-    sub.add_argument("--play", action="store_true", help="play it while it is made; a file is written with -o only")
+    sub.add_argument("--play", action="store_true", help="with -o: play it as well")
     sub.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="write there and do not play; -: WAV to standard output while it is made (default speech.wav)",
+        help="write it there instead of playing it; -: WAV to standard output while it is made",
     )
     add_settings(sub)
     add_device(sub)
@@ -55,26 +62,20 @@ def add(command: Callable) -> None:
 def run(args: argparse.Namespace) -> None:
     """Speaks one text and plays it."""
     settings = settings_of(args)
-    (text,) = read_input(argparse.Namespace(text=args.text, input=None))
+    words = " ".join(args.text) if args.text else None
+    (text,) = read_input(argparse.Namespace(text=words, input=None))
     if args.explain:
         _explain(text, args.voice)
         return
-    if args.output is not None or not args.play:
-        check_output(args.output or "speech.wav")
-    from wavetts.audio.player import check_player, play_file
-
-    if args.play:
-        check_player()
+    if args.output is not None:
+        check_output(args.output)
     from wavetts.synthesis.voice import load_voice
 
     voice = load_voice(args.voice, args.device, args.threads, args.precision)
-    if args.play or args.output == "-":
-        _stream(voice, text, args.output, args.play, settings)
-        return
-    output = args.output or "speech.wav"
-    speak_one_file(voice, [text], output, settings)
-    if args.output is None and sys.stdout.isatty():
-        play_file(output)
+    if args.output in (None, "-") or args.play:
+        _stream(voice, text, args.output, args.play or args.output is None, settings)
+    else:
+        speak_one_file(voice, [text], args.output, settings)
 
 
 def _explain(text: Text, name: str | None) -> None:
@@ -89,18 +90,15 @@ def _explain(text: Text, name: str | None) -> None:
 
 def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: SynthesisSettings) -> None:
     """Speaks a text to a player, standard output or both while it is made, and into a file in the end."""
-    import numpy as np
-
     from wavetts.audio.player import open_player
-    from wavetts.audio.waveform import streaming_wav_header, to_pcm, write_audio
+    from wavetts.audio.waveform import streaming_wav_header, to_pcm
 
-    started, audio, first = time.perf_counter(), [], 0.0
+    seconds = working = first = 0.0
     stream = voice.stream(text.text, settings=settings)
-    working = time.perf_counter() - started
     with ExitStack() as stack:
-        sinks = [stack.enter_context(open_player(voice.sample_rate))] if play else []
+        player = stack.enter_context(open_player(voice.sample_rate)) if play else None
+        kept = stack.enter_context(tempfile.SpooledTemporaryFile(_BYTES_IN_MEMORY))
         if output == "-":
-            sinks.append(sys.stdout.buffer)
             sys.stdout.buffer.write(streaming_wav_header(voice.sample_rate))
         while True:
             started = time.perf_counter()
@@ -108,13 +106,42 @@ def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: 
             working += time.perf_counter() - started
             if chunk is None:
                 break
-            audio.append(chunk)
+            seconds += len(chunk) / voice.sample_rate
             first = first or working
-            for sink in sinks:
-                sink.write(to_pcm(chunk).tobytes())
-                sink.flush()
-    joined = np.concatenate(audio)
-    if output not in (None, "-"):
-        write_audio(output, joined, voice.sample_rate)
+            pcm = to_pcm(chunk).tobytes()
+            if output == "-":
+                sys.stdout.buffer.write(pcm)
+                sys.stdout.buffer.flush()
+            else:
+                kept.write(pcm)
+            if player is not None:
+                player.write(pcm)
+        if player is not None:
+            player.finish()
+        problem = player.problem if player is not None else None
+        if problem is not None and output is None:
+            output = DEFAULT_OUTPUT
+            try:
+                check_output(output)
+            except UserError as error:
+                raise UserError(f"not heard: {problem}; and {error}") from None
+        if output not in (None, "-"):
+            _write(kept, output, voice.sample_rate)
     warn_of_broken([take for take in stream.takes if not take.complete], len(stream.takes))
-    summarise(len(joined) / voice.sample_rate, working, f", the first after {first:.2f} s")
+    if problem is not None:
+        tell(f"not heard: {problem}")
+    made = speech_made(seconds, working, f", the first after {first:.2f} s")
+    if output in (None, "-"):
+        tell(made)
+    else:
+        tell_written(output, what=made)
+
+
+def _write(kept: IO[bytes], output: str, sample_rate: int) -> None:
+    """Writes 16-bit samples as an audio file."""
+    import numpy as np
+
+    from wavetts.audio.waveform import write_audio
+
+    kept.seek(0)
+    write_audio(output, np.frombuffer(kept.read(), "<i2").astype(np.float32) / 32768, sample_rate)

@@ -13,13 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wavetts.cli.messages import speech_made, tell, tell_written
 from wavetts.errors import UserError
+from wavetts.progress import progress_bar
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.texts import Text, read_stdin, read_texts
 
 if TYPE_CHECKING:
     from wavetts.synthesis.takes import Take
     from wavetts.synthesis.voice import Voice
+
+# Where speech goes if nobody says so.
+DEFAULT_OUTPUT = "speech.wav"
 
 
 def read_input(args: argparse.Namespace) -> list[Text]:
@@ -50,7 +55,7 @@ def check_output(output: str) -> None:
         raise UserError(f"-o {output}: audio is written as .wav or .flac")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"-o {output}: cannot be written; choose another file")
+        raise UserError(f"-o {output}: cannot be written; choose another file with -o")
 
 
 def speak_one_file(voice: Voice, texts: list[Text], output: str, settings: SynthesisSettings) -> None:
@@ -59,7 +64,7 @@ def speak_one_file(voice: Voice, texts: list[Text], output: str, settings: Synth
     from wavetts.synthesis.outputs import speak_to_file
 
     started = time.perf_counter()
-    with progress_bar(len(texts)) as progress:
+    with speaking_bar(len(texts)) as progress:
         audio, results = speak_to_file(voice, texts, settings, progress)
     if output == "-":
         # A WAV header holds the length, which is written last: a pipe cannot go back.
@@ -71,7 +76,11 @@ def speak_one_file(voice: Voice, texts: list[Text], output: str, settings: Synth
         write_audio(output, audio, voice.sample_rate)
     takes = [take for result in results for take in result.takes]
     warn_of_broken([take for take in takes if not take.complete], len(takes))
-    summarise(len(audio) / voice.sample_rate, time.perf_counter() - started)
+    made = speech_made(len(audio) / voice.sample_rate, time.perf_counter() - started)
+    if output == "-":
+        tell(made)
+    else:
+        tell_written(output, what=made)
 
 
 def warn_of_broken(broken: list[Take], total: int) -> None:
@@ -84,17 +93,9 @@ def warn_of_broken(broken: list[Take], total: int) -> None:
         )
 
 
-def summarise(seconds: float, elapsed: float, more: str = "") -> None:
-    """Says how much speech was made, and how fast."""
-    speed = f", {seconds / elapsed:.2f} x real time" if elapsed > 0 else ""
-    print(f"{seconds:.1f} s of speech in {elapsed:.1f} s{speed}{more}", file=sys.stderr)
-
-
 @contextmanager
-def progress_bar(total: int) -> Iterator[Callable[[float], None]]:
+def speaking_bar(total: int) -> Iterator[Callable[[float], None]]:
     """A bar on stderr that counts in fractions of texts."""
-    from tqdm import tqdm
-
     layout = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
-    with tqdm(total=total, desc="speaking", bar_format=layout) as bar:
+    with progress_bar(total=total, desc="speaking", bar_format=layout) as bar:
         yield bar.update

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from wavetts.cli.arguments import add_device, add_precision, add_settings, settings_of
-from wavetts.cli.speaking import check_output, progress_bar, read_input, speak_one_file, summarise
+from wavetts.cli.messages import speech_made, tell, tell_written
+from wavetts.cli.speaking import DEFAULT_OUTPUT, check_output, read_input, speak_one_file, speaking_bar
 from wavetts.errors import UserError
 from wavetts.extras import require
 
@@ -42,7 +42,7 @@ def add(command: Callable) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="write all texts into one .wav or .flac; -: WAV to standard output (default speech.wav)",
+        help=f"write all texts into one .wav or .flac; -: WAV to standard output (default {DEFAULT_OUTPUT})",
     )
     sub.add_argument("--overwrite", action="store_true", help="speak again what is in --output-dir already")
     sub.add_argument(
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
             )
         if world_size > 1:
             raise UserError("one file is written by one process: give --output-dir DIR, or run without torchrun")
-        check_output(args.output or "speech.wav")
+        check_output(args.output or DEFAULT_OUTPUT)
     elif args.output is not None:
         raise UserError("--output-dir and -o exclude each other")
     if args.plots:
@@ -79,18 +79,19 @@ def run(args: argparse.Namespace) -> None:
 
     voice = load_voice(args.model, args.device, args.threads, args.precision)
     if args.output_dir is None:
-        speak_one_file(voice, texts, args.output or "speech.wav", settings)
+        speak_one_file(voice, texts, args.output or DEFAULT_OUTPUT, settings)
         return
     from wavetts.synthesis.outputs import report_path, speak_to_folder
 
     started = time.perf_counter()
-    with progress_bar(len(texts[rank::world_size])) as progress:
+    with speaking_bar(len(texts[rank::world_size])) as progress:
         lines = speak_to_folder(
             voice, texts, args.output_dir, settings, progress, args.overwrite, args.plots, rank, world_size
         )
     spoken = [line for line in lines if "error" not in line]
     report = report_path(args.output_dir, rank, world_size)
-    summarise(sum(line["seconds"] for line in spoken), time.perf_counter() - started)
+    made = speech_made(sum(line["seconds"] for line in spoken), time.perf_counter() - started)
+    tell_written(f"{len(spoken)} files to {args.output_dir}", report, what=made)
     broken = [line["id"] for line in spoken if not line["complete"]]
     if broken:
         warnings.warn(
@@ -98,6 +99,6 @@ def run(args: argparse.Namespace) -> None:
         )
     there = len(texts[rank::world_size]) - len(lines)
     if there:
-        print(f"{there} were there already (--overwrite speaks them again)", file=sys.stderr)
+        tell(f"{there} were there already (--overwrite speaks them again)")
     if len(spoken) < len(lines):
         raise UserError(f"{len(lines) - len(spoken)} of {len(lines)} texts could not be spoken, see {report}")

@@ -14,12 +14,13 @@ def add(command: Callable) -> None:
     sub = command(
         "train",
         "train a model",
-        "wavetts train recipes/train/ljspeech_paper_phonemes.yaml --data data/ljspeech --run runs/paper\n"
-        "wavetts train recipes/train/toy.yaml train.max_steps=100 --data data/toy --run runs/toy\n"
-        "wavetts train recipes/train/toy.yaml --data data/toy --run runs/toy --resume\n"
-        "torchrun --nproc-per-node 4 -m -- wavetts train recipes/train/ljspeech_paper_phonemes.yaml --data D --run R",
+        "wavetts train compact_16k --data data/mine --run runs/mine train.max_minutes=60\n"
+        "wavetts train compact_16k --data data/mine --run runs/mine --resume\n"
+        "wavetts train compact_16k --data data/mine --run runs/other --init-from joe\n"
+        "wavetts train mine.yaml --data data/mine --run runs/again\n"
+        "torchrun --nproc-per-node 4 -m -- wavetts train ljspeech_paper_phonemes --data D --run R",
     )
-    sub.add_argument("config", metavar="CONFIG", type=Path, help="YAML file; complete ones are in recipes/train/")
+    sub.add_argument("config", metavar="CONFIG", help="name of a config (`wavetts config --list`), or a YAML file")
     sub.add_argument(
         "overrides",
         metavar="section.field=value",
@@ -32,7 +33,9 @@ def add(command: Callable) -> None:
         "--run", metavar="DIR", type=Path, required=True, dest="run_dir", help="folder of checkpoints and logs"
     )
     sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
-    sub.add_argument("--init-from", metavar="FILE", type=Path, help="start with this model's weights")
+    sub.add_argument(
+        "--init-from", metavar="NAME|PATH", help="start with the weights of this voice, model file or run folder"
+    )
     add_device(sub)
 
 
@@ -41,7 +44,9 @@ def run(args: argparse.Namespace) -> None:
     from wavetts.config.load import load_config
 
     config = load_config(args.config, args.overrides)
-    from wavetts.synthesis.catalog import voice_folders
+    from wavetts.synthesis.catalog import find_voice, voice_folders
+
+    init_from = find_voice(args.init_from) if args.init_from is not None else None
     from wavetts.training.loop import train
 
     train(
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         args.data,
         args.run_dir,
         resume=args.resume,
-        init_from=args.init_from,
+        init_from=init_from,
         voice_folders=voice_folders(),
         device=args.device,
         threads=args.threads,

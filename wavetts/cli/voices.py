@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
+
+from wavetts.cli.messages import tell
+from wavetts.errors import printable
 
 
 def add(command: Callable) -> None:
@@ -34,8 +36,9 @@ def run(args: argparse.Namespace) -> None:
     rows = [("name", "language", "Hz", "licence", "description")]
     for entry in entries:
         name = f"{entry.name} (default)" if entry == entries[0] else entry.name
-        rows.append((name, entry.language, str(entry.sample_rate), entry.licence, entry.description))
+        cells = (name, entry.language, str(entry.sample_rate), entry.licence, entry.description)
+        rows.append(tuple(map(printable, cells)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"your own: {user_folder()}/NAME/model.safetensors", file=sys.stderr)
+    tell(f"your own: {user_folder()}/NAME/model.safetensors")

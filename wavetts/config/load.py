@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from wavetts.config import Config, Section
+from wavetts.config.catalog import find_config
 from wavetts.config.registry import KINDS, section_class
 from wavetts.errors import UserError
 from wavetts.files import read_utf8
@@ -121,22 +122,26 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(config: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML config and applies `section.field=value` overrides.
+
+    Args:
+        config: a file, or the name of a config that comes with the package, see `catalog.find_config`.
+        overrides: of fields, as words.
 
     Raises:
         UserError: the file is missing or not YAML, or a field is unknown or wrong.
     """
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"{path}: no such config; complete ones are in recipes/train/")
+    path = find_config(config)
     try:
         values = yaml.safe_load(read_utf8(path))
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    config = from_dict({} if values is None else values, str(path))
-    # Overrides apply to the complete config, where every kind is written out.
-    return from_dict(apply_overrides(to_dict(config), overrides), str(path))
+    complete = from_dict({} if values is None else values, str(path))
+    if not overrides:
+        return complete
+    # They apply to the complete config, where every kind is written out.
+    return from_dict(apply_overrides(to_dict(complete), overrides), f"override {' '.join(overrides)}")
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -27,8 +27,12 @@ class TextConfig(Section):
 class AudioConfig(Section):
     """The waveform and how it is cut into frames."""
 
+    largest: ClassVar[int] = 384_000
+
     sample_rate: int = opt(24000, "samples per second", at_least=1)
-    frame_length: int = opt(960, "K, samples per frame; the paper's R = 3 is 960 at 24 kHz, 40 ms", at_least=1)
+    frame_length: int = opt(
+        960, "K, samples per frame; the paper's R = 3 is 960 at 24 kHz, 40 ms", at_least=1, at_most=65_536
+    )
     preemphasis: float = opt(
         0.97,
         "a of y[n] = x[n] - a x[n-1], applied before the density and undone after it (not published)",
@@ -58,7 +62,7 @@ class CBHGConfig(EncoderConfig):
     embedding_dim: int = opt(256, "symbol embedding", at_least=1)
     prenet_dims: list[int] = opt([256, 128], "widths of the pre-net's layers", at_least=1)
     dropout: float = opt(0.5, "pre-net dropout in training", at_least=0, below=1)
-    bank_size: int = opt(16, "convolutions of widths 1..bank_size", at_least=1)
+    bank_size: int = opt(16, "convolutions of widths 1..bank_size", at_least=1, at_most=1000)
     hidden_dim: int = opt(128, "channels of the bank, the projections, the highway and each GRU direction", at_least=1)
     num_highway: int = opt(4, "highway layers", at_least=0)
 
@@ -200,6 +204,9 @@ class DensityConfig(Section):
 @dataclass
 class TrainConfig(Section):
     """Optimisation, schedule, logging."""
+
+    # What torch takes as a seed.
+    largest: ClassVar[int] = 2**63 - 1
 
     seed: int = opt(0, "seed of initialisation, batches, dropout and noise", at_least=0)
     max_steps: int = opt(500_000, "optimiser steps", at_least=1)

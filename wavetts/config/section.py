@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 
 from wavetts.errors import UserError
 
+# Of layers, stages, steps: what is made one after the other.
+_MAX_COUNT = 1000
+
 
 def opt(
     default: Any,
@@ -52,6 +55,8 @@ class Section:
 
     # The name of the part of a model that comes in several kinds (`registry`); a kind has a field `kind`.
     family: ClassVar[str] = ""
+    # The largest whole number, unless a field has its own: more is a slip of the hand, or a file made to harm.
+    largest: ClassVar[int] = 65_536
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -63,6 +68,11 @@ class Section:
                     continue
                 if problem := _problem(number, item.metadata):
                     raise UserError(f"{item.name}: {number} {problem}")
+                most = _MAX_COUNT if item.name.startswith("num_") else self.largest
+                if isinstance(number, int) and number > most:
+                    raise UserError(f"{item.name}: {number} is too large; the most is {most}")
+            if isinstance(value, list) and len(value) > _MAX_COUNT:
+                raise UserError(f"{item.name}: {len(value)} items; the most is {_MAX_COUNT}")
         self.check()
 
     def check(self) -> None:

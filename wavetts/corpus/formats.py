@@ -1,4 +1,4 @@
-"""Corpora as they come: LJSpeech's layout, JSON lines."""
+"""Corpora as they come: LJSpeech's layout, other columns, JSON lines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavetts.corpus.columns import find_columns
 from wavetts.errors import UserError
 from wavetts.files import numbered_lines, read_utf8
 from wavetts.jsonlines import read_json_lines
 
-AUDIO_SUFFIXES = (".wav", ".flac")
+# Where there are several files of a name, the first of these counts.
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 # With ".flac" and the temporary name's additions this stays below the 255 bytes that file systems allow.
 MAX_ID_BYTES = 200
 
@@ -29,19 +31,24 @@ class Utterance:
     speaker: str | None
     # "file:line" for messages.
     where: str
+    # What the columns of the metadata were taken for.
+    columns: str
 
 
 def read_corpus(source: Path) -> list[Utterance]:
     r"""Read a corpus' lines, in their order.
 
     A folder has `metadata.csv` or `metadata.jsonl`; a file is one of these by its suffix. A line of `metadata.csv` is
-    split at "|" and nowhere else (quotation marks are plain characters):
+    split at "|" and nowhere else (quotation marks are plain characters). Its first column is an id or a file name; the
+    audio, of any of `AUDIO_SUFFIXES` in capitals or not, is in wavs/ or beside the metadata. The others are
 
-    - `id|text` and `id|text|normalised text` (LJSpeech): the audio is wavs/ID.wav or wavs/ID.flac;
-    - `file.wav|text` and `file.wav|speaker|text`: the file is in wavs/ or beside the metadata.
+    - a text;
+    - a text and the same normalised, which is taken (LJSpeech);
+    - a text and a speaker, either first: what the columns hold tells, see `corpus.columns`;
+    - or what a first line of their names says: `audio_file|text|speaker_name` and the like.
 
     An object of `metadata.jsonl` has "text", "audio" (a path from the metadata's folder) or "id", optionally both,
-    and optionally "speaker".
+    and optionally "speaker"; null is as good as nothing.
 
     Args:
         source: the folder or the metadata file.
@@ -87,37 +94,57 @@ def check_id(name: str, where: str) -> None:
 
 
 def _read_columns(path: Path) -> Iterator[Utterance]:
-    for number, line in numbered_lines(read_utf8(path)):
-        where = f"{path}:{number}"
-        columns = line.split("|")
-        if len(columns) not in (2, 3):
-            found = f"found {len(columns)} column(s) in {line[:60]!r}"
-            raise UserError(f"{where}: expected 'id|text' or 'id|text|normalised text' divided by '|', {found}")
-        name = columns[0].strip()
+    rows = [(f"{path}:{number}", line.split("|")) for number, line in numbered_lines(read_utf8(path))]
+    if not rows:
+        return
+    columns = find_columns(rows)
+    audio = _AudioFiles(path.parent)
+    for where, cells in rows[columns.has_header :]:
+        name, text, normalised, speaker = columns.read(cells, where)
+        # Some corpora in LJSpeech's layout leave the normalised column empty.
+        text = normalised or text
         if name.lower().endswith(AUDIO_SUFFIXES):
-            speaker = columns[1].strip() if len(columns) == 3 else None
-            audio = path.parent / "wavs" / name
-            audio = audio if audio.is_file() else path.parent / name
-            yield Utterance(Path(name).stem, audio, columns[-1].strip(), speaker or None, where)
+            yield Utterance(Path(name).stem, audio.of_name(name), text, speaker, where, columns.description)
         else:
-            # Some corpora in this layout leave the normalised column empty.
-            text = columns[-1].strip() or columns[1].strip()
-            yield Utterance(name, _audio_of(path.parent, name), text, None, where)
+            yield Utterance(name, audio.of_id(name), text, speaker, where, columns.description)
 
 
 def _read_json(path: Path) -> Iterator[Utterance]:
+    audio_files = _AudioFiles(path.parent)
     for where, item in read_json_lines(path):
+        item = {key: value for key, value in item.items() if value is not None}
         for key, value in item.items():
             if key in ("id", "audio", "text", "speaker") and not isinstance(value, str):
                 raise UserError(f"{where}: '{key}' must be a string, not {value!r}")
         if "text" not in item or not (item.get("audio") or item.get("id")):
             raise UserError(f"{where}: an object needs 'text' and 'audio' (or 'id'); it has {sorted(item)}")
         identifier = item.get("id") or Path(item["audio"]).stem
-        audio = path.parent / item["audio"] if item.get("audio") else _audio_of(path.parent, identifier)
-        yield Utterance(identifier, audio, item["text"].strip(), item.get("speaker") or None, where)
+        audio = path.parent / item["audio"] if item.get("audio") else audio_files.of_id(identifier)
+        yield Utterance(identifier, audio, item["text"].strip(), item.get("speaker") or None, where, "JSON lines")
 
 
-def _audio_of(folder: Path, identifier: str) -> Path:
-    """wavs/ID.wav, or wavs/ID.flac if only that is there."""
-    paths = [folder / "wavs" / f"{identifier}{suffix}" for suffix in AUDIO_SUFFIXES]
-    return next((path for path in paths if path.is_file()), paths[0])
+class _AudioFiles:
+    """The audio in wavs/ of a folder and in the folder itself, by file name without its suffix."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._by_stem: dict[str, Path] = {}
+        for place in (folder / "wavs", folder):
+            files = [file for file in (place.iterdir() if place.is_dir() else []) if _suffix_rank(file) is not None]
+            for file in sorted(files, key=lambda file: (_suffix_rank(file), file.name)):
+                self._by_stem.setdefault(file.stem, file)
+
+    def of_id(self, identifier: str) -> Path:
+        """The file of an id; wavs/ID.wav if there is none."""
+        return self._by_stem.get(identifier, self._folder / "wavs" / f"{identifier}.wav")
+
+    def of_name(self, name: str) -> Path:
+        """The file of that name, or else one that differs from it in nothing but the suffix."""
+        places = self._folder / "wavs" / name, self._folder / name
+        there = next((place for place in places if place.is_file()), None)
+        return there or self._by_stem.get(Path(name).stem, places[1])
+
+
+def _suffix_rank(file: Path) -> int | None:
+    suffix = file.suffix.lower()
+    return AUDIO_SUFFIXES.index(suffix) if suffix in AUDIO_SUFFIXES else None

@@ -19,6 +19,7 @@ from wavetts.extras import require
 from wavetts.files import make_folder, remove_temporaries, write_atomic
 from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.parallel import ordered_map
+from wavetts.progress import progress_bar
 
 STATE_FILE = "clips.jsonl"
 SPLITS = ("train", "dev", "test")
@@ -104,6 +105,8 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
     if options.top_db:
         require("trimming silence", "train", "librosa")
     utterances = read_corpus(folder)
+    if len(utterances) <= options.dev + options.test:
+        raise UserError(f"{folder}: it has {len(utterances)} clips, and {_none_left(options)}; hold out fewer")
     # A language that is not there stops the run here, not in every clip.
     phonemize(normalize("a", options.language), options.language)
     header = {"options": options.of_clips(), "espeak_version": espeak_version()}
@@ -131,7 +134,7 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
     ordered = [results[utterance.id] for utterance in utterances]
     for identifier in done.keys() - {result["id"] for result in ordered if "reason" not in result}:
         (output / "audio" / f"{identifier}.flac").unlink(missing_ok=True)
-    return _finish(folder, output, options, header, ordered)
+    return _finish(folder, output, options, header | {"columns": utterances[0].columns}, ordered)
 
 
 def process_clip(utterance: Utterance, output: Path, options: PreprocessOptions) -> dict:
@@ -229,14 +232,13 @@ def assign_splits(ids: list[str], dev: int, test: int, seed: int) -> dict[str, s
 def _map_clips(todo: list[Utterance], output: Path, options: PreprocessOptions, num_done: int) -> Iterator[dict]:
     """Yield the results of `process_clip`, in order, below a progress bar."""
     import torch
-    from tqdm import tqdm
 
     work = partial(process_clip, output=output, options=options)
     # One thread each, here as in a worker, so that sums are rounded alike.
     threads = torch.get_num_threads()
     results = ordered_map(work, todo, min(options.jobs, len(todo) or 1), partial(torch.set_num_threads, 1), chunksize=4)
     try:
-        yield from tqdm(results, total=num_done + len(todo), initial=num_done, desc="preprocess", unit="clip")
+        yield from progress_bar(results, total=num_done + len(todo), initial=num_done, desc="preprocess", unit="clip")
     finally:
         results.close()
         torch.set_num_threads(threads)
@@ -253,7 +255,10 @@ def _open_state(output: Path, header: dict, overwrite: bool) -> dict[str, dict]:
         if any((output / name).exists() for name in ("audio", "metadata.csv", "train.jsonl")):
             raise UserError(f"{output}: holds files that `wavetts preprocess` did not make; choose another OUTPUT")
         return {}
-    earlier, *results = read_journal(path)
+    lines = read_journal(path)
+    if not lines or "options" not in lines[0] or not all("id" in line for line in lines[1:]):
+        raise UserError(f"{path}: not the {STATE_FILE} of a corpus; remove it or choose another OUTPUT")
+    earlier, *results = lines
     if overwrite:
         for result in results:
             (output / "audio" / f"{result['id']}.flac").unlink(missing_ok=True)
@@ -276,6 +281,10 @@ def _fingerprint(utterance: Utterance) -> list:
     return [*line, status.st_size, status.st_mtime_ns]
 
 
+def _none_left(options: PreprocessOptions) -> str:
+    return f"--dev {options.dev} --test {options.test} leave none to train on"
+
+
 def _is_written(output: Path, result: dict) -> bool:
     return "reason" in result or (output / result["clip"]["audio"]).is_file()
 
@@ -288,9 +297,7 @@ def _finish(folder: Path, output: Path, options: PreprocessOptions, header: dict
     if len(clips) <= options.dev + options.test:
         left = f"{len(clips)} of {len(results)} clips are left"
         reasons = f"; why clips were dropped: {output / 'dropped.jsonl'}" if dropped else ""
-        raise UserError(
-            f"{folder}: {left}, and --dev {options.dev} --test {options.test} leave none to train on{reasons}"
-        )
+        raise UserError(f"{folder}: {left}, and {_none_left(options)}{reasons}")
     splits = assign_splits([clip["id"] for clip in clips], options.dev, options.test, options.seed)
     manifests = {split: [clip for clip in clips if splits[clip["id"]] == split] for split in SPLITS}
     for split, items in manifests.items():
@@ -298,7 +305,7 @@ def _finish(folder: Path, output: Path, options: PreprocessOptions, header: dict
     clipped = {result["id"]: result["clipped"] for result in results if result.get("clipped")}
     chosen = {name: value for name, value in asdict(options).items() if name not in ("jobs", "overwrite")}
     report = {"sample_rate": options.sample_rate, "language": options.language}
-    report |= {**{version: header[version] for version in VERSIONS}, "options": chosen}
+    report |= {**{version: header[version] for version in VERSIONS}, "columns": header["columns"], "options": chosen}
     report |= build_report(manifests, dropped, clipped)
     write_atomic(output / "report.md", render_report(report))
     # Last: its being there says that the corpus is whole.

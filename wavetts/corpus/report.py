@@ -42,6 +42,7 @@ def render_report(report: dict) -> str:
         "",
         f"{report['sample_rate']} Hz, language {report['language']}, espeak-ng {report['espeak_version']}, "
         f"text front end {report['front_end_version']}.",
+        f"Columns of the corpus: {report['columns']}.",
         "",
         "| split | clips | hours |",
         "|---|---|---|",

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tqdm import tqdm
-
 from wavetts.config import Config
 from wavetts.corpus.batches import Corpus
 from wavetts.corpus.manifest import load_info, load_manifest
@@ -33,6 +31,7 @@ from wavetts.evaluation.systems import (
     speak_sentences,
 )
 from wavetts.parallel import ordered_map
+from wavetts.progress import progress_bar
 from wavetts.runtime.int8 import is_quantized
 from wavetts.synthesis.catalog import find_voice
 from wavetts.synthesis.settings import SynthesisSettings
@@ -147,7 +146,7 @@ def evaluate(
                     raise
                 entry["teacher_forced"] = {"missing": str(error)}
         if spoken:
-            with tqdm(total=len(spoken), desc=f"{system.name} speaks", unit="text") as bar:
+            with progress_bar(total=len(spoken), desc=f"{system.name} speaks", unit="text") as bar:
                 speak_sentences(system, voice, spoken, settings, bar.update)
         del voice
         gc.collect()
@@ -243,7 +242,8 @@ def _score(systems: list[System], sentences: list[Sentence], rows: Rows, parts: 
     if not work:
         return
     scored = ordered_map(score_speech, work, jobs, chunksize=len(systems))
-    for (system, sentence), row in zip(keys, tqdm(scored, "scoring", len(work), unit="clip"), strict=True):
+    bar = progress_bar(scored, desc="scoring", total=len(work), unit="clip")
+    for (system, sentence), row in zip(keys, bar, strict=True):
         rows[system.name][sentence.id] |= row
 
 

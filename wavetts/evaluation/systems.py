@@ -14,6 +14,7 @@ from wavetts.audio.waveform import read_audio
 from wavetts.corpus.formats import AUDIO_SUFFIXES, read_corpus
 from wavetts.corpus.manifest import load_manifest
 from wavetts.errors import UserError
+from wavetts.synthesis.catalog import list_voices, looks_like_path
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.texts import read_texts
 from wavetts.text.normalize import normalize
@@ -124,8 +125,10 @@ def find_systems(paths: Sequence[str]) -> list[System]:
 
 
 def is_audio_folder(path: str) -> bool:
-    """Whether a path is a folder with audio and without a model."""
+    """Whether a word is no voice's name, but the path of a folder with audio and without a model."""
     folder = Path(path)
+    if not looks_like_path(path) and path in {entry.name for entry in list_voices()}:
+        return False
     return folder.is_dir() and not any(folder.glob("*.safetensors")) and any(_audio_files(folder))
 
 

@@ -84,8 +84,10 @@ def load_model(path: Path, device: torch.device | str = "cpu", voice_folders: Se
         UserError: the file is missing, cut off, not one of ours, of a later format, or not of its own config.
     """
     path, tensors, config, tokenizer, info, _ = read_model(path, voice_folders)
+    problem = f"{path}: the weights are not those of its own config"
+    _check_room(config, tensors, problem)
     model = WaveTacotron(config, len(tokenizer.symbols))
-    load_weights(model, tensors, f"{path}: the weights are not those of its own config")
+    load_weights(model, tensors, problem)
     return LoadedModel(model.to(device).eval(), tokenizer, config, info)
 
 
@@ -117,14 +119,21 @@ def export_model(
         With `base`, the share of each changed matrix' change that is kept; else nothing.
 
     Raises:
-        UserError: as `load_model` and `save_model` do, a weight is beyond float16's range, the output is the base, or
-            there is no such field in `synthesis`.
+        UserError: as `load_model` and `save_model` do, a weight is beyond float16's range, there is no such field in
+            `synthesis`, or the output is no .safetensors, the model itself, its base, or a model of a run in training.
     """
+    output = Path(output)
+    if output.suffix != ".safetensors":
+        raise UserError(f"{output}: models are written as .safetensors")
     file = read_model(path, voice_folders)
     config, tensors, kept = file.config, file.tensors, {}
     if synthesis:
         values = to_dict(config)
         config = from_dict({**values, "synthesis": {**values["synthesis"], **synthesis}}, str(output))
+    if output.resolve() == file.path.resolve():
+        raise UserError(f"{output}: the model that is to be exported; write to another file")
+    if output.name in (MODEL_NAME, BEST_NAME) and any(output.parent.glob("state-*.pt")):
+        raise UserError(f"{output}: belongs to the training run in that folder; write to another file")
     if base is not None:
         ground = read_model(base, voice_folders)
         base = ground.base or ground.path
@@ -175,7 +184,7 @@ def read_model(path: Path, voice_folders: Sequence[Path] = ()) -> ModelFile:
         config = from_dict(json.loads(metadata["config"]), str(path))
         tokenizer = Tokenizer.from_dict(json.loads(metadata["tokenizer"]))
         return ModelFile(path, tensors, config, tokenizer, json.loads(metadata["info"]), base)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
 
 
@@ -190,6 +199,17 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if "wavetts" not in metadata:
         raise UserError(f"{path}: a safetensors file, but not a model of wavetts")
     return tensors, metadata
+
+
+def _check_room(config: Config, tensors: dict[str, Tensor], problem: str) -> None:
+    """Raises a UserError if a config asks for far more than a file holds, before that is allocated."""
+    stored = sum(tensor.numel() for tensor in tensors.values())
+    values = to_dict(config)
+    for section in ("audio", "encoder", "attention", "decoder", "density"):
+        for key, value in values[section].items():
+            # Each is a dimension of a weight.
+            if isinstance(value, int) and key != "sample_rate" and value > stored:
+                raise UserError(f"{problem}: {section}.{key} is {value}, and all weights together are {stored} numbers")
 
 
 def load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) -> None:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavetts.errors import UserError
+from wavetts.errors import UserError, printable
 
 BUNDLED = Path(__file__).parents[1] / "voices"
 DEFAULT = "joe"
@@ -70,8 +70,11 @@ def voice_folders() -> list[Path]:
 def find_voice(voice: str | Path | None) -> Path:
     """The path of a voice.
 
+    A name is sought among the voices first: what lies in the working directory does not change who speaks. Words that
+    look like paths (a separator in them, or .safetensors at the end) and `Path` objects are paths first.
+
     Args:
-        voice: a model file, the folder of a training run, or the name of a voice; None takes the default one.
+        voice: the name of a voice, a model file, or the folder of a training run; None takes the default voice.
 
     Raises:
         UserError: there is no such voice.
@@ -83,13 +86,19 @@ def find_voice(voice: str | Path | None) -> Path:
                 "no voice comes with this installation; give one with --voice PATH (a model file or run folder)"
             )
         return entries[0].path
-    if Path(voice).exists():
-        return Path(voice)
-    for entry in entries:
-        if entry.name == str(voice):
-            return entry.path
-    names = ", ".join(entry.name for entry in entries) or "there are none"
-    raise UserError(f"{voice}: no such model file, run folder or voice ({names})")
+    named = next((entry.path for entry in entries if entry.name == str(voice)), None)
+    there = Path(voice) if os.path.lexists(voice) else None
+    is_path = isinstance(voice, Path) or looks_like_path(voice)
+    found = (there or named) if is_path else (named or there)
+    if found is None:
+        names = ", ".join(printable(entry.name) for entry in entries) or "there are none"
+        raise UserError(f"{voice}: no such model file, run folder or voice ({names})")
+    return found
+
+
+def looks_like_path(word: str) -> bool:
+    """Whether a word is meant as a path rather than as the name of a voice."""
+    return os.sep in word or (os.altsep or os.sep) in word or word.endswith(".safetensors") or word in (".", "..")
 
 
 def models_under(folder: Path) -> list[Path]:
@@ -110,23 +119,28 @@ def _voices_in(folder: Path, bundled: bool) -> list[VoiceEntry]:
         # What cannot be read is no voice; who gives its path to `load_voice` is told why.
         if metadata := _read_metadata(path):
             card = _read_card(path.with_name("README.md"))
-            language = json.loads(metadata["tokenizer"])["language"]
-            rate = json.loads(metadata["config"])["audio"]["sample_rate"]
             description, licence = (str(card.get(key, "")) for key in ("description", "license"))
+            language, rate = metadata
             entries.append(VoiceEntry(path.parent.name, path, description, language, licence, rate, bundled))
     return entries
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a model of ours; empty if it is none."""
+def _read_metadata(path: Path) -> tuple[str, int] | None:
+    """Language and sample rate of a model of ours; None if it is none."""
     import safetensors
 
+    # Opening a named pipe would wait for somebody to write to it.
+    if not path.is_file():
+        return None
     try:
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-    except (safetensors.SafetensorError, OSError):
-        return {}
-    return metadata if {"wavetts", "tokenizer", "config"} <= metadata.keys() else {}
+        language = json.loads(metadata["tokenizer"])["language"]
+        rate = json.loads(metadata["config"])["audio"]["sample_rate"]
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    sound = "wavetts" in metadata and isinstance(language, str) and isinstance(rate, int)
+    return (language, rate) if sound else None
 
 
 def _read_card(path: Path) -> dict[str, object]:

@@ -80,7 +80,7 @@ def speak_to_folder(
     todo = [text for text in share if overwrite or not (folder / f"{text.id}.wav").exists()]
     if world_size == 1:
         remove_temporaries(folder)
-    report = {line["id"]: line for line in (read_journal(path) if path.exists() else [])}
+    report = _earlier_report(path)
     # What a kill left of a line would spoil the next one.
     write_json_lines(path, report.values())
     progress(len(share) - len(todo))
@@ -98,6 +98,14 @@ def speak_to_folder(
     report |= {line["id"]: line for line in written}
     write_json_lines(path, [report[name] for name in sorted(report)])
     return written
+
+
+def _earlier_report(path: Path) -> dict[str, dict[str, Any]]:
+    """The lines of an earlier run by their ids."""
+    lines = read_journal(path) if path.exists() else []
+    if not all(isinstance(line.get("id"), str) for line in lines):
+        raise UserError(f"{path}: not a report of wavetts, its lines have no id; remove it or choose another folder")
+    return {line["id"]: line for line in lines}
 
 
 def report_path(folder: Path, rank: int, world_size: int) -> Path:

@@ -11,17 +11,19 @@ from wavetts.config import opt
 from wavetts.errors import UserError
 from wavetts.files import read_utf8
 
+# OpenAI's; beyond them speech is not understood.
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
+
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """How texts are spoken; the fields of a `--settings` file, and each a flag of the same name."""
+    """How texts are spoken; the fields of a `--settings` file, and each a flag of the same name.
 
-    temperature: float | None = opt(
-        None, "std of the base noise; 0: the same every time, 1: as the model was trained; None: the model's own"
-    )
-    guidance: float | None = opt(
-        None, "push towards the text: words are clearer, up to a point; 0: as it was trained; None: the model's own"
-    )
+    None for temperature and guidance takes the voice's own.
+    """
+
+    temperature: float | None = opt(None, "std of the base noise; 0: the same every time, 1: as the model was trained")
+    guidance: float | None = opt(None, "push towards the text: words are clearer, up to a point; 0: as it was trained")
     stop_threshold: float = opt(0.5, "stop-token probability at which a sentence ends")
     max_seconds: float = opt(20.0, "longest that one sentence may become")
     retries: int = opt(3, "new tries with the next seed for a sentence that did not reach its end")
@@ -29,6 +31,7 @@ class SynthesisSettings:
     seed: int = opt(0, "with the text it decides the noise: the same seed and text give the same speech")
     sentence_pause: float = opt(0.2, "seconds of silence between two sentences (or parts of a long one)")
     paragraph_pause: float = opt(0.5, "seconds of silence between two paragraphs")
+    speed: float = opt(1.0, f"of speech, {MIN_SPEED} to {MAX_SPEED:g}: 2 takes half the time; the pitch stays")
 
     def __post_init__(self):
         for item in dataclasses.fields(self):
@@ -44,6 +47,8 @@ class SynthesisSettings:
                 raise UserError(f"{item.name}: {value} is negative")
         if not 0 < self.stop_threshold < 1:
             raise UserError(f"stop_threshold: {self.stop_threshold} is not between 0 and 1")
+        if not MIN_SPEED <= self.speed <= MAX_SPEED:
+            raise UserError(f"speed: {self.speed} is not between {MIN_SPEED} and {MAX_SPEED:g}")
         for name in ("max_seconds", "batch_size"):
             if getattr(self, name) == 0:
                 raise UserError(f"{name}: 0 is not positive")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from wavetts.audio.stretch import stretch
 from wavetts.synthesis.settings import SynthesisSettings
 
 
@@ -29,7 +30,7 @@ class Take:
     """A piece as it was spoken, in the best of its tries."""
 
     piece: Piece
-    audio: np.ndarray  # (S,) float32 in [-1, 1)
+    audio: np.ndarray  # (S,) float32 in [-1, 1), at the model's own speed
     alignment: np.ndarray  # (T, I)
     stopped: bool  # by the stop token; False: it ran into its longest duration
     reached_end: bool  # attention came to the last tokens
@@ -129,14 +130,16 @@ class Result:
 
     @classmethod
     def join(cls, takes: Sequence[Take], settings: SynthesisSettings, sample_rate: int) -> Result:
-        """The result of a text's takes, with pauses between them."""
-        parts = [takes[0].audio]
-        for take in takes[1:]:
-            parts += [pause_before(take.piece, settings, sample_rate), take.audio]
+        """The result of a text's takes, at the speed that was asked for, with pauses between them."""
+        parts = []
+        for take in takes:
+            if parts:
+                parts.append(pause_before(take.piece, settings, sample_rate))
+            parts.append(stretch(take.audio, sample_rate, settings.speed))
         return cls(np.concatenate(parts), sample_rate, list(takes))
 
 
 def pause_before(piece: Piece, settings: SynthesisSettings, sample_rate: int) -> np.ndarray:
-    """(S,) of silence between a piece and the one before it."""
+    """(S,) of silence between a piece and the one before it; shorter in faster speech."""
     seconds = settings.paragraph_pause if piece.starts_paragraph else settings.sentence_pause
-    return np.zeros(round(seconds * sample_rate), dtype=np.float32)
+    return np.zeros(round(seconds / settings.speed * sample_rate), dtype=np.float32)

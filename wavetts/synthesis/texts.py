@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavetts.corpus.formats import check_id
+from wavetts.corpus.columns import find_columns
+from wavetts.corpus.formats import AUDIO_SUFFIXES, check_id
 from wavetts.errors import UserError
 from wavetts.files import decode_utf8, numbered_lines, read_utf8
 from wavetts.jsonlines import read_json_lines
@@ -26,7 +27,7 @@ def read_texts(path: str) -> list[Text]:
     """Read the texts of a list, by the kind of file.
 
     - `.jsonl`: an object with "id" and "text" on each line; other keys are ignored, so manifests of preprocess do.
-    - `.csv`: LJSpeech's `id|text` or `id|text|normalised` lines; the normalised text is taken if it is there.
+    - `.csv`: the metadata of a corpus, as `corpus.formats.read_corpus` takes it: `id|text` and the like.
     - anything else, and `-` for standard input: one text on each line; `NAME-0012` is the text of line 12.
 
     Blank lines are skipped.
@@ -61,15 +62,16 @@ def _read_entries(path: str, source: str) -> Iterator[tuple[str, str, str]]:
         return
     stem = "text" if path == "-" else Path(path).stem
     content = decode_utf8(sys.stdin.buffer.read(), source) if path == "-" else read_utf8(Path(path))
-    for number, line in numbered_lines(content):
-        where = f"{source}:{number}"
-        if suffix == ".csv":
-            fields = line.split("|")
-            if len(fields) not in (2, 3):
-                raise UserError(f"{where}: expected 'id|text' or 'id|text|normalised', got {len(fields)} columns")
-            yield fields[0].strip(), fields[-1].strip() or fields[1].strip(), where
-        else:
-            yield f"{stem}-{number:04d}", line.strip(), where
+    lines = list(numbered_lines(content))
+    if suffix == ".csv" and lines:
+        rows = [(f"{source}:{number}", line.split("|")) for number, line in lines]
+        columns = find_columns(rows)
+        for where, cells in rows[columns.has_header :]:
+            name, text, normalised, _ = columns.read(cells, where)
+            yield Path(name).stem if name.lower().endswith(AUDIO_SUFFIXES) else name, normalised or text, where
+        return
+    for number, line in lines:
+        yield f"{stem}-{number:04d}", line.strip(), f"{source}:{number}"
 
 
 def read_stdin() -> Text:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from wavetts.audio.stretch import Stretcher
 from wavetts.errors import UserError
 from wavetts.model.alignment import alignment_scores
 from wavetts.model.checkpoint import LoadedModel, load_model
@@ -266,12 +267,17 @@ class Stream(Iterator[np.ndarray]):
             if number:
                 yield pause_before(piece, self._settings, self.sample_rate)
             utterance = voice.utterance(piece, self._settings)
+            stretcher = Stretcher(self.sample_rate, self._settings.speed)
             batch.add([utterance])
             while spoken := batch.step():
+                chunk = stretcher.write(spoken[0][1])
                 # Before the last chunk is given away, so that who has it finds the result complete.
                 if utterance.ended:
                     self.takes.append(voice.take(piece, utterance))
-                yield spoken[0][1]
+                    if len(rest := stretcher.finish()):
+                        chunk = np.concatenate([chunk, rest])
+                if len(chunk):
+                    yield chunk
 
 
 def load_voice(

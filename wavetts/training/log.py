@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
+import signal
 import sys
 import threading
 import time
@@ -12,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from wavetts.audio.figures import read_metrics
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
+from wavetts.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,13 +31,13 @@ class RunLog:
     Args:
         run_dir: the run folder; lines of metrics.jsonl beyond `step` are removed, TensorBoard purges its own.
         step: steps done so far.
-        max_steps: the length of the bar; None if wall time ends the run.
+        done: the share of the run that is done so far.
 
     Raises:
         UserError: metrics.jsonl cannot be read or written.
     """
 
-    def __init__(self, run_dir: Path, step: int, max_steps: int | None) -> None:
+    def __init__(self, run_dir: Path, step: int, done: float) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.run_dir = Path(run_dir)
@@ -47,16 +50,10 @@ class RunLog:
             self.file = path.open("a", encoding="utf-8")
             # A purge step hides what an earlier process logged beyond it, at the very step too.
             self.board = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=step + 1)
-        self.shown: dict[str, str] = {}
-        self.bar = tqdm(
-            total=max_steps,
-            initial=step,
-            unit="step",
-            file=sys.stderr,
-            dynamic_ncols=True,
-            # A bar that is redirected to a file would fill it.
-            mininterval=0.5 if sys.stderr.isatty() else 30,
-        )
+        self.shown: dict[str, str] = {"step": str(step)}
+        # Steps or wall time end a run, whichever comes first: the bar counts neither but the run.
+        layout = "{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
+        self.bar = progress_bar(total=1.0, initial=done, bar_format=layout, mininterval=0.5)
 
     def figures(self, kind: str, step: int, minutes: float, values: dict[str, Any]) -> None:
         """Records figures.
@@ -78,6 +75,17 @@ class RunLog:
                 if isinstance(value, (int, float)):
                     self.board.add_scalar(f"{kind}/{name}", value, step)
 
+    def advance(self, step: int, done: float) -> None:
+        """Moves the bar.
+
+        Args:
+            step: steps done.
+            done: the share of the run that is done.
+        """
+        self.shown = {**self.shown, "step": str(step)}
+        self.bar.set_postfix(self.shown, refresh=False)
+        self.bar.update(done - self.bar.n)
+
     def show(self, **values: str) -> None:
         """Shows figures beside the bar, until others of the same name."""
         self.shown.update(values)
@@ -98,6 +106,23 @@ class RunLog:
     def say(self, message: str) -> None:
         """Prints a line above the bar."""
         self.bar.write(message, file=sys.stderr)
+
+    def tell_end(self, step: int, minutes: float, best: float, stopped_by: signal.Signals | None) -> None:
+        """Says that the run has come to its end, or was stopped, and what it left.
+
+        Args:
+            step: steps done.
+            minutes: of training.
+            best: held-out bits per sample; infinite if nothing was held out.
+            stopped_by: the signal that stopped it; None at its end.
+        """
+        if stopped_by is not None:
+            print(f"stopped by {stopped_by.name} after step {step}; go on with --resume", file=sys.stderr)
+            return
+        figure = f", best held-out bits per sample {best:.3f} (best.safetensors)" if math.isfinite(best) else ""
+        print(f"trained: {step} steps in {minutes:.1f} minutes{figure}", file=sys.stderr)
+        voice = shlex.quote(str(self.run_dir / "model.safetensors"))
+        print(f'wrote {voice}; hear it: wavetts say --voice {voice} "Hello."', file=sys.stderr)
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
         """Draws a figure into TensorBoard; errors as of `figures`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -170,8 +169,7 @@ class Trainer:
         for path in states.list_states(self.run_dir):
             if path > states.state_path(self.run_dir, self.step):
                 path.unlink()
-        train = self.config.train
-        return RunLog(self.run_dir, self.step, None if train.max_minutes else train.max_steps)
+        return RunLog(self.run_dir, self.step, progress(self.config.train, self.step, self.minutes))
 
     def run(self) -> None:
         """Trains to the end, a signal or a UserError."""
@@ -209,10 +207,11 @@ class Trainer:
             data.close()
             if self.log is not None:
                 self.log.close()
-        if self.stopping:
-            number = self.interrupt.signal or signal.SIGTERM
-            if self.processes.is_main:
-                print(f"stopped by {number.name} after step {self.step}; go on with --resume", file=sys.stderr)
+        # Another process may have got it.
+        number = (self.interrupt.signal or signal.SIGTERM) if self.stopping else None
+        if self.log is not None:
+            self.log.tell_end(self.step, self.minutes, self.best, number)
+        if number is not None:
             raise SystemExit(128 + number)
 
     def _train_step(self, item: Step) -> None:
@@ -250,7 +249,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.step, self.epoch, self.index = self.step + 1, item.epoch, item.index + 1
         if self.log is not None:
-            self.log.bar.update()
+            self.log.advance(self.step, progress(train, self.step, self.minutes))
         if not finite:
             self._skip(item, dict(zip(terms, values, strict=True)), norm)
             return
