@@ -48,7 +48,7 @@ def write_corpus(folder: Path, train: int = 24, dev: int = 4, seed: int = 0) -> 
             )
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / f"{split}.jsonl").write_text(text, encoding="utf-8")
-    info = {"sample_rate": RATE, "language": "en-us", "espeak_version": "1.52.0"}
+    info = {"sample_rate": RATE, "language": "en-us", "espeak_version": "1.52.0", "front_end_version": "2"}
     (folder / "info.json").write_text(json.dumps(info), encoding="utf-8")
     return folder
 

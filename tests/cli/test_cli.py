@@ -336,3 +336,17 @@ def test_voices(run, voice, monkeypatch, tmp_path):
     assert listed[0]["default"]
     assert (listed[-1]["name"], listed[-1]["bundled"], listed[-1]["default"]) == ("mine", False, False)
     assert run("say", "Hello.", "--voice", "mine", "-o", "a.wav", *FAST)[0] == 0
+
+
+def test_say_explains_what_each_token_was_taken_for(run, voice):
+    code, out, _ = run("say", "Dr. Lee paid $5.", "--voice", voice, "--explain")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["written", "class", "said"],
+        ["Dr.", "abbreviation", "Doctor"],
+        ["Lee", "word", "Lee"],
+        ["paid", "word", "paid"],
+        ["$5", "money", "five", "dollars"],
+        [".", "mark", "."],
+    ]
+    assert not Path("speech.wav").exists()

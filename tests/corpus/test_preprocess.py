@@ -17,6 +17,7 @@ from paths import DATA, ROOT
 from wavetts.audio import read_audio, write_audio
 from wavetts.corpus.preprocess import PreprocessOptions, assign_splits, count_clipped, preprocess
 from wavetts.errors import UserError
+from wavetts.text.normalize import FRONT_END_VERSION
 
 LJSPEECH = DATA / "ljspeech"
 OPTIONS = PreprocessOptions(sample_rate=24000, dev=1, test=1)
@@ -68,7 +69,9 @@ def test_real_clips(prepared):
         original, rate = read_audio(LJSPEECH / "wavs" / f"{clip['id']}.wav")
         # LJSpeech is cut close: no more than the pauses goes.
         assert 0.75 * len(original) / rate < clip["seconds"] <= len(original) / rate + 1e-3
-    assert "| train | 5 |" in (prepared / "report.md").read_text(encoding="utf-8")
+    report = (prepared / "report.md").read_text(encoding="utf-8")
+    assert "| train | 5 |" in report
+    assert f"text front end {FRONT_END_VERSION}" in report and info["front_end_version"] == FRONT_END_VERSION
     assert not list(prepared.rglob("*.tmp"))
 
 

@@ -313,3 +313,14 @@ def test_any_text_in_other_languages(text, language):
         assert isinstance(normalize(text, language), str)
     except UserError as error:
         assert "[[" in str(error)
+
+
+def test_a_long_text_in_linear_time():
+    line = "It was 5 km to St. Louis on March 3, 1999, and Mr. Lee paid $5.50 for 2 1/2 lbs of it at 10:30 p.m.\n"
+    seconds = []
+    for size in (50_000, 200_000):
+        start = time.process_time()
+        normalize(line * (size // len(line)))
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 3  # about 0.3 s
+    assert seconds[1] < 8 * max(seconds[0], 0.05)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import warnings
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from wavetts.errors import UserError
 from wavetts.text import tokenizer as module
+from wavetts.text.normalize import FRONT_END_VERSION
 from wavetts.text.tokenizer import BEGIN, END, PADDING, Tokenizer
 
 TEXT = "the quick brown fox jumps over a lazy dog while seven vexed wizards judge boxing quietly in March"
@@ -147,3 +149,27 @@ def test_any_text_gives_tokens_or_a_user_error(tokenizers, text, input):
         assert "\n" not in str(raised.value)
     else:
         assert tokenizer.encode(transcript) == indices
+
+
+def test_the_front_end_of_the_training_texts_is_kept(tokenizers):
+    for tokenizer in tokenizers.values():
+        assert tokenizer.front_end_version == FRONT_END_VERSION
+        assert Tokenizer.from_dict(tokenizer.to_dict()) == tokenizer
+
+
+def test_a_voice_without_a_front_end_version_speaks_without_a_warning(tokenizers, recwarn):
+    data = tokenizers["characters"].to_dict()
+    del data["front_end_version"]
+    assert Tokenizer.from_dict(data).transcribe("The Fox.") == "the fox."
+    assert not recwarn.list
+
+
+def test_another_version_of_the_front_end_is_warned_of(tokenizers):
+    tokenizer = replace(tokenizers["characters"], front_end_version="0")
+    with pytest.warns(UserWarning, match="version 0 of the text front end"):
+        assert tokenizer.transcribe("The Fox.") == "the fox."
+
+
+def test_a_front_end_version_that_is_no_string(tokenizers):
+    with pytest.raises(UserError, match="front_end_version"):
+        Tokenizer.from_dict({**tokenizers["characters"].to_dict(), "front_end_version": 2})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import os
 import shutil
 import signal
@@ -170,6 +171,16 @@ def test_a_truncated_state_falls_back_to_the_one_before(data: Path, finished: Pa
     with pytest.warns(UserWarning, match="trying the state before it"):
         run(data, run_dir, resume=True)
     assert_same_run(run_dir, finished)
+
+
+def test_resuming_on_transcripts_of_another_front_end_is_warned_of(data: Path, finished: Path, tmp_path: Path):
+    run_dir, other = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(finished, run_dir)
+    shutil.copytree(data, other)
+    info = json.loads((other / "info.json").read_text())
+    (other / "info.json").write_text(json.dumps(info | {"front_end_version": "0"}))
+    with pytest.warns(UserWarning, match="version 0 of the text front end made its transcripts"):
+        run(other, run_dir, resume=True)
 
 
 def test_resuming_with_more_steps_trains_on(data: Path, finished: Path, tmp_path: Path):

@@ -6,6 +6,7 @@ import re
 
 from wavetts.text.english.abbreviations import BEFORE_NUMBERS, SUFFIXES, TITLES
 from wavetts.text.english.acronyms import SPELLED, is_spelled
+from wavetts.text.english.words import LETTERED
 from wavetts.text.tokens import word_set
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
@@ -19,7 +20,7 @@ _NUMBERED = word_set(
 )
 _CANONICAL = {name.upper(): name for name in (*BEFORE_NUMBERS, *SUFFIXES, *TITLES)}
 _WITH_NUMBER = re.compile("-?[0-9]")
-_MIXED = {"PHD": "PhD", "A": "A", "I": "I"}
+_MIXED = {"PHD": "PhD", "I": "I"}
 _COMMON = word_set(
     "AN AS AT BE BY DO GO HE IF IN IS ME MY NO OF OH OK ON OR SO TO UP WE AND ANY ARE ALL BUT CAN DAY "
     "DID FOR GET GOT HAD "
@@ -63,6 +64,9 @@ def _quieten(run: str, least: int) -> str:
         state["before"] = word
         stop = run[match.end() : match.end() + 1] == "."
         digit = run[max(0, match.start() - 2) : match.start()].strip()[-1:].isdigit()
+        if word == "A":
+            letter = before.capitalize() in LETTERED or run[match.end() : match.end() + 1] in (".", ",", "")
+            return word if letter else "a"
         if word in _MIXED:
             return _MIXED[word]
         if _WITH_NUMBER.match(run, match.end()):

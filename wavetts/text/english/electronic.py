@@ -72,6 +72,8 @@ def say_address(written: str) -> str:
 
 def _say_part(part: str, after_dot: bool) -> str:
     small = part.lower()
+    if after_dot and small in _SAID:
+        return small
     if small in _SAY_AS:
         return _SAY_AS[small]
     if after_dot and small not in _SAID and (len(small) <= 3 or small in _FILES.split("|")) and part.isascii():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wavetts.text.english.number_words import cardinal, say_number, say_plain
+from wavetts.text.english.units import UNIT_PATTERN, say_unit
 from wavetts.text.tokens import rule
 
 # --- expressions ---------------------------------------------------------------------------------------------------
@@ -103,9 +104,14 @@ def _outer(written: str) -> tuple[str, str]:
 
 
 def _power(match: re.Match[str], language: str) -> str:
-    base, sign, exponent = match.groups()
+    base, sign, exponent = match.groups()[:3]
     base = say_number(base, language) if base[0].isdigit() else base
     return f"{base} {say_power(sign, exponent, language)}"
+
+
+def _power_of_unit(match: re.Match[str], language: str) -> str:
+    """`10⁻⁵ m`: the unit is in the plural."""
+    return f"{_power(match, language)} {say_unit(match.groups()[3:], singular=False)}"
 
 
 def _scientific(match: re.Match[str], language: str) -> str:
@@ -265,6 +271,12 @@ WORDS = [
     rule("maths", r"(?<!\w)([A-Za-z]{1,3})\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?(?!\w)", _power, "^"),
 ]
 DIGITS = [
+    rule(
+        "measure",
+        rf"([0-9]+(?:\.[0-9]+)?)\^\(?([-+]?)([0-9]+)\)? {UNIT_PATTERN}",
+        _power_of_unit,
+        "^ .0",
+    ),
     rule("maths", r"([0-9]+\.[0-9]+|[0-9]+(?=[eE][+-]?[0-9]))[eE]([+-]?)([0-9]{1,3})(?![\w.])", _scientific, "a ."),
     rule("maths", r"(?<![\w)][-+*/=^:])" + _EXPRESSION, _expression, _MATHS_KEYS + " a _:x .0"),
     rule("maths", r"([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?)\^\(?([-+]?)([0-9]+|[a-z](?![a-z]))\)?(?!\w)", _power, "^ . ,"),

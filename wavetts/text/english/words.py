@@ -150,6 +150,7 @@ _LETTERED = (
 _ALWAYS_LETTERED = "An The Appendix Annex Class Exhibit Grade Hepatitis Influenza Model Schedule Vitamin"
 _NO_NOUN = "and or to in on at by for from with of than is was are were has had equals versus"
 _BEFORE_LETTER, _SURELY_BEFORE_LETTER = frozenset(_LETTERED.split()), frozenset(_ALWAYS_LETTERED.split())
+LETTERED = _BEFORE_LETTER | _SURELY_BEFORE_LETTER - {"An", "The"}
 _NEVER_AFTER_ARTICLE = frozenset(_NO_NOUN.split())
 
 
