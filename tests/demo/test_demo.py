@@ -132,7 +132,7 @@ def test_cancel_ends_the_work(client, page, monkeypatch):
         time.sleep(0.05)
         return step(*args)
 
-    monkeypatch.setattr(voice.model.decoder, "step", slow)
+    monkeypatch.setattr(voice.engine.decoder, "step", slow)
     job = client.submit("One. Two.", "noise", 0.7, 0.5, 0, api_name="/speak")
     while len(job.outputs()) < 3:
         time.sleep(0.05)

@@ -83,8 +83,8 @@ def test_waiting_for_the_page_is_no_work(actions, monkeypatch):
 
 def test_closing_stops_the_work(actions, monkeypatch):
     voice, steps = actions.voice("noise"), []
-    step = voice.model.decoder.step
-    monkeypatch.setattr(voice.model.decoder, "step", lambda *args: steps.append(1) or step(*args))
+    step = voice.engine.decoder.step
+    monkeypatch.setattr(voice.engine.decoder, "step", lambda *args: steps.append(1) or step(*args))
     speaking = actions.speak("One. Two.", "noise", 0.5, 0.5, 0)
     next(speaking)
     done = len(steps)
@@ -145,8 +145,8 @@ def test_read_tells_how_far_it_is(actions, monkeypatch):
     monkeypatch.setattr(demo_actions, "_SENTENCES_AT_ONCE", 2)
     text = "One. Two. Three.\n\nFour. Five."
     progress = [(spoken.finished, spoken.result) for spoken in actions.read(text, "run", 0.7, 0)]
-    assert [finished for finished, _ in progress] == [0, 2, 4, 5]
-    assert [result is None for _, result in progress] == [True, True, True, False]
+    assert [finished for finished, _ in progress] == [0, 1, 2, 3, 4, 5]
+    assert [result is None for _, result in progress] == [True] * 5 + [False]
     expected = actions.voice("run").synthesize([(text, 0)])[0]
     np.testing.assert_allclose(progress[-1][1].audio, expected.audio, atol=1e-4)
     with pytest.raises(UserError, match="the most here are 200"):

@@ -181,14 +181,14 @@ def test_defect_fails_those_who_share_the_voice_and_no_text_is_logged(voices, mo
         raise RuntimeError("a text".upper())
 
     with batching(voices) as batcher, caplog.at_level(logging.DEBUG), monkeypatch.context() as patch:
-        patch.setattr(voices["ends"].model.decoder, "step", fail)
+        patch.setattr(voices["ends"].engine.decoder, "step", fail)
         failing, other = Client(batcher, "one"), Client(batcher, "one", "endless")
         _, error = failing.wait()
         assert isinstance(error, Failure)
         assert "RuntimeError" in str(error)
         assert isinstance(other.wait()[1], Finished)
         patch.undo()
-        patch.setattr(voices["ends"], "prepare", fail)
+        patch.setattr(voices["ends"], "pieces", fail)
         assert isinstance(Client(batcher, "one").wait()[1], Failure)
         patch.undo()
         assert isinstance(Client(batcher, "one").wait()[1], Finished)

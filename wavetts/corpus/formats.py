@@ -16,7 +16,7 @@ MAX_ID_BYTES = 200
 
 
 @dataclass(frozen=True)
-class Utterance:
+class Recording:
     """One line of a corpus: what is said, and in which file."""
 
     # A name that is unique in the corpus and is a file name without its suffix.
@@ -31,7 +31,7 @@ class Utterance:
     where: str
 
 
-def read_corpus(source: Path) -> list[Utterance]:
+def read_corpus(source: Path) -> list[Recording]:
     r"""Read a corpus' lines, in their order.
 
     A folder has `metadata.csv` or `metadata.jsonl`; a file is one of these by its suffix. A line of `metadata.csv` is
@@ -86,7 +86,7 @@ def check_id(name: str, where: str) -> None:
         )
 
 
-def _read_columns(path: Path) -> Iterator[Utterance]:
+def _read_columns(path: Path) -> Iterator[Recording]:
     for number, line in numbered_lines(read_utf8(path)):
         where = f"{path}:{number}"
         columns = line.split("|")
@@ -98,14 +98,14 @@ def _read_columns(path: Path) -> Iterator[Utterance]:
             speaker = columns[1].strip() if len(columns) == 3 else None
             audio = path.parent / "wavs" / name
             audio = audio if audio.is_file() else path.parent / name
-            yield Utterance(Path(name).stem, audio, columns[-1].strip(), speaker or None, where)
+            yield Recording(Path(name).stem, audio, columns[-1].strip(), speaker or None, where)
         else:
             # Some corpora in this layout leave the normalised column empty.
             text = columns[-1].strip() or columns[1].strip()
-            yield Utterance(name, _audio_of(path.parent, name), text, None, where)
+            yield Recording(name, _audio_of(path.parent, name), text, None, where)
 
 
-def _read_json(path: Path) -> Iterator[Utterance]:
+def _read_json(path: Path) -> Iterator[Recording]:
     for where, item in read_json_lines(path):
         for key, value in item.items():
             if key in ("id", "audio", "text", "speaker") and not isinstance(value, str):
@@ -114,7 +114,7 @@ def _read_json(path: Path) -> Iterator[Utterance]:
             raise UserError(f"{where}: an object needs 'text' and 'audio' (or 'id'); it has {sorted(item)}")
         identifier = item.get("id") or Path(item["audio"]).stem
         audio = path.parent / item["audio"] if item.get("audio") else _audio_of(path.parent, identifier)
-        yield Utterance(identifier, audio, item["text"].strip(), item.get("speaker") or None, where)
+        yield Recording(identifier, audio, item["text"].strip(), item.get("speaker") or None, where)
 
 
 def _audio_of(folder: Path, identifier: str) -> Path:

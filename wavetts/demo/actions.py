@@ -17,7 +17,7 @@ from wavetts.model.checkpoint import MODEL_NAME
 from wavetts.synthesis.catalog import list_voices, models_under
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Result
-from wavetts.synthesis.voice import Voice, chunks, load_voice
+from wavetts.synthesis.voice import Voice, load_voice
 
 MAX_TEMPERATURE = 1.5
 MAX_SEED = 2**31 - 1
@@ -221,15 +221,17 @@ class Actions:
         pieces = voice.prepare(text, settings.seed)
         spoken, takes = Spoken(voice, pieces), []
         yield spoken
-        for group in chunks(pieces, _SENTENCES_AT_ONCE):
-            started = time.perf_counter()
-            takes += [take for result in voice.speak([[piece] for piece in group], settings) for take in result.takes]
+        started = time.perf_counter()
+        for take in voice.takes(pieces, dataclasses.replace(settings, batch_size=_SENTENCES_AT_ONCE)):
+            takes.append(take)
             spoken.working += time.perf_counter() - started
             spoken.finished = len(takes)
-            spoken.seconds = sum(len(take.audio) for take in takes) / voice.sample_rate
+            spoken.seconds += len(take.audio) / voice.sample_rate
             if len(takes) == len(pieces):
                 spoken.result = Result.join(takes, settings, voice.sample_rate)
             yield spoken
+            # What the page does meanwhile is no work of the voice's.
+            started = time.perf_counter()
 
     def _check_text(self, text: str, longest: int) -> None:
         if not (text or "").strip():

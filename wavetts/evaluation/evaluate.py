@@ -32,7 +32,6 @@ from wavetts.evaluation.systems import (
     speak_sentences,
 )
 from wavetts.parallel import ordered_map
-from wavetts.runtime.int8 import is_quantized
 from wavetts.synthesis.catalog import find_voice
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice, load_voice
@@ -131,8 +130,7 @@ def evaluate(
         frame_seconds = frame_seconds or audio.frame_length / audio.sample_rate
         if is_manifest:
             try:
-                exact = voice if not is_quantized(voice.model) else load_voice(system.path, device, threads, "float32")
-                entry["teacher_forced"] = _teacher_forced(exact, Path(source), rows[system.name])
+                entry["teacher_forced"] = _teacher_forced(voice, Path(source), rows[system.name])
             except UserError as error:
                 # Another one may have another sample rate: it still speaks.
                 if system is first:

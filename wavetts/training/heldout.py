@@ -13,7 +13,7 @@ from wavetts.audio.figures import alignment_figure, spectrogram_figure
 from wavetts.config import Config
 from wavetts.corpus.batches import Batch, Clip, Corpus
 from wavetts.model.alignment import alignment_scores
-from wavetts.model.generate import Utterance, generate
+from wavetts.model.generate import Engine, Generation, generate
 from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
@@ -168,9 +168,9 @@ def log_samples(
     forced = loss_sums(model, batch).output.alignment
     options = (config.synthesis.temperature, config.synthesis.guidance)
     spoken = [
-        Utterance(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)
+        Generation(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)
     ]
-    generate(model, spoken)
+    generate(Engine(model), spoken)
     for row, clip in enumerate(clips):
         name = batch.ids[row]
         tokens = [tokenizer.symbols[token] for token in corpus.tokens[clip.index]]
