@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from wavetts.errors import UserError
+
+# As `temporary_path` names them.
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
+
+
+def temporary_path(path: Path) -> Path:
+    """Where this process writes a file before it is renamed; in the same folder, so that renaming moves nothing."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -20,7 +29,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     Raises:
         UserError: the disk is full, the folder may not be written to, or the like; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -93,6 +102,22 @@ def make_folder(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what a killed `write_atomic` left in a folder."""
+    """Remove what a killed `write_atomic` left in a folder; those of running processes, and other files, stay."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+        name = _TEMPORARY.fullmatch(leftover.name)
+        if name and not _runs(int(name["pid"])):
+            leftover.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is a process of this number, as far as can be told here."""
+    if os.name != "posix":
+        # There, `os.kill` would end it.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

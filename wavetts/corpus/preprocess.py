@@ -60,13 +60,13 @@ class PreprocessOptions:
     def __post_init__(self) -> None:
         """Check the values; raises UserError."""
         checks = {
-            "--sample-rate must be from 4000 to 192000": 4000 <= self.sample_rate <= 192000,
-            "--top-db must not be negative": self.top_db >= 0,
-            "--margin must not be negative": self.margin >= 0,
-            "--loudness must be below 0 dBFS": self.loudness is None or self.loudness < 0,
-            "--min-seconds must be above 0 and below --max-seconds": 0 < self.min_seconds < self.max_seconds,
-            "--dev and --test must not be negative": self.dev >= 0 and self.test >= 0,
-            "--jobs must be at least 1": self.jobs >= 1,
+            "sample_rate must be from 4000 to 192000": 4000 <= self.sample_rate <= 192000,
+            "top_db must not be negative": self.top_db >= 0,
+            "margin must not be negative": self.margin >= 0,
+            "loudness must be below 0 dBFS": self.loudness is None or self.loudness < 0,
+            "min_seconds must be above 0 and below max_seconds": 0 < self.min_seconds < self.max_seconds,
+            "dev and test must not be negative": self.dev >= 0 and self.test >= 0,
+            "jobs must be at least 1": self.jobs >= 1,
         }
         for message, holds in checks.items():
             if not holds:
@@ -254,7 +254,7 @@ def _open_state(output: Path, header: dict, overwrite: bool) -> dict[str, dict]:
     if earlier != header:
         old, new = ({**item["options"], "espeak_version": item["espeak_version"]} for item in (earlier, header))
         changed = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in new if old.get(name) != new[name])
-        raise UserError(f"{output}: was made with other options ({changed}); add --overwrite or choose another OUTPUT")
+        raise UserError(f"{output}: was made with other options ({changed}); overwrite it or choose another folder")
     return {result["id"]: result for result in results}
 
 
@@ -280,9 +280,7 @@ def _finish(folder: Path, output: Path, options: PreprocessOptions, header: dict
     if len(clips) <= options.dev + options.test:
         left = f"{len(clips)} of {len(results)} clips are left"
         reasons = f"; why clips were dropped: {output / 'dropped.jsonl'}" if dropped else ""
-        raise UserError(
-            f"{folder}: {left}, and --dev {options.dev} --test {options.test} leave none to train on{reasons}"
-        )
+        raise UserError(f"{folder}: {left}, and dev={options.dev}, test={options.test} leave none to train on{reasons}")
     splits = assign_splits([clip["id"] for clip in clips], options.dev, options.test, options.seed)
     manifests = {split: [clip for clip in clips if splits[clip["id"]] == split] for split in SPLITS}
     for split, items in manifests.items():

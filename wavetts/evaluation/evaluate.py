@@ -107,7 +107,7 @@ def evaluate(
     if not sentences:
         raise UserError(f"{source}: no utterance in it")
     if not (spoken or is_manifest or options.speed):
-        raise UserError(f"{source}: no manifest of `wavetts preprocess`; give --synthesize N to measure speech")
+        raise UserError(f"{source}: no manifest of `wavetts preprocess`; say how many texts to synthesize")
     # Before minutes of synthesis: what is missing, and mistakes in the options.
     missing_words = missing_recogniser(options.recogniser, options.whisper_model, language)
     missing = {"recogniser": missing_words, "dnsmos": missing_quality()}
@@ -179,9 +179,9 @@ def _count(options: Options, systems: list[System], sentences: list[Sentence]) -
         wanted = options.page or len(systems) > 1 or systems[0].kind == "folder"
         return len(sentences) if wanted else 0
     if options.synthesize < 0:
-        raise UserError(f"--synthesize {options.synthesize}: must not be negative")
+        raise UserError(f"synthesize {options.synthesize}: must not be negative")
     if options.page and not options.synthesize:
-        raise UserError("--html: there is nothing to listen to with --synthesize 0")
+        raise UserError("there is nothing to listen to on a page with synthesize 0")
     return options.synthesize
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wavetts.model.attention import Keys
 from wavetts.model.density import Sampler, SamplingOptions
+from wavetts.model.device import torch_threads
 from wavetts.model.rows import Rows
 from wavetts.model.tacotron import WaveTacotron
 
@@ -87,15 +88,8 @@ class Engine:
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Inference mode and this engine's threads, for the calling thread, and what was before afterwards."""
-        before = torch.get_num_threads()
-        if self.threads:
-            torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            if self.threads:
-                torch.set_num_threads(before)
+        with torch_threads(self.threads), torch.inference_mode():
+            yield
 
 
 @dataclass(eq=False)

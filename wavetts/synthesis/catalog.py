@@ -79,15 +79,17 @@ def find_voice(voice: str | Path | None) -> Path:
     entries = list_voices()
     if voice is None:
         if not entries:
-            raise UserError(
-                "no voice comes with this installation; give one with --voice PATH (a model file or run folder)"
-            )
+            raise UserError("no voice comes with this installation; name a model file or run folder")
         return entries[0].path
     if Path(voice).exists():
         return Path(voice)
     for entry in entries:
         if entry.name == str(voice):
             return entry.path
+    for path in (folder / str(voice) / _MODEL_NAME for folder in voice_folders()):
+        # A damaged one: loading it tells what is wrong.
+        if path.parent.name == str(voice) and path.is_file():
+            return path
     names = ", ".join(entry.name for entry in entries) or "there are none"
     raise UserError(f"{voice}: no such model file, run folder or voice ({names})")
 
@@ -105,16 +107,24 @@ def models_under(folder: Path) -> list[Path]:
 
 
 def _voices_in(folder: Path, bundled: bool) -> list[VoiceEntry]:
-    entries = []
-    for path in sorted(folder.glob(f"*/{_MODEL_NAME}")):
-        # What cannot be read is no voice; who gives its path to `load_voice` is told why.
-        if metadata := _read_metadata(path):
-            card = _read_card(path.with_name("README.md"))
-            language = json.loads(metadata["tokenizer"])["language"]
-            rate = json.loads(metadata["config"])["audio"]["sample_rate"]
-            description, licence = (str(card.get(key, "")) for key in ("description", "license"))
-            entries.append(VoiceEntry(path.parent.name, path, description, language, licence, rate, bundled))
-    return entries
+    # What cannot be read is no voice; who gives its name or path to `load_voice` is told why.
+    entries = (_entry(path, bundled) for path in sorted(folder.glob(f"*/{_MODEL_NAME}")))
+    return [entry for entry in entries if entry is not None]
+
+
+def _entry(path: Path, bundled: bool) -> VoiceEntry | None:
+    """A model file's; None if it is no model of ours, or its metadata is damaged."""
+    metadata = _read_metadata(path)
+    try:
+        language = json.loads(metadata["tokenizer"])["language"]
+        rate = json.loads(metadata["config"])["audio"]["sample_rate"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(language, str) or not isinstance(rate, int):
+        return None
+    card = _read_card(path.with_name("README.md"))
+    description, licence = (str(card.get(key, "")) for key in ("description", "license"))
+    return VoiceEntry(path.parent.name, path, description, language, licence, rate, bundled)
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from wavetts.files import read_utf8
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """How texts are spoken; the fields of a `--settings` file, and each a flag of the same name."""
+    """How texts are spoken; the fields of a file of settings, and each a flag of the same name."""
 
     temperature: float | None = opt(
         None, "std of the base noise; 0: the same every time, 1: as the model was trained; None: the model's own"
@@ -35,7 +37,7 @@ class SynthesisSettings:
             value = getattr(self, item.name)
             if value is None and item.default is None:
                 continue
-            if item.type == "int":
+            if setting_type(item.name) is int:
                 if not isinstance(value, int) or isinstance(value, bool):
                     raise UserError(f"{item.name}: {value!r} is not a whole number")
             elif not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
@@ -47,6 +49,13 @@ class SynthesisSettings:
         for name in ("max_seconds", "batch_size"):
             if getattr(self, name) == 0:
                 raise UserError(f"{name}: 0 is not positive")
+
+
+@functools.cache
+def setting_type(name: str) -> type:
+    """int or float: what a setting is, if it is not None."""
+    kinds = typing.get_type_hints(SynthesisSettings)[name]
+    return int if int in (kinds, *typing.get_args(kinds)) else float
 
 
 def load_settings(path: Path) -> SynthesisSettings:

@@ -13,6 +13,7 @@ from wavetts.audio.figures import alignment_figure, spectrogram_figure
 from wavetts.config import Config
 from wavetts.corpus.batches import Batch, Clip, Corpus
 from wavetts.model.alignment import alignment_scores
+from wavetts.model.device import own_random_numbers
 from wavetts.model.generate import Engine, Generation, generate
 from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
@@ -111,8 +112,9 @@ def utterance_figures(
 
 def _forced(model: WaveTacotron, batch: Batch, seed: int) -> LossSums:
     """A batch with the same dequantisation and dither each time."""
-    torch.manual_seed(seed)
-    return loss_sums(model, batch)
+    with own_random_numbers(batch.waveform.device):
+        torch.manual_seed(seed)
+        return loss_sums(model, batch)
 
 
 def _utterance_nll(result: LossSums, valid: Tensor) -> Tensor:
@@ -164,8 +166,7 @@ def log_samples(
     """
     rate = corpus.sample_rate
     batch = corpus.collate(clips).to(model.scale.device)
-    torch.manual_seed(mix_seed(config.train.seed, "samples"))
-    forced = loss_sums(model, batch).output.alignment
+    forced = _forced(model, batch, mix_seed(config.train.seed, "samples")).output.alignment
     options = (config.synthesis.temperature, config.synthesis.guidance)
     spoken = [
         Generation(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)

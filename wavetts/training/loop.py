@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import sys
@@ -20,7 +21,7 @@ from wavetts.errors import UserError
 from wavetts.files import remove_temporaries, write_atomic
 from wavetts.interrupt import Interrupt
 from wavetts.model import checkpoint
-from wavetts.model.device import float32_products
+from wavetts.model.device import float32_products, own_random_numbers, torch_threads
 from wavetts.model.lora import plain_weights, train_low_rank
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
@@ -68,10 +69,14 @@ def train(
         SystemExit: 128 plus the signal's number, after SIGINT or SIGTERM and a last checkpoint.
     """
     if resume and init_from is not None:
-        raise UserError("--resume goes on with the run's own weights; leave out --init-from")
-    if threads:
-        torch.set_num_threads(threads)
-    with join_processes(device) as processes, warnings.catch_warnings(), float32_products(config.train.tf32):
+        raise UserError("a run that is resumed goes on with its own weights; leave out the model to start from")
+    with (
+        torch_threads(threads),
+        join_processes(device) as processes,
+        warnings.catch_warnings(),
+        float32_products(config.train.tf32),
+        own_random_numbers(processes.device),
+    ):
         if not processes.is_main:
             warnings.simplefilter("ignore")  # The main process says the same.
         paths = (Path(data_dir), Path(run_dir))
@@ -100,7 +105,7 @@ class Trainer:
             state = states.newest_state(run_dir)
             states.check_config(state, config, run_dir)
         elif states.list_states(run_dir) or any(run_dir.glob("*.safetensors")):
-            raise UserError(f"{run_dir}: holds a run already; add --resume to go on with it, or choose another folder")
+            raise UserError(f"{run_dir}: holds a run already; resume it, or choose another folder")
 
         info = load_info(data_dir, config)
         utterances = load_manifest(data_dir / "train.jsonl")
@@ -115,7 +120,7 @@ class Trainer:
             else:
                 self.model = WaveTacotron(config, len(self.tokenizer.symbols))
         if config.train.adapter_rank and not resume and init_from is None:
-            raise UserError("train.adapter_rank: there is no model to adapt; add --init-from MODEL")
+            raise UserError("train.adapter_rank: there is no model to adapt; name one to start from")
         self.corpus = Corpus(utterances, self.tokenizer, config)
         if not len(self.corpus):
             raise UserError(f"{data_dir / 'train.jsonl'}: no utterance to train on")
@@ -125,7 +130,9 @@ class Trainer:
         self.clips = choose_samples(self.dev, config.train.num_samples)
 
         self.model.to(processes.device).train()
+        plain = self.model
         if config.train.adapter_rank:
+            plain = copy.deepcopy(self.model)
             train_low_rank(self.model, config.train.adapter_rank)
         if state is not None:
             self.model.load_state_dict(state["model"])
@@ -134,7 +141,8 @@ class Trainer:
                 self.model.scale.fill_(1.0 / signal_std(self.corpus, config, data_dir / "train.jsonl"))
             initialize_density(self.model, self.corpus, config, processes.world_size)
             processes.broadcast(self.model)
-        self.average = build_average(self.model, config.train.ema_decay)
+        plain.load_state_dict(plain_weights(self.model))
+        self.average = build_average(plain, config.train.ema_decay)
         self.optimizer = build_optimizer(self.model, config.train)
         self.step, self.epoch, self.index, self.bad_steps, self.best, self.minutes = 0, 0, 0, 0, math.inf, 0.0
         self.interval = dict.fromkeys(("steps", "frames", *self.objective.terms, "norm", "minutes"), 0.0)
@@ -155,10 +163,7 @@ class Trainer:
         """Goes on from a state; weights are loaded already."""
         for name in ("step", "epoch", "index", "bad_steps", "best", "minutes", "interval"):
             setattr(self, name, state[name])
-        self.average.load_state_dict(state["average"])
-        # Rates, betas and decay are those of the config, which may have changed.
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        states.restore(state, self.average, self.optimizer, self.run_dir)
 
     def _open_log(self) -> RunLog:
         """Makes the run folder; removes what an interrupted process left beyond the state."""
@@ -210,7 +215,7 @@ class Trainer:
         if self.stopping:
             number = self.interrupt.signal or signal.SIGTERM
             if self.processes.is_main:
-                print(f"stopped by {number.name} after step {self.step}; go on with --resume", file=sys.stderr)
+                print(f"stopped by {number.name} after step {self.step}; it can be resumed", file=sys.stderr)
             raise SystemExit(128 + number)
 
     def _train_step(self, item: Step) -> None:
@@ -324,7 +329,7 @@ class Trainer:
             "likelihood": self.model.density.likelihood,
             **figures,
         }
-        weights = plain_weights(self.average.module)
+        weights = self.average.module.state_dict()
         checkpoint.save_model(self.run_dir / name, weights, self.config, self.tokenizer, info)
 
     def _save(self) -> None:
