@@ -252,7 +252,7 @@ def test_scoring_in_several_processes_is_the_same(data, tmp_path, voice, monkeyp
     [
         (["VOICE"], "missing.jsonl", {}, "no such manifest"),
         (["VOICE"], "dev.jsonl", {"synthesize": -1}, "synthesize -1: must not be negative"),
-        (["VOICE"], "texts.txt", {}, r"no manifest of `wavetts preprocess`; give --synthesize N"),
+        (["VOICE"], "texts.txt", {}, r"no manifest of `wavetts preprocess`; say how many"),
         (["VOICE", "VOICE"], "dev.jsonl", {}, "named twice"),
         (["no-such-voice"], "dev.jsonl", {}, "no-such-voice"),
         (["VOICE", "no-such-voice"], "dev.jsonl", {}, "no-such-voice"),
