@@ -46,11 +46,10 @@ class Untrained(VoiceSpeaker):
         from wavetts.config.load import load_config
         from wavetts.model.checkpoint import LoadedModel
         from wavetts.model.tacotron import WaveTacotron
-        from wavetts.runtime.int8 import quantize_weights
+        from wavetts.runtime.engine import build_engine
         from wavetts.synthesis.voice import Voice
         from wavetts.text.tokenizer import Tokenizer
 
-        torch.set_num_threads(threads)
         torch.manual_seed(0)
         config = load_config(RECIPES / recipe)
         front_end = Tokenizer.build(["a"], config.text.input, config.text.language)
@@ -64,10 +63,9 @@ class Untrained(VoiceSpeaker):
             model.scale.fill_(1000.0)
             model.decoder.stop.weight.zero_()
             model.decoder.stop.bias.fill_(-20.0)
-        if precision != "float32":
-            quantize_weights(model)
         seconds = sum(map(len, texts)) / len(texts) / CHARACTERS_PER_SECOND
-        self.voice = Voice(LoadedModel(model, tokenizer, config, {}))
+        engine = build_engine(model, precision, threads)
+        self.voice = Voice(LoadedModel(model, tokenizer, config, {}), engine)
         self.settings = SynthesisSettings(max_seconds=seconds, retries=0)
         self.sample_rate = self.voice.sample_rate
 

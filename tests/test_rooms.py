@@ -18,8 +18,8 @@ ALLOWED = {
     "training": {"config", "text", "audio", "corpus", "model"},
     "runtime": {"model"},
     "synthesis": {"config", "text", "audio", "corpus", "model", "runtime"},
-    "evaluation": {"config", "text", "audio", "corpus", "training", "runtime", "synthesis"},
-    "server": {"audio", "model", "synthesis"},
+    "evaluation": {"config", "text", "audio", "corpus", "training", "synthesis"},
+    "server": {"audio", "synthesis"},
     "demo": {"audio", "model", "synthesis"},
     "cli": {"config", "text", "audio", "corpus", "model", "training", "synthesis", "evaluation", "server", "demo"},
 }

@@ -5,10 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from wavetts.errors import UserError
+
+# As `temporary_path` names them.
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
+
+
+def temporary_path(path: Path) -> Path:
+    """Where this process writes a file before it is renamed; in the same folder, so that renaming moves nothing."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -25,7 +34,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """
     data = data.encode() if isinstance(data, str) else data
     place = Path(os.path.realpath(path))
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(place)
     try:
         if place.is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))  # links that lead to each other
@@ -103,6 +112,22 @@ def make_folder(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what a killed `write_atomic` left in a folder."""
+    """Remove what a killed `write_atomic` left in a folder; those of running processes, and other files, stay."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+        name = _TEMPORARY.fullmatch(leftover.name)
+        if name and not _runs(int(name["pid"])):
+            leftover.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is a process of this number, as far as can be told here."""
+    if os.name != "posix":
+        # There, `os.kill` would end it.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

@@ -45,7 +45,7 @@ def ordered_map(
     try:
         yield from executor.map(function, items, chunksize=chunksize)
     except BrokenProcessPool as error:
-        raise UserError("a worker process died (out of memory?); run again with fewer --jobs") from error
+        raise UserError("a worker process died (out of memory?); run again with fewer processes") from error
     finally:
         executor.shutdown(cancel_futures=True)
 

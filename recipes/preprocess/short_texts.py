@@ -6,6 +6,7 @@ A corpus of whole sentences teaches a model nothing about "Yes." or "Room 12": t
 from __future__ import annotations
 
 import argparse
+import calendar
 import random
 import re
 from collections import Counter
@@ -20,7 +21,7 @@ EPILOG = """example:
   python recipes/preprocess/short_texts.py LJSpeech-1.1/metadata.csv short.txt
   python recipes/preprocess/piper.py LJSpeech-1.1/metadata.csv data/joe --extra short.txt
 """
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November"]
+MONTHS = calendar.month_name[1:]  # English, as Python sets no locale by itself
 QUESTIONS = (
     "Is it {}? Was it {}? Do you mean {}? Who said {}? What about {}? Why {}? Where is {}? How is {}? When was {}? "
     "Did you say {}? Can you see {}? Which is {}? Have you heard of {}? Should I say {}?"

@@ -176,7 +176,7 @@ def test_config_prints_every_field(run):
         (["train", "c.yaml", "--data", "D", "--run", "R"], "c.yaml: no such config"),
         (["train", "c.yaml", "--data", "D", "--run", "R", "what"], "unrecognized arguments: what"),
         (["preprocess", "f", "o", "--loudness", "high"], "argument --loudness: invalid level in dBFS or 'off' value"),
-        (["preprocess", "f", "o", "--jobs", "0"], "--jobs must be at least 1"),
+        (["preprocess", "f", "o", "--jobs", "0"], "jobs must be at least 1"),
         (["evaluate", "m", "none.jsonl"], "none.jsonl: no such file"),
         (["say", "Hello.", "-o", "/dev/null/a.wav"], "-o /dev/null/a.wav: cannot be written; choose another file"),
         (["demo", "--models", "none"], "none: no model of wavetts in it or below it"),
@@ -206,7 +206,7 @@ def test_config_prints_every_field(run):
             "override audio.frame_length=",
         ),
         (["say", "hello", "--speed", "5"], "speed: 5.0 is not between 0.25 and 4"),
-        (["evaluate", "m", SENTENCES, "--synthesize", "-1"], "--synthesize -1: must not be negative"),
+        (["evaluate", "m", SENTENCES, "--synthesize", "-1"], "synthesize -1: must not be negative"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(run, arguments, message):

@@ -92,7 +92,7 @@ def test_what_is_done_is_not_done_again(prepared, tmp_path):
 def test_other_options_need_overwrite(prepared, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(prepared, output)
-    with pytest.raises(UserError, match=r"other options \(sample_rate 24000 -> 16000\); add --overwrite or choose"):
+    with pytest.raises(UserError, match=r"other options \(sample_rate 24000 -> 16000\); overwrite it or choose"):
         preprocess(LJSPEECH, output, options())
     assert contents(output) == contents(prepared)
     assert preprocess(LJSPEECH, output, options(overwrite=True))["sample_rate"] == 16000
@@ -209,13 +209,13 @@ def test_splits_are_exact_and_stay_when_clips_are_added():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sample_rate": 0}, "--sample-rate must be from 4000 to 192000"),
-        ({"top_db": -1}, "--top-db must not be negative"),
-        ({"margin": -1}, "--margin must not be negative"),
-        ({"loudness": 3.0}, "--loudness must be below 0 dBFS"),
-        ({"min_seconds": 5, "max_seconds": 5}, "--min-seconds must be above 0 and below --max-seconds"),
-        ({"dev": -1}, "--dev and --test must not be negative"),
-        ({"jobs": 0}, "--jobs must be at least 1"),
+        ({"sample_rate": 0}, "sample_rate must be from 4000 to 192000"),
+        ({"top_db": -1}, "top_db must not be negative"),
+        ({"margin": -1}, "margin must not be negative"),
+        ({"loudness": 3.0}, "loudness must be below 0 dBFS"),
+        ({"min_seconds": 5, "max_seconds": 5}, "min_seconds must be above 0 and below max_seconds"),
+        ({"dev": -1}, "dev and test must not be negative"),
+        ({"jobs": 0}, "jobs must be at least 1"),
     ],
 )
 def test_options_out_of_range(changes, message):
@@ -316,7 +316,7 @@ def test_killed_or_interrupted_it_goes_on_and_jobs_do_not_matter(tmp_path, large
     before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in written}
     # As if the kill had come while a line and a file were being written.
     state.write_bytes(state.read_bytes() + b'{"id": "torn')
-    (tmp_path / "out/audio/.x.flac.1.tmp").write_bytes(b"half")
+    (tmp_path / f"out/audio/.x.flac.{killed.pid}.tmp").write_bytes(b"half")
 
     interrupted = start(tmp_path, large_corpus, tmp_path / "out", 1)
     wait_for_lines(interrupted, state, done + 20)

@@ -251,13 +251,13 @@ def test_scoring_in_several_processes_is_the_same(data, tmp_path, voice, monkeyp
     ("paths", "source", "options", "reason"),
     [
         (["VOICE"], "missing.jsonl", {}, "no such manifest"),
-        (["VOICE"], "dev.jsonl", {"synthesize": -1}, "--synthesize -1: must not be negative"),
-        (["VOICE"], "texts.txt", {}, r"no manifest of `wavetts preprocess`; give --synthesize N"),
+        (["VOICE"], "dev.jsonl", {"synthesize": -1}, "synthesize -1: must not be negative"),
+        (["VOICE"], "texts.txt", {}, r"no manifest of `wavetts preprocess`; say how many"),
         (["VOICE", "VOICE"], "dev.jsonl", {}, "named twice"),
         (["no-such-voice"], "dev.jsonl", {}, "no-such-voice"),
         (["VOICE", "no-such-voice"], "dev.jsonl", {}, "no-such-voice"),
         (["audio"], "texts.txt", {}, r"none of the 1 sentences is in it; name files by id, ID\.wav"),
-        (["VOICE"], "dev.jsonl", {"whisper_model": Path("tiny")}, "goes with --recogniser faster-whisper"),
+        (["VOICE"], "dev.jsonl", {"whisper_model": Path("tiny")}, "goes with the recogniser faster-whisper"),
     ],
 )
 def test_mistakes(data, voice, monkeypatch, paths, source, options, reason):

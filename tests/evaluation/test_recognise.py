@@ -56,9 +56,9 @@ def test_what_is_missing_is_said(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "folder", "reason"),
     [
-        ("faster-whisper", None, "needs --whisper-model DIR"),
+        ("faster-whisper", None, "needs a whisper_model"),
         ("faster-whisper", Path("tiny.en"), r"tiny\.en: no model\.bin in it"),
-        ("pocketsphinx", Path("tiny.en"), "goes with --recogniser faster-whisper"),
+        ("pocketsphinx", Path("tiny.en"), "goes with the recogniser faster-whisper"),
     ],
 )
 def test_model_that_does_not_go_with_the_recogniser(name, folder, reason):

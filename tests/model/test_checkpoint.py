@@ -176,7 +176,7 @@ def test_states_fall_back_over_damaged_ones(tmp_path: Path):
         with pytest.warns(UserWarning, match=r"state-00000003\.pt: cut off, damaged .*; trying the state before it"):
             assert states.newest_state(tmp_path)["step"] == 2
     states.state_path(tmp_path, 2).unlink()
-    with pytest.raises(UserError, match=r"state-00000003\.pt: damaged, as all states .* --init-from"):
+    with pytest.raises(UserError, match=r"state-00000003\.pt: damaged, as all states .* its model's weights"):
         states.newest_state(tmp_path)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from wavetts.model.density import SamplingOptions
-from wavetts.model.generate import LARGEST_SAMPLE, MOST_WILD_FRAMES, RunningBatch, Utterance, generate
+from wavetts.model.generate import LARGEST_SAMPLE, MOST_WILD_FRAMES, Engine, Generation, RunningBatch, generate
 
 ATTENTIONS, DENSITIES = ["location", "dynamic", "gmm", "forward"], ["flow", "compact", "subframe", "gaussian"]
 SEEDS, LIMITS = [11, 22, 33], [7, 4, 9]
@@ -35,15 +35,15 @@ def speaker(small_model):
     return make
 
 
-def utterances(batch, rows=None, seeds=SEEDS, limits=LIMITS, **options) -> list[Utterance]:
+def utterances(batch, rows=None, seeds=SEEDS, limits=LIMITS, **options) -> list[Generation]:
     rows = range(len(batch.tokens)) if rows is None else rows
     texts = [batch.tokens[row, : batch.token_lengths[row]].tolist() for row in rows]
-    return [Utterance(*parts, **options) for parts in zip(texts, seeds, limits, strict=True)]
+    return [Generation(*parts, **options) for parts in zip(texts, seeds, limits, strict=True)]
 
 
-def speak(model, *args, **options) -> list[Utterance]:
+def speak(model, *args, **options) -> list[Generation]:
     spoken = utterances(*args, **options)
-    generate(model, spoken)
+    generate(Engine(model), spoken)
     return spoken
 
 
@@ -60,14 +60,14 @@ def record_steps(model, monkeypatch) -> list:
 
     def recording(frame, *args):
         result = step(frame, *args)
-        steps.append((frame, torch.sigmoid(result[1])))
+        steps.append((frame.clone(), torch.sigmoid(result[1])))
         return result
 
     monkeypatch.setattr(model.decoder, "step", recording)
     return steps
 
 
-def alone(model, batch) -> list[Utterance]:
+def alone(model, batch) -> list[Generation]:
     return [speak(model, batch, [row], SEEDS[row : row + 1], LIMITS[row : row + 1])[0] for row in range(3)]
 
 
@@ -84,8 +84,8 @@ def test_guidance_is_each_utterance_s_own(speaker, small_batch):
     plain, spoken = (utterances(batch) for _ in range(2))
     for utterance, guidance in zip(spoken, (0.0, 0.4, 1.0), strict=True):
         utterance.guidance = guidance
-    generate(model, plain)
-    generate(model, spoken)
+    generate(Engine(model), plain)
+    generate(Engine(model), spoken)
     for row, (ours, theirs) in enumerate(zip(spoken, plain, strict=True)):
         assert np.array_equal(ours.waveform, theirs.waveform) == (row == 0)
         alone = speak(model, batch, [row], SEEDS[row : row + 1], LIMITS[row : row + 1], guidance=ours.guidance)
@@ -142,7 +142,7 @@ def test_every_utterance_has_its_temperature(density, speaker, small_batch):
     model, batch = speaker(density=density), small_batch()
     mixed = utterances(batch)
     mixed[1].temperature = 0.3
-    generate(model, mixed)
+    generate(Engine(model), mixed)
     usual, cooler = speak(model, batch), speak(model, batch, temperature=0.3)
     same(mixed, [usual[0], cooler[1], usual[2]])
 
@@ -172,8 +172,8 @@ def test_generation_is_what_teacher_forcing_on_it_gives(density, attention, spea
 
 
 def test_speaking_builds_no_graph_and_leaves_gradients_on(speaker, small_batch):
-    running = RunningBatch(speaker(stop=-9.0))
-    running.add(utterances(small_batch()))
+    running = RunningBatch(Engine(speaker(stop=-9.0)))
+    running.add(utterances(small_batch())[0])
     running.step()
     assert torch.is_grad_enabled()
 
@@ -186,22 +186,23 @@ def test_speaking_builds_no_graph_and_leaves_gradients_on(speaker, small_batch):
 def test_joining_later_and_leaving_change_nothing(attention, density, speaker, small_batch):
     """Short texts join long ones and long ones short ones; the seconds' limits end them at different times."""
     model, batch = speaker(attention=attention, density=density, stop=-9.0), small_batch()
-    expected, late, running = alone(model, batch), utterances(batch), RunningBatch(model)
+    expected, late, running = alone(model, batch), utterances(batch), RunningBatch(Engine(model))
     order = []
     for joining in ([2], [], [1], [0], *[[]] * 20):
-        if joining:
-            running.add([late[row] for row in joining])
+        for row in joining:
+            running.add(late[row])
         order.append([late.index(utterance) for utterance, _ in running.step()])
     same(late, expected)
     assert order[:5] == [[2], [2], [2, 1], [2, 1, 0], [2, 1, 0]]
     assert order[-1] == []
-    assert running.utterances == []
+    assert running.speaking == []
 
 
 def test_cancelled_utterance_leaves_at_once(speaker, small_batch):
     model, batch = speaker(stop=-9.0), small_batch()
-    expected, ours, running = alone(model, batch), utterances(batch), RunningBatch(model)
-    running.add(ours)
+    expected, ours, running = alone(model, batch), utterances(batch), RunningBatch(Engine(model))
+    for utterance in ours:
+        running.add(utterance)
     running.step()
     ours[0].cancelled = True
     assert [utterance for utterance, _ in running.step()] == ours[1:]
@@ -211,7 +212,7 @@ def test_cancelled_utterance_leaves_at_once(speaker, small_batch):
         pass
     same(ours[1:], expected[1:])
     last = utterances(batch)[:1]
-    running.add(last)
+    running.add(last[0])
     last[0].cancelled = True
     assert running.step() == []
     assert last[0].waveform.shape == (0,)
@@ -234,7 +235,7 @@ def test_ended_utterances_cost_nothing(speaker, small_batch, monkeypatch):
 # When it ends
 
 
-def count(utterance: Utterance) -> int:
+def count(utterance: Generation) -> int:
     assert len(utterance.waveform) == 16 * len(utterance.alignment)
     return len(utterance.alignment)
 

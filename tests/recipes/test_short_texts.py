@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import calendar
 import re
 
 TEXT = "a|The committee met, as usual, on the third day; nobody knew why it had taken so long.\nb|It rained.\n"
@@ -17,6 +18,9 @@ def test_short_texts_of_every_kind(run_recipe, tmp_path):
     assert {f"{number}." for number in range(121)} < set(lines)
     assert any("$" in line for line in lines) and any("%" in line for line in lines)
     assert sum(line.endswith("?") for line in lines) >= 4
+    run_recipe("short_texts", words[0], tmp_path / "many.txt", "--numbers", 3000)
+    many = (tmp_path / "many.txt").read_text(encoding="utf-8")
+    assert all(calendar.month_name[month] in many for month in range(1, 13))
     # Phrases stay within what is read in one breath.
     assert not any("met as" in line or "day nobody" in line for line in lines)
     run_recipe("short_texts", *words[:1], tmp_path / "again.txt", *words[2:])

@@ -25,7 +25,8 @@ from wavetts.model.tacotron import WaveTacotron  # noqa: E402
 from wavetts.runtime import bindings as native  # noqa: E402
 from wavetts.runtime.decoder import NativeDecoder  # noqa: E402
 from wavetts.runtime.density import NativeSubframeFlow  # noqa: E402
-from wavetts.runtime.int8 import Int8LSTMCell, quantize_weights  # noqa: E402
+from wavetts.runtime.engine import build_engine  # noqa: E402
+from wavetts.runtime.int8 import Int8LSTMCell  # noqa: E402
 
 needs_kernel = pytest.mark.skipif(native.library() is None, reason="the C kernel is not built: pip install -e .")
 
@@ -291,32 +292,33 @@ def test_decoder_of_8_bits_is_close_and_keeps_rows_apart():
 @needs_kernel
 def test_other_decoders_stay_with_torch():
     model = make_model()
-    assert isinstance(quantize_weights(model).decoder, NativeDecoder)
+    assert isinstance(build_engine(model).decoder, NativeDecoder)
+    assert isinstance(build_engine(make_model(num_layers=0)).decoder, type(model.decoder))
     for decoder in (make_model(prenet_dims=[]).decoder, make_model(num_layers=0).decoder):
         assert not NativeDecoder.takes(decoder)
 
 
 def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
-    from wavetts.model.generate import Utterance, generate
+    from wavetts.model.generate import Engine, Generation, generate
 
-    def speak(model: WaveTacotron) -> Tensor:
-        utterance = Utterance([3, 1, 4], seed=0, max_frames=4, stop_threshold=2.0)
-        generate(model, [utterance])
+    def speak(engine: Engine) -> Tensor:
+        utterance = Generation([3, 1, 4], seed=0, max_frames=4, stop_threshold=2.0)
+        generate(engine, [utterance])
         return torch.from_numpy(utterance.waveform)
 
     torch.manual_seed(0)
     model = WaveTacotron(small_config(attention="forward", density="subframe"), 12).eval()
     model.scale.fill_(20.0)
-    expected = speak(model)
+    expected = speak(Engine(model))
     monkeypatch.setattr(native, "library", lambda: None)
     with pytest.warns(UserWarning, match="C compiler") as warned:
-        fallback = quantize_weights(copy.deepcopy(model))
+        fallback = build_engine(model)
     assert len(warned) == 1
     assert type(fallback.density) is SubframeDensity
     assert torch.equal(speak(fallback), expected)
     monkeypatch.undo()
     if native.library() is not None:
-        with_kernel = quantize_weights(model)
+        with_kernel = build_engine(model)
         assert type(with_kernel.density) is NativeSubframeFlow
         torch.testing.assert_close(speak(with_kernel), expected, atol=1e-4, rtol=1e-4)
 

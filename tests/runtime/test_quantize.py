@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from wavetts.config.load import from_dict  # noqa: E402
-from wavetts.model.density import SamplingOptions  # noqa: E402
 from wavetts.model.tacotron import WaveTacotron  # noqa: E402
 from wavetts.runtime import bindings as native  # noqa: E402
-from wavetts.runtime.int8 import SMALLEST, Int8Linear, Int8LSTMCell, quantize_weights  # noqa: E402
+from wavetts.runtime.engine import build_engine  # noqa: E402
+from wavetts.runtime.int8 import SMALLEST, Int8Linear, Int8LSTMCell, quantize_layers  # noqa: E402
 
 
 @pytest.fixture(autouse=True, params=["kernel", "torch"])
@@ -84,7 +84,7 @@ def test_weights_that_fit_into_8_bits_are_exact():
 def test_what_the_kernel_cannot_take_stays_as_it_is():
     model = make_model("gaussian")
     model.decoder.input, model.decoder.attention_lstm = nn.Linear(300, 256), nn.LSTMCell(300, 256)
-    quantize_weights(model)
+    quantize_layers(model.decoder)
     assert type(model.decoder.input) is nn.Linear
     assert type(model.decoder.attention_lstm) is nn.LSTMCell
 
@@ -103,7 +103,13 @@ def test_lstm_step_is_close(kind):
 @pytest.mark.parametrize("density", DENSITIES)
 def test_step_and_sample_are_close_and_all_large_matrices_small(density):
     model = make_model(density)
-    small = quantize_weights(copy.deepcopy(model))
+    before = copy.deepcopy(model.state_dict())
+    small = build_engine(model, "int8")
+    # The model stays as it was: it can be trained and scored.
+    assert {type(module) for module in model.modules()}.isdisjoint({Int8Linear, Int8LSTMCell})
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    assert model.density.log_prob(torch.randn(1, 640), torch.randn(1, 512 + model.density.past_dim)).isfinite()
     large = [p for p in small.decoder.parameters() if p.numel() >= SMALLEST]
     large += [p for p in small.density.parameters() if p.numel() >= SMALLEST and density != "flow"]
     assert not large
@@ -111,10 +117,10 @@ def test_step_and_sample_are_close_and_all_large_matrices_small(density):
     frame, noise = torch.randn(2, 3, 640)
     outputs = []
     with torch.inference_mode():
-        for net in (model, small):
-            keys = net.decoder.attention.prepare(net.encoder(tokens, lengths), lengths)
-            cond, stop_logits, state = net.decoder.step(frame, keys, net.decoder.init_state(keys))
-            drawn = net.density.sample(net.join_past(cond, frame), SamplingOptions(0.7), noise)
+        for engine in (build_engine(model, "float32"), small):
+            keys = model.decoder.attention.prepare(model.encoder(tokens, lengths), lengths)
+            cond, stop_logits, state = engine.step(frame, keys, engine.init_state(keys), torch.zeros(3, 1))
+            drawn = engine.sample(cond, frame, torch.full((3, 1), 0.7), noise)
             outputs.append((cond, stop_logits, state.attention.weights, drawn))
     for exact, ours in zip(*outputs, strict=True):
         assert relative_error(ours, exact) < 0.03
@@ -122,7 +128,19 @@ def test_step_and_sample_are_close_and_all_large_matrices_small(density):
 
 def test_it_is_for_synthesis():
     with pytest.raises(AssertionError):
-        quantize_weights(make_model("compact").train())
+        build_engine(make_model("compact").train())
+
+
+def test_threads_are_one_where_the_kernel_works_and_given_back(monkeypatch):
+    before = torch.get_num_threads()
+    config = from_dict({"attention": {"kind": "forward"}, "density": {"kind": "compact"}})
+    engine = build_engine(WaveTacotron(config, 10).eval())
+    assert engine.threads == (0 if native.library() is None else 1)
+    assert build_engine(WaveTacotron(config, 10).eval(), "float32").threads == 0
+    engine = build_engine(WaveTacotron(config, 10).eval(), threads=before + 1)
+    with engine.computing():
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_speech_is_the_same_to_the_bit_in_any_batch():

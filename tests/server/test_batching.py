@@ -12,6 +12,7 @@ from toy_voice import save_voice
 
 from wavetts.errors import UserError
 from wavetts.server.batching import Batcher, Failure, Finished, Job
+from wavetts.synthesis import scheduler
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 
@@ -181,20 +182,56 @@ def test_defect_fails_those_who_share_the_voice_and_no_text_is_logged(voices, mo
         raise RuntimeError("a text".upper())
 
     with batching(voices) as batcher, caplog.at_level(logging.DEBUG), monkeypatch.context() as patch:
-        patch.setattr(voices["ends"].model.decoder, "step", fail)
+        patch.setattr(voices["ends"].engine.decoder, "step", fail)
         failing, other = Client(batcher, "one"), Client(batcher, "one", "endless")
         _, error = failing.wait()
         assert isinstance(error, Failure)
         assert "RuntimeError" in str(error)
         assert isinstance(other.wait()[1], Finished)
         patch.undo()
-        patch.setattr(voices["ends"], "prepare", fail)
+        patch.setattr(voices["ends"], "pieces", fail)
         assert isinstance(Client(batcher, "one").wait()[1], Failure)
         patch.undo()
         assert isinstance(Client(batcher, "one").wait()[1], Finished)
     assert "RuntimeError" in caplog.text
     assert ", in fail" in caplog.text
     assert "A TEXT" not in caplog.text
+
+
+@pytest.mark.parametrize("place", ["new_generation", "judge", "pause_before", "_handle_event", "_new_task", "step"])
+def test_no_failure_ends_the_thread(voices, monkeypatch, place):
+    """Wherever it is: who is concerned is told, and everybody else is answered."""
+    homes = {"_handle_event": Batcher, "_new_task": Batcher, "step": scheduler.Scheduler}
+
+    def fail(*_):
+        raise RuntimeError("by intent")
+
+    with batching(voices) as batcher:
+        with monkeypatch.context() as patch:
+            patch.setattr(homes.get(place, scheduler), place, fail)
+            client = Client(batcher, "One. Two.", stream=True)
+            _, error = client.wait()
+            assert isinstance(error, Failure)
+            assert "RuntimeError" in str(error)
+            until(lambda: client.events.empty())
+        for stream in (False, True):
+            assert isinstance(Client(batcher, "One. Two.", stream=stream).wait()[1], Finished)
+        assert batcher.alive
+        until(lambda: batcher.speaking == 0)
+
+
+def test_a_failure_is_one_jobs_own(voices, monkeypatch):
+    judge = scheduler.judge
+
+    def fail_for_one(piece, *args):
+        if piece.spoken.startswith("bad"):
+            raise RuntimeError("by intent")
+        return judge(piece, *args)
+
+    monkeypatch.setattr(scheduler, "judge", fail_for_one)
+    with batching(voices, SynthesisSettings(**{**vars(SETTINGS), "batch_size": 4})) as batcher:
+        clients = [Client(batcher, text) for text in ("one", "bad one", "two words")]
+        assert [type(client.wait()[1]) for client in clients] == [Finished, Failure, Finished]
 
 
 def test_stopping_fails_what_is_unfinished(voices):

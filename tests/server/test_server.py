@@ -250,7 +250,7 @@ def test_failure_in_the_middle_of_a_stream(folder, monkeypatch):
     step, started = RunningBatch.step, []
 
     def fail_later(batch):
-        if batch.utterances:
+        if batch.speaking:
             started.append(time.monotonic())
             # Long enough for the first audio to be on its way, on a busy machine too.
             if started[-1] - started[0] > 1.0:

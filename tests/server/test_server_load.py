@@ -21,7 +21,7 @@ from test_encoding import decode
 from toy_voice import save_voice
 
 from wavetts.audio.codecs import StreamEncoder
-from wavetts.model.generate import Utterance
+from wavetts.model.generate import Generation
 from wavetts.server.app import Limits, Speech
 from wavetts.server.batching import Job
 from wavetts.synthesis.voice import load_voice
@@ -138,7 +138,7 @@ def test_hundreds_of_requests(folder, expected):
             gc.collect()
             sizes.append(resident())
             # `isinstance` would wake up modules that others load when they are needed.
-            left = {type(item) for item in gc.get_objects()} & {Speech, Job, Utterance, StreamEncoder}
+            left = {type(item) for item in gc.get_objects()} & {Speech, Job, Generation, StreamEncoder}
             assert not left
         found = figures(url)
     answered = {key: value for key, value in found.items() if key.startswith("wavetts_requests_total")}

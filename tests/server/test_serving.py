@@ -30,15 +30,15 @@ def voices(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--voice", "nobody"], "--voice nobody: no such voice (one, two); give NAME=PATH"),
-        (["--voice", "voices/one"], "--voice voices/one: no such voice (one, two); give NAME=PATH"),
-        (["--voice", "one="], "--voice one=: expected NAME or NAME=PATH"),
-        (["--voice", "=runs"], "--voice =runs: expected NAME or NAME=PATH"),
-        (["--voice", "one", "--voice", "one=voices/two"], "--voice one=voices/two: there are two voices 'one'"),
+        (["--voice", "nobody"], "voice nobody: no such voice (one, two); give NAME=PATH"),
+        (["--voice", "voices/one"], "voice voices/one: no such voice (one, two); give NAME=PATH"),
+        (["--voice", "one="], "voice one=: expected NAME or NAME=PATH"),
+        (["--voice", "=runs"], "voice =runs: expected NAME or NAME=PATH"),
+        (["--voice", "one", "--voice", "one=voices/two"], "voice one=voices/two: there are two voices 'one'"),
         (["--voice", "a=none"], "none: no such model file, run folder or voice (one, two)"),
-        (["--port", "65536"], "--port 65536: cannot listen there: a port is a number from 0 to 65535"),
+        (["--port", "65536"], "port 65536: cannot listen there: a port is a number from 0 to 65535"),
         (["--port", "http"], "argument --port: invalid int value: 'http'"),
-        (["--host", "256.0.0.1"], "--host 256.0.0.1 --port 8000: cannot listen there: "),
+        (["--host", "256.0.0.1"], "host 256.0.0.1, port 8000: cannot listen there: "),
         (["--api-key-file", "none"], "none: no such file"),
         (["--api-key-file", "empty"], "empty: the API key is empty"),
         (["--max-chars", "0"], "argument --max-chars: 0 is not positive"),
@@ -58,7 +58,7 @@ def test_port_that_is_taken(run, voices):
         port = other.getsockname()[1]
         code, _, err = run("serve", "--port", str(port))
     assert code == 2
-    assert err == f"wavetts: error: --host 127.0.0.1 --port {port}: cannot listen there: Address already in use\n"
+    assert err == f"wavetts: error: host 127.0.0.1, port {port}: cannot listen there: Address already in use\n"
 
 
 def test_voices_that_may_be_asked_for(voices, tmp_path):

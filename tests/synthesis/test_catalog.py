@@ -5,13 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 from safetensors.numpy import load_file, save_file
 from toy_voice import save_voice
 
 from wavetts.errors import UserError
 from wavetts.synthesis import catalog
 from wavetts.synthesis.catalog import find_voice, list_voices, models_under, user_folder
+from wavetts.synthesis.voice import load_voice
 
 CARD = """---
 license: CC0-1.0
@@ -60,6 +63,33 @@ def test_voices_of_both_folders(folders):
     assert find_voice(None) == bundled / "amy" / "model.safetensors"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tokenizer", "{"),
+        ("tokenizer", "[]"),
+        ("tokenizer", "{}"),
+        ("tokenizer", '{"language": 1}'),
+        ("config", "null"),
+        ("config", '{"audio": []}'),
+        ("config", '{"audio": {"sample_rate": "fast"}}'),
+        ("config", "[" * 100_000),
+    ],
+)
+def test_a_voice_with_damaged_metadata_hides_no_other(folders, field, value):
+    bundled, mine = folders
+    save_voice(bundled / "amy")
+    path = save_voice(mine / "ben") / "model.safetensors"
+    with safetensors.safe_open(path, "np") as file:
+        metadata = file.metadata() | {field: value}
+    safetensors.numpy.save_file({"x": np.zeros(1, np.float32)}, path, metadata)
+    assert [entry.name for entry in list_voices()] == ["amy"]
+    assert load_voice("amy", "cpu").sample_rate == 8000
+    # Who asks for it is told what is wrong with it.
+    with pytest.raises(UserError, match=r"ben/model\.safetensors: "):
+        load_voice("ben", "cpu")
+
+
 def test_joe_is_the_default(folders):
     for name in ("amy", "joe"):
         save_voice(folders[0] / name)
@@ -92,7 +122,7 @@ def test_folder_of_the_user(monkeypatch, tmp_path):
 
 
 def test_unknown_voice(folders):
-    with pytest.raises(UserError, match="no voice comes with this installation; give one with --voice PATH"):
+    with pytest.raises(UserError, match="no voice comes with this installation; name a model file"):
         find_voice(None)
     with pytest.raises(UserError, match=r"amy: no such model file, run folder or voice \(there are none\)"):
         find_voice("amy")

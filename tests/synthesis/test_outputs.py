@@ -70,10 +70,16 @@ def test_what_is_there_is_left_unless_overwritten(voice, tmp_path):
 
 def test_torn_report_is_mended(voice, tmp_path):
     (tmp_path / "report.jsonl").write_text('{"id": "t9", "seconds": 1.0}\n{"id": "t8", "sec')
-    (tmp_path / ".t3.wav.99999.tmp").write_bytes(b"half")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".t3.wav.{dead.pid}.tmp").write_bytes(b"half")
+    # Others' files, and those of a process that still runs.
+    others = [".editor.tmp", ".t3.wav.x.tmp", f".t3.wav.{os.getppid()}.tmp"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"mine")
     speak(voice, tmp_path)
     assert [line["id"] for line in read_report(tmp_path / "report.jsonl")] == ["t0", "t1", "t2", "t3", "t4", "t9"]
-    assert not list(tmp_path.glob(".*"))
+    assert sorted(path.name for path in tmp_path.glob(".*")) == sorted(others)
 
 
 def test_processes_share_the_texts(voice, tmp_path):

@@ -11,9 +11,11 @@ from toy import FRAME, RATE
 from toy_voice import save_voice
 
 from wavetts.errors import UserError
-from wavetts.runtime.int8 import is_quantized
-from wavetts.synthesis import voice as synthesize
+from wavetts.runtime.decoder import NativeDecoder
+from wavetts.runtime.int8 import Int8Linear
+from wavetts.synthesis import scheduler
 from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.takes import judge, new_generation
 from wavetts.synthesis.voice import load_voice
 
 FAST = SynthesisSettings(max_seconds=0.3, retries=1)
@@ -30,22 +32,34 @@ def fake_generate(monkeypatch):
     """Replaces the network: `tries` maps a try's number to (stopped, reaches the end) of every sentence."""
     calls = []
 
-    def use(tries: list[tuple[bool, bool]]) -> list:
+    def use(tries: list[tuple[bool, bool]], diverged: tuple[int, ...] = ()) -> list:
         attempts: dict[int, int] = {}
 
-        def generate(model, utterances):
-            calls.append([utterance.seed for utterance in utterances])
-            for utterance in utterances:
-                seed, length = utterance.seed, len(utterance.tokens)
-                attempt = attempts[seed] = attempts.get(seed - 1, -1) + 1
-                utterance.stopped, reaches = tries[attempt]
-                alignment = np.zeros((4, length), dtype=np.float32)
-                alignment[:, np.minimum(np.arange(4), length - 1)] = 0.01
-                alignment[-1, -1 if reaches else 0] = 1.0
-                utterance.samples.append(np.full(4 * FRAME, 0.1 * (attempt + 1), dtype=np.float32))
-                utterance.weights.extend(alignment)
+        class Batch:
+            def __init__(self, engine):
+                self.speaking = []
 
-        monkeypatch.setattr(synthesize, "generate", generate)
+            def add(self, generation):
+                self.speaking.append(generation)
+
+            def step(self):
+                spoken, self.speaking = self.speaking, []
+                if spoken:
+                    calls.append([generation.seed for generation in spoken])
+                for generation in spoken:
+                    seed, length = generation.seed, len(generation.tokens)
+                    attempt = attempts[seed] = attempts.get(seed - 1, -1) + 1
+                    stopped, reaches = tries[attempt]
+                    alignment = np.zeros((4, length), dtype=np.float32)
+                    alignment[:, np.minimum(np.arange(4), length - 1)] = 0.01
+                    alignment[-1, -1 if reaches else 0] = 1.0
+                    generation.samples.append(np.full(4 * FRAME, 0.1 * (attempt + 1), dtype=np.float32))
+                    generation.weights.extend(alignment)
+                    generation.stopped, generation.max_frames = stopped, 1
+                    generation.diverged = attempt in diverged
+                return [(generation, generation.samples[-1]) for generation in spoken]
+
+        monkeypatch.setattr(scheduler, "RunningBatch", Batch)
         return calls
 
     return use
@@ -125,8 +139,8 @@ def test_no_second_try_without_noise(voice, fake_generate):
 def test_a_model_has_a_guidance_of_its_own(voice, monkeypatch):
     monkeypatch.setattr(voice.config.synthesis, "guidance", 0.3)
     (piece,) = voice.prepare("one", 0)
-    assert voice.utterance(piece, SynthesisSettings()).guidance == 0.3
-    assert voice.utterance(piece, SynthesisSettings(guidance=0.0)).guidance == 0
+    assert new_generation(piece, voice.settled(), 0, 50).guidance == 0.3
+    assert new_generation(piece, voice.settled(SynthesisSettings(guidance=0.0)), 0, 50).guidance == 0
 
 
 def test_a_model_has_a_temperature_of_its_own(voice, monkeypatch):
@@ -148,15 +162,8 @@ def test_temperature_zero_does_not_depend_on_the_seed(voice):
     np.testing.assert_allclose(one.audio, two.audio, atol=1e-5)
 
 
-def test_diverged_try_is_never_the_best(voice, fake_generate, monkeypatch):
-    fake_generate([(True, True), (True, False)])
-    generate = synthesize.generate
-
-    def diverge_first(model, utterances):
-        generate(model, utterances)
-        utterances[0].diverged = utterances[0].samples[0][0] < 0.15
-
-    monkeypatch.setattr(synthesize, "generate", diverge_first)
+def test_diverged_try_is_never_the_best(voice, fake_generate):
+    fake_generate([(True, True), (True, False)], diverged=(0,))
     result = voice.synthesize([("one", 0)], SynthesisSettings(retries=1))[0]
     assert not result.complete
     assert result.tries == 2
@@ -202,8 +209,8 @@ def test_full_memory_of_the_device_says_what_to_do(voice, monkeypatch):
     def fail(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(synthesize, "generate", fail)
-    with pytest.raises(UserError, match="use --batch-size 1"):
+    monkeypatch.setattr(voice.engine.decoder, "step", fail)
+    with pytest.raises(UserError, match="memory is full: take a batch_size below 16"):
         voice.synthesize([("one", 0), ("two", 0)])
 
 
@@ -223,22 +230,24 @@ def test_unknown_device_or_folder_without_a_model(tmp_path):
 def test_end_is_reached_with_the_last_tokens_or_beyond(voice, token, share, reached):
     """A mixture's mass that is at no token is beyond the text."""
     (piece,) = voice.prepare("a few words", 0)
-    utterance = voice.utterance(piece, SynthesisSettings())
+    utterance = new_generation(piece, voice.settled(), 0, 50)
     for position in (0, token):
         weights = np.zeros(len(piece.tokens), dtype=np.float32)
         weights[position] = share if position == token else 1.0
         utterance.weights.append(weights)
         utterance.samples.append(np.zeros(voice.model.frame_length, dtype=np.float32))
     utterance.stopped = True
-    take = voice.take(piece, utterance)
+    take = judge(piece, utterance)
     assert take.reached_end == take.complete == reached
     utterance.diverged = True
-    assert not voice.take(piece, utterance).reached_end
+    assert not judge(piece, utterance).reached_end
 
 
 def test_precision_is_int8_on_a_cpu_unless_asked_otherwise(tmp_path):
     def small(**precision) -> bool:
-        return is_quantized(load_voice("allison", "cpu", 1, **precision).model)
+        engine = load_voice("allison", "cpu", 1, **precision).engine
+        kinds = {NativeDecoder, Int8Linear} & {type(module) for module in engine.decoder.modules()}
+        return engine.decoder is not engine.model.decoder and bool(kinds)
 
     assert small()
     assert small(precision="int8")
@@ -295,8 +304,8 @@ def test_stream_of_the_bundled_voice_is_what_it_says():
 
 
 def test_stream_computes_what_is_asked_for(voice, monkeypatch):
-    steps, step = [], voice.model.decoder.step
-    monkeypatch.setattr(voice.model.decoder, "step", lambda *args: steps.append(1) or step(*args))
+    steps, step = [], voice.engine.decoder.step
+    monkeypatch.setattr(voice.engine.decoder, "step", lambda *args: steps.append(1) or step(*args))
     stream = voice.stream("One here. Two here.", settings=STREAMED)
     assert (len(steps), stream.result) == (0, None)
     next(stream)

@@ -14,7 +14,9 @@ from wavetts.errors import UserError
 from wavetts.model import checkpoint
 from wavetts.model.lora import plain_weights, train_low_rank
 from wavetts.model.tacotron import WaveTacotron
+from wavetts.training import state as states
 from wavetts.training.loop import train
+from wavetts.training.optim import build_average
 
 RANK = 2
 
@@ -108,7 +110,38 @@ def test_resuming_goes_on_bit_for_bit(data: Path, base: Path, tmp_path: Path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_average_is_that_of_the_weights_and_not_of_the_factors():
+    model = small_model("conv_lstm")
+    average, name, sums = build_average(model, decay=0.9), "decoder.prenet.0.weight", []
+    train_low_rank(model, RANK)
+    for _ in range(3):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter += 0.1 * torch.randn_like(parameter)
+        output(model)
+        average.update_parameters(model)
+        sums.append(plain_weights(model)[name])
+    expected = sums[0]
+    for number, weight in enumerate(sums[1:], start=1):
+        expected = torch.lerp(expected, weight, 1 - (1 + number) / (10 + number))
+    averaged = average.module.state_dict()
+    torch.testing.assert_close(averaged[name], expected)
+    assert averaged.keys() == small_model("conv_lstm").state_dict().keys()
+
+
+def test_states_whose_average_was_of_factors_are_refused_in_a_line(data: Path, base: Path, tmp_path: Path):
+    run = adapt(data, base, tmp_path / "run", max_steps=2)
+    path = states.list_states(run)[-1]
+    state = states.load_state(path)
+    name = next(name for name in state["average"] if name.endswith("prenet.0.weight"))
+    state["average"][name.replace("weight", "parametrizations.weight.original")] = state["average"].pop(name)
+    states.save_state(path, state)
+    with pytest.raises(UserError, match="its states are of an earlier version of wavetts; start a new run"):
+        adapt(data, None, run, resume=True, max_steps=4)
+
+
 def test_there_must_be_a_model_to_adapt(data: Path, tmp_path: Path):
-    with pytest.raises(UserError, match=r"train\.adapter_rank: there is no model to adapt; add --init-from MODEL"):
+    with pytest.raises(UserError, match=r"train\.adapter_rank: there is no model to adapt; name one to start from"):
         adapt(data, None, tmp_path / "run")
     assert not (tmp_path / "run").exists()

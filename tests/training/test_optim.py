@@ -4,6 +4,7 @@ import pytest
 import torch
 from toy import toy_config
 
+from wavetts.model.density.transforms import InvertibleConv
 from wavetts.training.optim import build_average, build_optimizer, clip_gradients, learning_rate
 
 
@@ -23,6 +24,14 @@ def test_only_matrices_decay():
     decayed, rest = ([p.ndim for p in group["params"]] for group in optimizer.param_groups)
     assert decayed == [2] and rest == [1, 1, 1]
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+
+
+def test_invertible_matrices_do_not_decay():
+    flow = torch.nn.ModuleDict({"mix": InvertibleConv(4), "net": torch.nn.Linear(4, 4, bias=False)})
+    optimizer = build_optimizer(flow, toy_config(weight_decay=0.1).train)
+    decayed, rest = (group["params"] for group in optimizer.param_groups)
+    assert [p is flow["net"].weight for p in decayed] == [True]
+    assert [p is flow["mix"].weight for p in rest] == [True]
 
 
 def test_average_forgets_its_start_and_copies_buffers():

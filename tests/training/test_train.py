@@ -140,7 +140,7 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(
     with pytest.raises(SystemExit) as stopped:
         run(data, tmp_path)
     assert stopped.value.code == 130
-    assert "stopped by SIGINT after step 3; go on with --resume" in capsys.readouterr().err
+    assert "stopped by SIGINT after step 3; it can be resumed" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -295,17 +295,19 @@ def test_held_out_figures_are_of_the_averaged_weights(data: Path, finished: Path
 
 def test_mistakes_are_told_before_anything_is_written(data: Path, finished: Path, tmp_path: Path):
     new = tmp_path / "new"
-    with pytest.raises(UserError, match="holds a run already; add --resume"):
+    with pytest.raises(UserError, match="holds a run already; resume it"):
         run(data, finished)
     with pytest.raises(UserError, match="no training state to resume from"):
         run(data, new, resume=True)
-    with pytest.raises(UserError, match="leave out --init-from"):
+    with pytest.raises(UserError, match="leave out the model to start from"):
         run(data, new, resume=True, init_from=finished)
     with pytest.raises(UserError, match="wavetts preprocess"):
         run(tmp_path / "nowhere", new)
     config = toy_config()
     config.decoder.hidden_dim = 24
-    with pytest.raises(UserError, match=r"only train\.\* may change on --resume, but decoder.hidden_dim: 16 there, 24"):
+    with pytest.raises(
+        UserError, match=r"only train\.\* of a resumed run may change, .* decoder.hidden_dim: 16 there, 24"
+    ):
         train(config, data, finished, resume=True, device="cpu")
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="torch sees no GPU"):

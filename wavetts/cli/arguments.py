@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from wavetts.synthesis.settings import SynthesisSettings, load_settings
+from wavetts.synthesis.settings import SynthesisSettings, load_settings, setting_type
 
 
 def add_device(sub: argparse.ArgumentParser) -> None:
@@ -38,11 +38,11 @@ def add_settings(sub: argparse.ArgumentParser) -> None:
     """A flag for each field of `SynthesisSettings`."""
     own = "the voice's own"
     for item in dataclasses.fields(SynthesisSettings):
-        is_int = item.type == "int"
+        kind = setting_type(item.name)
         sub.add_argument(
             "--" + item.name.replace("_", "-"),
-            type=int if is_int else float,
-            metavar="N" if is_int else "X",
+            type=kind,
+            metavar="N" if kind is int else "X",
             help=f"{item.metadata['doc']} (default: {own if item.default is None else item.default})",
         )
 

@@ -236,7 +236,7 @@ class TrainConfig(Section):
     )
     adapter_rank: int = opt(
         0,
-        "with --init-from: train a change of this rank of every matrix, not the matrices (LoRA); 0: everything",
+        "train a change of this rank of every matrix of a model that is started from (LoRA); 0: all of it",
         at_least=0,
     )
     prior_steps: int = opt(0, "steps during which the alignment is held to a beta-binomial diagonal prior", at_least=0)

@@ -18,7 +18,7 @@ MAX_ID_BYTES = 200
 
 
 @dataclass(frozen=True)
-class Utterance:
+class Recording:
     """One line of a corpus: what is said, and in which file."""
 
     # A name that is unique in the corpus and is a file name without its suffix.
@@ -35,7 +35,7 @@ class Utterance:
     columns: str
 
 
-def read_corpus(source: Path) -> list[Utterance]:
+def read_corpus(source: Path) -> list[Recording]:
     r"""Read a corpus' lines, in their order.
 
     A folder has `metadata.csv` or `metadata.jsonl`; a file is one of these by its suffix. A line of `metadata.csv` is
@@ -93,7 +93,7 @@ def check_id(name: str, where: str) -> None:
         )
 
 
-def _read_columns(path: Path) -> Iterator[Utterance]:
+def _read_columns(path: Path) -> Iterator[Recording]:
     rows = [(f"{path}:{number}", line.split("|")) for number, line in numbered_lines(read_utf8(path))]
     if not rows:
         return
@@ -104,12 +104,12 @@ def _read_columns(path: Path) -> Iterator[Utterance]:
         # Some corpora in LJSpeech's layout leave the normalised column empty.
         text = normalised or text
         if name.lower().endswith(AUDIO_SUFFIXES):
-            yield Utterance(Path(name).stem, audio.of_name(name), text, speaker, where, columns.description)
+            yield Recording(Path(name).stem, audio.of_name(name), text, speaker, where, columns.description)
         else:
-            yield Utterance(name, audio.of_id(name), text, speaker, where, columns.description)
+            yield Recording(name, audio.of_id(name), text, speaker, where, columns.description)
 
 
-def _read_json(path: Path) -> Iterator[Utterance]:
+def _read_json(path: Path) -> Iterator[Recording]:
     audio_files = _AudioFiles(path.parent)
     for where, item in read_json_lines(path):
         item = {key: value for key, value in item.items() if value is not None}
@@ -120,7 +120,7 @@ def _read_json(path: Path) -> Iterator[Utterance]:
             raise UserError(f"{where}: an object needs 'text' and 'audio' (or 'id'); it has {sorted(item)}")
         identifier = item.get("id") or Path(item["audio"]).stem
         audio = path.parent / item["audio"] if item.get("audio") else audio_files.of_id(identifier)
-        yield Utterance(identifier, audio, item["text"].strip(), item.get("speaker") or None, where, "JSON lines")
+        yield Recording(identifier, audio, item["text"].strip(), item.get("speaker") or None, where, "JSON lines")
 
 
 class _AudioFiles:

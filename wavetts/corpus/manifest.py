@@ -56,12 +56,12 @@ def load_info(data_dir: Path, config: Config) -> dict[str, Any]:
     if rate != config.audio.sample_rate:
         raise UserError(
             f"{path}: the data has {rate} Hz, the config audio.sample_rate {config.audio.sample_rate}; "
-            f"preprocess with --sample-rate {config.audio.sample_rate} or set audio.sample_rate={rate}"
+            f"preprocess it at {config.audio.sample_rate} Hz or set audio.sample_rate={rate}"
         )
     if language != config.text.language:
         raise UserError(
             f"{path}: the data's language is {language}, the config's text.language {config.text.language}; "
-            f"preprocess with --language {config.text.language} or set text.language={language}"
+            f"preprocess it as {config.text.language} or set text.language={language}"
         )
     return info
 

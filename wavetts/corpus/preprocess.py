@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wavetts.audio.waveform import read_audio, resample, scale_loudness, trim_silence, write_audio
-from wavetts.corpus.formats import Utterance, read_corpus
+from wavetts.corpus.formats import Recording, read_corpus
 from wavetts.corpus.report import build_report, render_report
 from wavetts.errors import UserError
 from wavetts.extras import require
@@ -62,13 +62,13 @@ class PreprocessOptions:
     def __post_init__(self) -> None:
         """Check the values; raises UserError."""
         checks = {
-            "--sample-rate must be from 4000 to 192000": 4000 <= self.sample_rate <= 192000,
-            "--top-db must not be negative": self.top_db >= 0,
-            "--margin must not be negative": self.margin >= 0,
-            "--loudness must be below 0 dBFS": self.loudness is None or self.loudness < 0,
-            "--min-seconds must be above 0 and below --max-seconds": 0 < self.min_seconds < self.max_seconds,
-            "--dev and --test must not be negative": self.dev >= 0 and self.test >= 0,
-            "--jobs must be at least 1": self.jobs >= 1,
+            "sample_rate must be from 4000 to 192000": 4000 <= self.sample_rate <= 192000,
+            "top_db must not be negative": self.top_db >= 0,
+            "margin must not be negative": self.margin >= 0,
+            "loudness must be below 0 dBFS": self.loudness is None or self.loudness < 0,
+            "min_seconds must be above 0 and below max_seconds": 0 < self.min_seconds < self.max_seconds,
+            "dev and test must not be negative": self.dev >= 0 and self.test >= 0,
+            "jobs must be at least 1": self.jobs >= 1,
         }
         for message, holds in checks.items():
             if not holds:
@@ -104,9 +104,9 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
 
     if options.top_db:
         require("trimming silence", "train", "librosa")
-    utterances = read_corpus(folder)
-    if len(utterances) <= options.dev + options.test:
-        raise UserError(f"{folder}: it has {len(utterances)} clips, and {_none_left(options)}; hold out fewer")
+    recordings = read_corpus(folder)
+    if len(recordings) <= options.dev + options.test:
+        raise UserError(f"{folder}: it has {len(recordings)} clips, and {_none_left(options)}; hold out fewer")
     # A language that is not there stops the run here, not in every clip.
     phonemize(normalize("a", options.language), options.language)
     header = {"options": options.of_clips(), "espeak_version": espeak_version()}
@@ -117,12 +117,12 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
 
     results: dict[str, dict] = {}
     todo = []
-    for utterance in utterances:
-        result = done.get(utterance.id)
-        if result and result["source"] == _fingerprint(utterance) and _is_written(output, result):
-            results[utterance.id] = result
+    for recording in recordings:
+        result = done.get(recording.id)
+        if result and result["source"] == _fingerprint(recording) and _is_written(output, result):
+            results[recording.id] = result
         else:
-            todo.append(utterance)
+            todo.append(recording)
     (output / "info.json").unlink(missing_ok=True)
     # Also drops a line that was torn when a run was killed.
     write_json_lines(output / STATE_FILE, [header, *results.values()])
@@ -131,13 +131,13 @@ def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
             results[result["id"]] = result
             append(result)
 
-    ordered = [results[utterance.id] for utterance in utterances]
+    ordered = [results[recording.id] for recording in recordings]
     for identifier in done.keys() - {result["id"] for result in ordered if "reason" not in result}:
         (output / "audio" / f"{identifier}.flac").unlink(missing_ok=True)
-    return _finish(folder, output, options, header | {"columns": utterances[0].columns}, ordered)
+    return _finish(folder, output, options, header | {"columns": recordings[0].columns}, ordered)
 
 
-def process_clip(utterance: Utterance, output: Path, options: PreprocessOptions) -> dict:
+def process_clip(recording: Recording, output: Path, options: PreprocessOptions) -> dict:
     """Check and convert one clip, and write its audio.
 
     Returns:
@@ -147,17 +147,17 @@ def process_clip(utterance: Utterance, output: Path, options: PreprocessOptions)
     Raises:
         UserError: the audio cannot be written.
     """
-    result: dict = {"id": utterance.id, "source": _fingerprint(utterance)}
+    result: dict = {"id": recording.id, "source": _fingerprint(recording)}
 
     def drop(reason: str, detail: str) -> dict:
         return {**result, "reason": reason, "detail": detail}
 
-    if not utterance.text:
-        return drop("empty text", utterance.where)
-    if not utterance.audio.is_file():
-        return drop("missing file", str(utterance.audio))
+    if not recording.text:
+        return drop("empty text", recording.where)
+    if not recording.audio.is_file():
+        return drop("missing file", str(recording.audio))
     try:
-        samples, rate = read_audio(utterance.audio)
+        samples, rate = read_audio(recording.audio)
     except UserError as error:
         return drop("unreadable audio", str(error))
     if not np.isfinite(samples).all():
@@ -172,17 +172,17 @@ def process_clip(utterance: Utterance, output: Path, options: PreprocessOptions)
     if not options.min_seconds <= seconds <= options.max_seconds:
         reason = "too short" if seconds < options.min_seconds else "too long"
         return drop(reason, f"{seconds:.2f} s, allowed are {options.min_seconds:g} to {options.max_seconds:g} s")
-    text = _transcribe(utterance.text, seconds, options.language)
+    text = _transcribe(recording.text, seconds, options.language)
     if "reason" in text:
         return {**result, **text}
     if options.loudness is not None:
         samples = scale_loudness(samples, options.loudness)
-    audio = f"audio/{utterance.id}.flac"
+    audio = f"audio/{recording.id}.flac"
     write_audio(output / audio, samples, options.sample_rate)
-    clip = {"id": utterance.id, "audio": audio, "samples": len(samples), "seconds": round(seconds, 3)}
-    clip |= {"text": utterance.text, **text}
-    if utterance.speaker:
-        clip["speaker"] = utterance.speaker
+    clip = {"id": recording.id, "audio": audio, "samples": len(samples), "seconds": round(seconds, 3)}
+    clip |= {"text": recording.text, **text}
+    if recording.speaker:
+        clip["speaker"] = recording.speaker
     return {**result, "clip": clip, "clipped": clipped}
 
 
@@ -229,7 +229,7 @@ def assign_splits(ids: list[str], dev: int, test: int, seed: int) -> dict[str, s
     return splits
 
 
-def _map_clips(todo: list[Utterance], output: Path, options: PreprocessOptions, num_done: int) -> Iterator[dict]:
+def _map_clips(todo: list[Recording], output: Path, options: PreprocessOptions, num_done: int) -> Iterator[dict]:
     """Yield the results of `process_clip`, in order, below a progress bar."""
     import torch
 
@@ -267,15 +267,15 @@ def _open_state(output: Path, header: dict, overwrite: bool) -> dict[str, dict]:
     if earlier != header:
         old, new = ({**item["options"], **{v: item.get(v) for v in VERSIONS}} for item in (earlier, header))
         changed = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in new if old.get(name) != new[name])
-        raise UserError(f"{output}: was made with other options ({changed}); add --overwrite or choose another OUTPUT")
+        raise UserError(f"{output}: was made with other options ({changed}); overwrite it or choose another folder")
     return {result["id"]: result for result in results}
 
 
-def _fingerprint(utterance: Utterance) -> list:
+def _fingerprint(recording: Recording) -> list:
     """What a result is valid for: the line, and the file's size and time of change."""
-    line = [utterance.audio.name, utterance.text, utterance.speaker]
+    line = [recording.audio.name, recording.text, recording.speaker]
     try:
-        status = utterance.audio.stat()
+        status = recording.audio.stat()
     except OSError:
         return [*line, None, None]
     return [*line, status.st_size, status.st_mtime_ns]

@@ -97,7 +97,7 @@ class Actions:
             for path in models_under(models):
                 self._paths[_name_under(models, path)] = path
         if not self._paths:
-            raise UserError("no voice comes with this installation; give a folder of models with --models DIR")
+            raise UserError("no voice comes with this installation; name a folder of models")
         self._device, self._threads = device, threads
         self.max_chars, self.max_long_chars = max_chars, max_long_chars
         self._loaded: OrderedDict[str, Voice] = OrderedDict()

@@ -32,7 +32,6 @@ from wavetts.evaluation.systems import (
 )
 from wavetts.parallel import ordered_map
 from wavetts.progress import progress_bar
-from wavetts.runtime.int8 import is_quantized
 from wavetts.synthesis.catalog import find_voice
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice, load_voice
@@ -111,7 +110,7 @@ def evaluate(
     if not sentences:
         raise UserError(f"{source}: no utterance in it")
     if not (spoken or is_manifest or options.speed):
-        raise UserError(f"{source}: no manifest of `wavetts preprocess`; give --synthesize N to measure speech")
+        raise UserError(f"{source}: no manifest of `wavetts preprocess`; say how many texts to synthesize")
     # Before minutes of synthesis: what is missing, and mistakes in the options.
     missing_words = missing_recogniser(options.recogniser, options.whisper_model, language)
     missing = {"recogniser": missing_words, "dnsmos": missing_quality()}
@@ -136,10 +135,9 @@ def evaluate(
         frame_seconds = frame_seconds or audio.frame_length / audio.sample_rate
         if is_manifest:
             try:
-                exact = voice if not is_quantized(voice.model) else load_voice(system.path, device, threads, "float32")
                 if options.likelihood is not None:
-                    choose_likelihood(exact.model, options.likelihood)
-                entry["teacher_forced"] = _teacher_forced(exact, Path(source), rows[system.name])
+                    choose_likelihood(voice.model, options.likelihood)
+                entry["teacher_forced"] = _teacher_forced(voice, Path(source), rows[system.name])
             except UserError as error:
                 # Another one may have another sample rate: it still speaks.
                 if system is first:
@@ -189,9 +187,9 @@ def _count(options: Options, systems: list[System], sentences: list[Sentence]) -
         wanted = options.page or len(systems) > 1 or systems[0].kind == "folder"
         return len(sentences) if wanted else 0
     if options.synthesize < 0:
-        raise UserError(f"--synthesize {options.synthesize}: must not be negative")
+        raise UserError(f"synthesize {options.synthesize}: must not be negative")
     if options.page and not options.synthesize:
-        raise UserError("--html: there is nothing to listen to with --synthesize 0")
+        raise UserError("there is nothing to listen to on a page with synthesize 0")
     return options.synthesize
 
 

@@ -34,17 +34,17 @@ def missing_recogniser(name: str, model: Path | None, language: str) -> str | No
     """
     if name == "faster-whisper":
         if model is None:
-            raise UserError("--recogniser faster-whisper needs --whisper-model DIR, a model in CTranslate2's format")
+            raise UserError("the recogniser faster-whisper needs a whisper_model, a folder in CTranslate2's format")
         for file in ("model.bin", "tokenizer.json"):
             if not (model / file).is_file():
-                raise UserError(f"--whisper-model {model}: no {file} in it; give a folder in CTranslate2's format")
+                raise UserError(f"whisper_model {model}: no {file} in it; give a folder in CTranslate2's format")
     elif model is not None:
-        raise UserError("--whisper-model goes with --recogniser faster-whisper")
+        raise UserError("a whisper_model goes with the recogniser faster-whisper")
     extra, module = RECOGNISERS[name]
     if missing := missing_extra(extra, module, "jiwer"):
         return missing
     if name == "pocketsphinx" and not language.startswith("en"):
-        return f"pocketsphinx hears English only, not {language}; use --recogniser faster-whisper"
+        return f"pocketsphinx hears English only, not {language}; use faster-whisper"
     return None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,7 +21,7 @@ from wavetts.synthesis.texts import read_texts
 from wavetts.text.normalize import normalize
 
 if TYPE_CHECKING:
-    from wavetts.synthesis.takes import Result
+    from wavetts.synthesis.takes import Piece, Result
     from wavetts.synthesis.voice import Voice
 
 DEFAULT_LANGUAGE = "en-us"
@@ -170,18 +171,21 @@ def speak_sentences(
     progress: Callable[[int], None],
 ) -> None:
     """Has a model say sentences; one that it cannot read is silence, with the error."""
-    from wavetts.synthesis.voice import chunks
+    readable: deque[Sentence] = deque()
 
-    for group in chunks(list(sentences), settings.batch_size):
-        prepared = {}
-        for sentence in group:
+    def prepare() -> Iterator[list[Piece]]:
+        for sentence in sentences:
             try:
                 # Normalised already: exactly what a manifest's phonemes were made of.
-                prepared[sentence.id] = voice.prepare(sentence.spoken, settings.seed)
+                pieces = voice.prepare(sentence.spoken, settings.seed)
             except UserError as error:
                 silence = np.zeros(0, dtype=np.float32)
                 system.speech[sentence.id] = Speech(silence, voice.sample_rate, error=str(error))
-        results = voice.speak(list(prepared.values()), settings) if prepared else []
-        for name, result in zip(prepared, results, strict=True):
-            system.speech[name] = Speech(result.audio, result.sample_rate, result)
-        progress(len(group))
+                progress(1)
+                continue
+            readable.append(sentence)
+            yield pieces
+
+    for result in voice.results(prepare(), settings):
+        system.speech[readable.popleft().id] = Speech(result.audio, result.sample_rate, result)
+        progress(1)

@@ -17,6 +17,7 @@ from wavetts.config import Config
 from wavetts.config.load import from_dict, to_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
+from wavetts.model.device import own_random_numbers
 from wavetts.model.lora import apply_change, find_base, low_rank_change, name_base
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
@@ -86,7 +87,8 @@ def load_model(path: Path, device: torch.device | str = "cpu", voice_folders: Se
     path, tensors, config, tokenizer, info, _ = read_model(path, voice_folders)
     problem = f"{path}: the weights are not those of its own config"
     _check_room(config, tensors, problem)
-    model = WaveTacotron(config, len(tokenizer.symbols))
+    with own_random_numbers(torch.device("cpu")):
+        model = WaveTacotron(config, len(tokenizer.symbols))
     load_weights(model, tensors, problem)
     return LoadedModel(model.to(device).eval(), tokenizer, config, info)
 
@@ -182,10 +184,17 @@ def read_model(path: Path, voice_folders: Sequence[Path] = ()) -> ModelFile:
             base = find_base(path, json.loads(metadata["base"]), voice_folders)
             tensors = apply_change(_read_file(base)[0], tensors)
         config = from_dict(json.loads(metadata["config"]), str(path))
-        tokenizer = Tokenizer.from_dict(json.loads(metadata["tokenizer"]))
+        tokenizer = _read_tokenizer(json.loads(metadata["tokenizer"]), path)
         return ModelFile(path, tensors, config, tokenizer, json.loads(metadata["info"]), base)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
+
+
+def _read_tokenizer(values: Any, path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_dict(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

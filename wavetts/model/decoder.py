@@ -198,7 +198,7 @@ class AttentionDecoder(nn.Module):
 
 
 def _step_lstm(lstm: nn.Module, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """One frame of a layer that `forward` runs over all frames, or of the cell that `quantize` has put in its place."""
+    """One frame of a layer that `forward` runs over all frames, or of a cell of `runtime.int8` in its place."""
     if isinstance(lstm, nn.LSTM):
         return torch.lstm_cell(x, state, lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0)
     return lstm(x, state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -39,3 +39,21 @@ def float32_products(tf32: bool) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Lets torch compute with so many CPU threads inside, and with as many as before afterwards; 0 changes nothing."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count:
+            torch.set_num_threads(before)
+
+
+def own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """A context in which torch's global generators may be seeded and drawn from: they are as before afterwards."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])

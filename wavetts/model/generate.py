@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from wavetts.model.density import SamplingOptions
+from wavetts.model.attention import Keys
+from wavetts.model.density import Sampler, SamplingOptions
+from wavetts.model.device import torch_threads
+from wavetts.model.rows import Rows
 from wavetts.model.tacotron import WaveTacotron
 
 LARGEST_SAMPLE = 1 - 2.0**-15
@@ -21,9 +23,80 @@ LARGEST_SAMPLE = 1 - 2.0**-15
 MOST_WILD_FRAMES = 5
 
 
+class Engine:
+    """What generation needs of a model; `runtime.engine.build_engine` makes faster ones than the model itself.
+
+    The model stays as it is: a faster decoder or density stands beside the model's own.
+
+    Args:
+        model: in evaluation mode.
+        decoder: with `init_state` and `step` of an `AttentionDecoder`; None takes the model's.
+        density: a `Sampler` of frames; None takes the model's density.
+        threads: of torch on the CPU while this engine computes; 0 leaves them as they are.
+    """
+
+    def __init__(
+        self, model: WaveTacotron, decoder: Any = None, density: Sampler | None = None, threads: int = 0
+    ) -> None:
+        assert not model.training
+        self.model, self.threads = model, threads
+        self.decoder: Any = model.decoder if decoder is None else decoder
+        self.density: Sampler = model.density if density is None else density
+        self.frame_length, self.past_length = model.frame_length, model.past_length
+        config = model.config.audio
+        # What a waveform in [-1, 1) can be after pre-emphasis and scale.
+        self.largest = (1 + config.preemphasis) * float(model.scale)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.model.scale.device
+
+    def encode(self, tokens: Sequence[int]) -> Keys:
+        """What attention needs of a text of I tokens, in a batch of one.
+
+        Each text is encoded alone: beside others it would be rounded otherwise, and that grows from frame to frame.
+        """
+        batch = torch.tensor([tokens], device=self.device)
+        lengths = torch.tensor([len(tokens)], device=self.device)
+        return self.model.decoder.attention.prepare(self.model.encoder(batch, lengths), lengths)
+
+    def init_state(self, keys: Keys) -> Any:
+        """The decoder's state before the first frame."""
+        return self.decoder.init_state(keys)
+
+    def step(self, prev_frame: Tensor, keys: Keys, state: Any, guidance: Tensor) -> tuple[Tensor, Tensor, Any]:
+        """See `AttentionDecoder.step`; guidance is (B, 1), for the density if that was trained to be guided."""
+        return self.decoder.step(prev_frame, keys, state, 0.0 if self.density.guides else guidance)
+
+    def sample(self, cond: Tensor, past: Tensor, temperature: Tensor, guidance: Tensor, noise: Tensor) -> Tensor:
+        """Draws frames (B, K).
+
+        Args:
+            cond: (B, C) of the decoder.
+            past: (B, `past_length`), the samples before the frame.
+            temperature: (B, 1).
+            guidance: (B, 1), of a density that was trained to be guided.
+            noise: (B, noise_dim).
+        """
+        cond = self.model.join_past(cond, past)
+        options = SamplingOptions(temperature, guidance if self.density.guides else 0.0)
+        return self.density.sample(cond, options, noise.to(cond))
+
+    def to_waveform(self, frames: Tensor, last_sample: Tensor) -> Tensor:
+        """(B, T, K) to samples (B, T * K), see `WaveTacotron.to_waveform`."""
+        return self.model.to_waveform(frames, last_sample)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Inference mode and this engine's threads, for the calling thread, and what was before afterwards."""
+        with torch_threads(self.threads), torch.inference_mode():
+            yield
+
+
 @dataclass(eq=False)
-class Utterance:
-    """One sentence in a `RunningBatch`: what it says, how, and how far it has come.
+class Generation:
+    """An utterance in a `RunningBatch`: what it says, how, and how far it has come.
 
     Attributes:
         tokens: I indices.
@@ -80,109 +153,102 @@ class RunningBatch:
     words, after a second or two. One that has ended leaves and costs nothing any more.
     """
 
-    def __init__(self, model: WaveTacotron) -> None:
-        """Takes a model in evaluation mode."""
-        self.model = model
-        self.utterances: list[Utterance] = []  # who speaks, in the order of the rows
-        self._generators: list[torch.Generator] = []
-        # A tree of tensors of B rows each: keys, decoder state, the samples of the density before the next frame, the
-        # waveform's last one, temperature, guidance.
-        self._rows: Any = None
-        config = model.config.audio
-        # What a waveform in [-1, 1) can be after pre-emphasis and scale.
-        self._limit = (1 + config.preemphasis) * float(model.scale)
+    def __init__(self, engine: Engine) -> None:
+        """Takes what computes the frames."""
+        self.engine = engine
+        self.speaking: list[Generation] = []  # in the order of the rows
+        self._noise: dict[Generation, torch.Generator] = {}
+        # Of each row: keys, temperature and guidance; and what a step replaces: the decoder's state, the samples of the
+        # density before the next frame, the waveform's last one.
+        self._rows = Rows()
+        self._paused: dict[Generation, Any] = {}
 
-    @torch.inference_mode()
-    def add(self, utterances: Sequence[Utterance]) -> None:
-        """Lets utterances join; their first frames come with the next step."""
-        for utterance in utterances:
-            # Each is encoded alone: beside others it would be rounded otherwise, and that grows from frame to frame.
-            tokens = torch.tensor([utterance.tokens], device=self.model.scale.device)
-            lengths = torch.tensor([len(utterance.tokens)], device=tokens.device)
-            keys = self.model.decoder.attention.prepare(self.model.encoder(tokens, lengths), lengths)
-            past = keys.memory.new_zeros(1, self.model.past_length)
-            options = past.new_tensor([[utterance.temperature, utterance.guidance]])
-            new = (keys, self.model.decoder.init_state(keys), past, past[:, 0], *options.split(1, dim=1))
-            self._rows = map_tensors(_append_rows, self._rows, new) if self.utterances else new
-            self.utterances = [*self.utterances, utterance]
-            self._generators.append(torch.Generator().manual_seed(utterance.seed))
+    def add(self, generation: Generation) -> None:
+        """Lets an utterance join; its first frame comes with the next step. If encoding fails, nothing has changed."""
+        engine = self.engine
+        with engine.computing():
+            keys = engine.encode(generation.tokens)
+            past = keys.memory.new_zeros(1, engine.past_length)
+            options = past.new_tensor([[generation.temperature, generation.guidance]])
+            carried = engine.init_state(keys), past, past[:, 0]
+            self._rows.append((keys, *options.split(1, dim=1), carried), len(generation.tokens))
+        self.speaking = [*self.speaking, generation]
+        self._noise[generation] = torch.Generator().manual_seed(generation.seed)
 
-    @torch.inference_mode()
-    def step(self) -> list[tuple[Utterance, np.ndarray]]:
+    def pause(self, generation: Generation) -> None:
+        """Takes one who speaks out of the batch; `resume` lets it go on as if nothing had been."""
+        row = self.speaking.index(generation)
+        with self.engine.computing():
+            self._paused[generation] = self._rows.take(row)
+            self._keep([other for other in range(len(self.speaking)) if other != row])
+
+    def resume(self, generation: Generation) -> None:
+        """Lets one who was paused speak on."""
+        with self.engine.computing():
+            self._rows.append(self._paused.pop(generation), len(generation.tokens))
+        self.speaking = [*self.speaking, generation]
+
+    def step(self) -> list[tuple[Generation, np.ndarray]]:
         """Speaks the next frame of every utterance; those that have ended with it leave.
 
         Returns:
             The utterances that spoke and their new samples (K,), float32 in [-1, 1); empty if nobody is left.
         """
+        with self.engine.computing():
+            return self._step()
+
+    def _step(self) -> list[tuple[Generation, np.ndarray]]:
         self._drop_ended()
-        if not self.utterances:
+        if not self.speaking:
             return []
-        keys, state, past, last_sample, temperature, guidance = self._rows
-        frame = past[:, -self.model.frame_length :]
-        # A density that was trained to be guided is, with the past that the decoder has seen; otherwise the decoder is.
-        options = SamplingOptions(temperature, guidance if self.model.density.guides else 0.0)
-        to_decoder = 0.0 if self.model.density.guides else guidance
-        cond, stop_logits, state = self.model.decoder.step(frame, keys, state, to_decoder)
-        size = self.model.density.noise_dim
-        noise = torch.stack([torch.randn(size, generator=generator) for generator in self._generators])
-        cond = self.model.join_past(cond, past)
-        drawn = self.model.density.sample(cond, options, noise.to(cond))
-        frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
-        waveform = self.model.to_waveform(frame[:, None], last_sample)
-        past = torch.cat([past, frame], dim=1)[:, -past.shape[1] :]
-        self._rows = (keys, state, past, waveform[:, -1], temperature, guidance)
-        wild = ~(drawn.abs() <= self._limit).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
+        engine = self.engine
+        keys, temperature, guidance, (state, past, last_sample) = self._rows.values
+        cond, stop_logits, state = engine.step(past[:, -engine.frame_length :], keys, state, guidance)
+        size = engine.density.noise_dim
+        noise = torch.stack([torch.randn(size, generator=self._noise[generation]) for generation in self.speaking])
+        drawn = engine.sample(cond, past, temperature, guidance, noise)
+        frame = drawn.nan_to_num(0.0).clamp(-engine.largest, engine.largest)
+        waveform = engine.to_waveform(frame[:, None], last_sample)
+        past = torch.cat([past, frame], dim=1)[:, -engine.past_length :]
+        self._rows.write(3, (state, past, waveform[:, -1]))
+        wild = ~(drawn.abs() <= engine.largest).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
         samples = waveform.masked_fill(wild[:, None], 0.0).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
         weights = state.attention.weights.float().cpu().numpy()
-        spoken = self.utterances
+        spoken = self.speaking
         outcome = zip(torch.sigmoid(stop_logits).tolist(), wild.tolist(), strict=True)
-        for row, (utterance, (stop, is_wild)) in enumerate(zip(spoken, outcome, strict=True)):
-            utterance.samples.append(samples[row])
-            utterance.weights.append(weights[row, : len(utterance.tokens)])
-            utterance.stopped = stop > utterance.stop_threshold
-            utterance.diverged |= is_wild
-            utterance.wild_frames = utterance.wild_frames + 1 if is_wild else 0
+        for row, (generation, (stop, is_wild)) in enumerate(zip(spoken, outcome, strict=True)):
+            generation.samples.append(samples[row])
+            generation.weights.append(weights[row, : len(generation.tokens)].copy())
+            generation.stopped = stop > generation.stop_threshold
+            generation.diverged |= is_wild
+            generation.wild_frames = generation.wild_frames + 1 if is_wild else 0
         self._drop_ended()
         return list(zip(spoken, samples, strict=True))
 
     def _drop_ended(self) -> None:
-        kept = [row for row, utterance in enumerate(self.utterances) if not utterance.ended]
-        if len(kept) == len(self.utterances):
+        # Another thread may cancel one meanwhile: each is asked once.
+        ended = {generation for generation in (*self.speaking, *self._paused) if generation.ended}
+        if not ended:
             return
-        index = torch.tensor(kept, dtype=torch.long, device=self.model.scale.device)
-        self._rows = map_tensors(lambda tensor: tensor[index], self._rows) if kept else None
-        self.utterances = [self.utterances[row] for row in kept]
-        self._generators = [self._generators[row] for row in kept]
+        self._keep([row for row, generation in enumerate(self.speaking) if generation not in ended])
+        for generation in ended:
+            del self._noise[generation]
+            self._paused.pop(generation, None)
+
+    def _keep(self, rows: list[int]) -> None:
+        self._rows.keep(rows)
+        self.speaking = [self.speaking[row] for row in rows]
 
 
-def generate(model: WaveTacotron, utterances: Sequence[Utterance]) -> None:
-    """Speaks a batch to its end; the utterances then hold what was spoken.
+def generate(engine: Engine, generations: Sequence[Generation]) -> None:
+    """Speaks a batch to its end; the generations then hold what was spoken.
 
     Args:
-        model: in evaluation mode.
-        utterances: fresh ones.
+        engine: of the model that speaks.
+        generations: fresh ones.
     """
-    batch = RunningBatch(model)
-    batch.add(utterances)
+    batch = RunningBatch(engine)
+    for generation in generations:
+        batch.add(generation)
     while batch.step():
         pass
-
-
-def map_tensors(function: Callable[..., Tensor], *trees: Any) -> Any:
-    """Trees of dataclasses, tuples and lists, equal but for their tensors: a tree of function(tensor of each)."""
-    first = trees[0]
-    if isinstance(first, Tensor):
-        return function(*trees)
-    if dataclasses.is_dataclass(first):
-        names = [item.name for item in dataclasses.fields(first)]
-        return type(first)(*(map_tensors(function, *(getattr(tree, name) for tree in trees)) for name in names))
-    parts = [map_tensors(function, *branches) for branches in zip(*trees, strict=True)]
-    return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
-
-
-def _append_rows(above: Tensor, below: Tensor) -> Tensor:
-    """(A, ...) and (B, ...) to (A + B, ...); what has fewer tokens is padded, all other sizes are the same."""
-    if above.dim() > 1 and above.shape[1] != below.shape[1]:
-        tokens = max(above.shape[1], below.shape[1])
-        above, below = (F.pad(part, (0, 0) * (part.dim() - 2) + (0, tokens - part.shape[1])) for part in (above, below))
-    return torch.cat([above, below])

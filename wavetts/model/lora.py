@@ -71,6 +71,11 @@ def plain_weights(model: nn.Module) -> dict[str, Tensor]:
     return state
 
 
+def has_changes(model: nn.Module) -> bool:
+    """Whether `train_low_rank` was here."""
+    return any(isinstance(module, LowRankChange) for module in model.modules())
+
+
 def _is_smaller(weight: Tensor, rank: int) -> bool:
     """Whether a change of this rank has fewer values than the weight."""
     return weight.dim() >= 2 and rank * (len(weight) + weight[0].numel()) < weight.numel()

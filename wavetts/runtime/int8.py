@@ -7,10 +7,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from wavetts.model.tacotron import WaveTacotron
 from wavetts.runtime import bindings as native
-from wavetts.runtime.decoder import NativeDecoder
-from wavetts.runtime.density import NativeSubframeFlow
 
 # Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.
 SMALLEST = 1 << 16
@@ -84,42 +81,17 @@ class Int8LSTMCell(nn.Module):
         return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def quantize_weights(model: WaveTacotron) -> WaveTacotron:
-    """Turns the large matrices of decoder and density into 8-bit ones, in place: for synthesis alone, on the CPU.
-
-    The encoder runs once an utterance and the paper's flow has many positions a frame, so that their weights are read
-    seldom: they stay as they are.
-
-    Args:
-        model: in evaluation mode.
-
-    Returns:
-        The model.
-    """
-    assert not model.training
-    if native.library() is None:
-        warnings.warn(
-            "without its C kernel, which it is built with where there is a C compiler, speech takes several times as "
-            "long: install one (gcc or clang) and then wavetts again",
-            stacklevel=2,
-        )
-    if NativeDecoder.takes(model.decoder) and native.library() is not None:
-        model.decoder = NativeDecoder(model.decoder, SMALLEST)
-    else:
-        _replace(model.decoder)
-    if NativeSubframeFlow.takes(model.density) and native.library() is not None:
-        model.density = NativeSubframeFlow(model.density, SMALLEST)
-    elif model.config.density.kind != "flow":
-        _replace(model.density)
-    return model
+def warn_without_kernel() -> None:
+    """Says what speaking without the C kernel costs."""
+    warnings.warn(
+        "without its C kernel, which it is built with where there is a C compiler, speech takes several times as "
+        "long: install one (gcc or clang) and then wavetts again",
+        stacklevel=3,
+    )
 
 
-def is_quantized(model: WaveTacotron) -> bool:
-    """Whether `quantize_weights` was here: it speaks, but cannot be trained or scored any more."""
-    return any(isinstance(module, (Int8Linear, NativeDecoder, NativeSubframeFlow)) for module in model.modules())
-
-
-def _replace(module: nn.Module) -> None:
+def quantize_layers(module: nn.Module) -> nn.Module:
+    """Turns the large matrices of a module's linear layers and LSTMs into 8-bit ones, in place; returns the module."""
     for name, child in module.named_children():
         if isinstance(child, (nn.LSTM, nn.LSTMCell)):
             if _fits(4 * child.hidden_size, child.input_size + child.hidden_size):
@@ -128,7 +100,8 @@ def _replace(module: nn.Module) -> None:
             if child.weight.numel() >= SMALLEST and _fits(*child.weight.shape):
                 setattr(module, name, Int8Linear(child.weight, child.bias))
         else:
-            _replace(child)
+            quantize_layers(child)
+    return module
 
 
 def _fits(outputs: int, inputs: int) -> bool:

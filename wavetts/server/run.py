@@ -57,7 +57,7 @@ def serve(
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     print(f"wavetts: speech at {address}, voices: {', '.join(loaded)}", file=sys.stderr, flush=True)
     if api_key is None and host not in ("127.0.0.1", "::1"):
-        warnings.warn(f"anyone who reaches {host} may speak here; set WAVETTS_API_KEY or --api-key-file", stacklevel=1)
+        warnings.warn(f"anyone who reaches {host} may speak here; set an API key", stacklevel=1)
     app = create_app(loaded, settings, Limits(max_chars, max_requests, timeout), api_key)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False)
     # uvicorn passes the signal on when it is done.
@@ -81,7 +81,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         # `create_server` adds the address to what the system says.
         reason = str(error.strerror).partition(" (while")[0] if isinstance(error, OSError) else _PORTS
-        raise UserError(f"--host {host} --port {port}: cannot listen there: {reason}") from None
+        raise UserError(f"host {host}, port {port}: cannot listen there: {reason}") from None
 
 
 def _voice_paths(wanted: Sequence[str]) -> dict[str, Path]:
@@ -89,16 +89,16 @@ def _voice_paths(wanted: Sequence[str]) -> dict[str, Path]:
     named = {entry.name: entry.path for entry in list_voices()}
     if not wanted:
         if not named:
-            raise UserError("no voice comes with this installation; give one with --voice NAME=PATH")
+            raise UserError("no voice comes with this installation; give one as NAME=PATH")
         return named
     paths: dict[str, Path] = {}
     for word in wanted:
         name, equals, path = word.partition("=")
         if not name or (equals and not path):
-            raise UserError(f"--voice {word}: expected NAME or NAME=PATH")
+            raise UserError(f"voice {word}: expected NAME or NAME=PATH")
         if name in paths:
-            raise UserError(f"--voice {word}: there are two voices {name!r}")
+            raise UserError(f"voice {word}: there are two voices {name!r}")
         if not equals and name not in named:
-            raise UserError(f"--voice {word}: no such voice ({', '.join(named) or 'there are none'}); give NAME=PATH")
+            raise UserError(f"voice {word}: no such voice ({', '.join(named) or 'there are none'}); give NAME=PATH")
         paths[name] = find_voice(path) if equals else named[name]
     return paths

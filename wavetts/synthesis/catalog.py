@@ -82,14 +82,16 @@ def find_voice(voice: str | Path | None) -> Path:
     entries = list_voices()
     if voice is None:
         if not entries:
-            raise UserError(
-                "no voice comes with this installation; give one with --voice PATH (a model file or run folder)"
-            )
+            raise UserError("no voice comes with this installation; name a model file or run folder")
         return entries[0].path
     named = next((entry.path for entry in entries if entry.name == str(voice)), None)
     there = Path(voice) if os.path.lexists(voice) else None
     is_path = isinstance(voice, Path) or looks_like_path(voice)
     found = (there or named) if is_path else (named or there)
+    if found is None:
+        # A damaged one: loading it tells what is wrong.
+        places = (folder / str(voice) / _MODEL_NAME for folder in voice_folders())
+        found = next((place for place in places if place.parent.name == str(voice) and place.is_file()), None)
     if found is None:
         names = ", ".join(printable(entry.name) for entry in entries) or "there are none"
         raise UserError(f"{voice}: no such model file, run folder or voice ({names})")
@@ -114,15 +116,19 @@ def models_under(folder: Path) -> list[Path]:
 
 
 def _voices_in(folder: Path, bundled: bool) -> list[VoiceEntry]:
-    entries = []
-    for path in sorted(folder.glob(f"*/{_MODEL_NAME}")):
-        # What cannot be read is no voice; who gives its path to `load_voice` is told why.
-        if metadata := _read_metadata(path):
-            card = _read_card(path.with_name("README.md"))
-            description, licence = (str(card.get(key, "")) for key in ("description", "license"))
-            language, rate = metadata
-            entries.append(VoiceEntry(path.parent.name, path, description, language, licence, rate, bundled))
-    return entries
+    # What cannot be read is no voice; who gives its name or path to `load_voice` is told why.
+    entries = (_entry(path, bundled) for path in sorted(folder.glob(f"*/{_MODEL_NAME}")))
+    return [entry for entry in entries if entry is not None]
+
+
+def _entry(path: Path, bundled: bool) -> VoiceEntry | None:
+    """A model file's; None if it is no model of ours, or its metadata is damaged."""
+    metadata = _read_metadata(path)
+    if metadata is None:
+        return None
+    card = _read_card(path.with_name("README.md"))
+    description, licence = (str(card.get(key, "")) for key in ("description", "license"))
+    return VoiceEntry(path.parent.name, path, description, metadata[0], licence, metadata[1], bundled)
 
 
 def _read_metadata(path: Path) -> tuple[str, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from wavetts.errors import UserError
 from wavetts.files import remove_temporaries
 from wavetts.jsonlines import append_journal, read_journal, write_json_lines
 from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.takes import Piece, Result
 from wavetts.synthesis.texts import Text
-from wavetts.synthesis.voice import Piece, Result, Voice, chunks
+from wavetts.synthesis.voice import Voice
 
 
 def speak_to_file(
@@ -86,15 +88,15 @@ def speak_to_folder(
     progress(len(share) - len(todo))
     written = []
     with append_journal(path) as append:
-        for group in chunks(todo, settings.batch_size):
-            for line, result in _speak_group(voice, group, settings, progress):
-                append(line)
-                if result is not None:
-                    if plots:
-                        _plot(folder, line["id"], result, voice.tokenizer.symbols)
-                    # The audio last: where it is, the rest is not made again.
-                    write_audio(folder / f"{line['id']}.wav", result.audio, result.sample_rate)
-                written.append(line)
+        for line, result in _speak_each(voice, todo, settings):
+            append(line)
+            if result is not None:
+                if plots:
+                    _plot(folder, line["id"], result, voice.tokenizer.symbols)
+                # The audio last: where it is, the rest is not made again.
+                write_audio(folder / f"{line['id']}.wav", result.audio, result.sample_rate)
+            written.append(line)
+            progress(1)
     report |= {line["id"]: line for line in written}
     write_json_lines(path, [report[name] for name in sorted(report)])
     return written
@@ -113,22 +115,28 @@ def report_path(folder: Path, rank: int, world_size: int) -> Path:
     return folder / ("report.jsonl" if world_size == 1 else f"report-{rank}of{world_size}.jsonl")
 
 
-def _speak_group(
-    voice: Voice, group: list[Text], settings: SynthesisSettings, progress: Callable[[float], None]
+def _speak_each(
+    voice: Voice, texts: list[Text], settings: SynthesisSettings
 ) -> Iterator[tuple[dict[str, Any], Result | None]]:
     """Yields each text's line of the report and its result; a text that cannot be spoken has an "error" and None."""
-    prepared: dict[str, list[Piece]] = {}
-    for text in group:
-        try:
-            prepared[text.id] = voice.prepare(text.text, settings.seed)
-        except UserError as error:
-            warnings.warn(f"{text.source}: {error}", stacklevel=2)
-            progress(1)
-            yield {"id": text.id, "text": text.text, "error": str(error)}, None
-    results = dict(zip(prepared, voice.speak(list(prepared.values()), settings, progress), strict=True))
-    for text in group:
-        if text.id in results:
-            yield {"id": text.id, "text": text.text, **results[text.id].report()}, results[text.id]
+    prepared: deque[Text] = deque()
+    failed: list[dict[str, Any]] = []
+
+    def prepare() -> Iterator[list[Piece]]:
+        for text in texts:
+            try:
+                pieces = voice.prepare(text.text, settings.seed)
+            except UserError as error:
+                warnings.warn(f"{text.source}: {error}", stacklevel=2)
+                failed.append({"id": text.id, "text": text.text, "error": str(error)})
+                continue
+            prepared.append(text)
+            yield pieces
+
+    for result in voice.results(prepare(), settings):
+        text = prepared.popleft()
+        yield {"id": text.id, "text": text.text, **result.report()}, result
+    yield from ((line, None) for line in failed)
 
 
 def _plot(folder: Path, name: str, result: Result, symbols: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wavetts.errors import UserError
 from wavetts.model.density.base import Density, SamplingOptions
-from wavetts.model.generate import map_tensors
+from wavetts.model.rows import map_tensors
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice
 
@@ -148,12 +148,12 @@ class _Repair:
     def _multiply(self) -> None:
         """One row to as many as there are candidates."""
         index = torch.zeros(self.candidates, dtype=torch.long, device=self.past.device)
-        self.rows, self.past = map_tensors(lambda tensor: tensor[index], self.rows), self.past[index]
+        self.rows, self.past = map_tensors(lambda tensor, _: tensor[index], self.rows), self.past[index]
 
     def _choose(self, frames: list[Tensor], scores: Tensor) -> list[Tensor]:
         """The frames of the likeliest row, which is the one that is left."""
         best = torch.tensor([int(scores.argmax())], device=self.past.device)
-        self.rows, self.past = map_tensors(lambda tensor: tensor[best], self.rows), self.past[best]
+        self.rows, self.past = map_tensors(lambda tensor, _: tensor[best], self.rows), self.past[best]
         return [frame[int(best)] for frame in frames]
 
     def _join(self, samples: np.ndarray, given: np.ndarray, drawn: Tensor) -> np.ndarray:

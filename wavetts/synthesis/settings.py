@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ MIN_SPEED, MAX_SPEED = 0.25, 4.0
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """How texts are spoken; the fields of a `--settings` file, and each a flag of the same name.
+    """How texts are spoken; the fields of a file of settings, and each a flag of the same name.
 
     None for temperature and guidance takes the voice's own.
     """
@@ -38,7 +40,7 @@ class SynthesisSettings:
             value = getattr(self, item.name)
             if value is None and item.default is None:
                 continue
-            if item.type == "int":
+            if setting_type(item.name) is int:
                 if not isinstance(value, int) or isinstance(value, bool):
                     raise UserError(f"{item.name}: {value!r} is not a whole number")
             elif not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
@@ -52,6 +54,13 @@ class SynthesisSettings:
         for name in ("max_seconds", "batch_size"):
             if getattr(self, name) == 0:
                 raise UserError(f"{name}: 0 is not positive")
+
+
+@functools.cache
+def setting_type(name: str) -> type:
+    """int or float: what a setting is, if it is not None."""
+    kinds = typing.get_type_hints(SynthesisSettings)[name]
+    return int if int in (kinds, *typing.get_args(kinds)) else float
 
 
 def load_settings(path: Path) -> SynthesisSettings:

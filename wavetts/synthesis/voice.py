@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import unicodedata
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,35 +14,28 @@ from typing import Literal
 import numpy as np
 import torch
 
-from wavetts.audio.stretch import Stretcher
 from wavetts.errors import UserError
-from wavetts.model.alignment import alignment_scores
 from wavetts.model.checkpoint import LoadedModel, load_model
 from wavetts.model.device import choose_device
-from wavetts.model.generate import RunningBatch, Utterance, generate
-from wavetts.runtime.int8 import quantize_weights
+from wavetts.model.generate import Engine
+from wavetts.runtime.engine import build_engine
 from wavetts.seeds import mix_seed
 from wavetts.synthesis.catalog import find_voice, voice_folders
+from wavetts.synthesis.scheduler import Event, Scheduler, Task
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.synthesis.takes import Piece, Result, Take, pause_before
+from wavetts.synthesis.takes import Piece, Result, Take
 from wavetts.text.normalize import explain, sentences
 
-# A sentence may take this many seconds, and this many more for each token. Read speech has 10 to 20 tokens a second:
-# the allowance is two to four times that, so that only attention that is lost runs into it.
-BASE_SECONDS, TOKEN_SECONDS = 1.0, 0.2
 # Longer sentences are split: that is 13 s at a usual pace, near the longest that corpora of read speech have.
 MAX_CHARS = 200
-# A sentence was read to its end if so much of its last frame's attention was at its last tokens (punctuation and end
-# mark among them) or beyond: teacher forced, 98 of 100 recordings meet it.
-END_TOKENS, END_WEIGHT = 5, 0.4
 
 
 class Voice:
-    """A loaded model that speaks."""
+    """A loaded model and the engine that speaks it."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Takes a model that `checkpoint.load_model` gave."""
-        self.model, self.tokenizer, self.info = loaded.model, loaded.tokenizer, loaded.info
+    def __init__(self, loaded: LoadedModel, engine: Engine) -> None:
+        """Takes a model that `checkpoint.load_model` gave, and an engine of it (`runtime.engine.build_engine`)."""
+        self.model, self.tokenizer, self.info, self.engine = loaded.model, loaded.tokenizer, loaded.info, engine
         self.config = loaded.config
         self.sample_rate: int = loaded.config.audio.sample_rate
 
@@ -97,18 +90,21 @@ class Voice:
         return self.speak([self.prepare(text, seed) for text, seed in items], settings, progress)
 
     def prepare(self, text: str, seed: int) -> list[Piece]:
-        """Splits a text into what is spoken in one go.
+        """All of `pieces`."""
+        return list(self.pieces(text, seed))
 
-        Symbols that the model has not learnt are left out, with a warning.
+    def pieces(self, text: str, seed: int) -> Iterator[Piece]:
+        """Splits a text into what is spoken in one go, each part made ready when it is asked for.
+
+        Symbols that the model has not learnt are left out, with a warning in the end.
 
         Raises:
             UserError: there is nothing to speak in it.
         """
-        pieces: list[Piece] = []
-        starts_paragraph = False
+        count, starts_paragraph, unknown_ones = 0, False, set()
         for sentence in sentences(text, self.tokenizer.language, MAX_CHARS):
             part = sentence.spoken
-            starts_paragraph = starts_paragraph or (sentence.starts_paragraph and bool(pieces))
+            starts_paragraph = starts_paragraph or (sentence.starts_paragraph and count > 0)
             # A lone dash or bracket is silent.
             if not any(sign.isalnum() for sign in part):
                 continue
@@ -118,16 +114,15 @@ class Voice:
                 warnings.warn(f"{_shorten(part)}: left out, this voice knows none of its symbols", stacklevel=2)
                 continue
             tokens = self.tokenizer.encode(transcript, skip_unknown=True)
-            piece_seed = mix_seed(seed, len(pieces), part)
-            pieces.append(Piece(part, transcript, tokens, unknown, piece_seed, starts_paragraph, sentence.written))
-            starts_paragraph = False
-        if unknown := sorted({symbol for piece in pieces for symbol in piece.unknown}):
-            warnings.warn(
-                f"{_shorten(text)}: symbols left out, unknown to this voice: {' '.join(unknown)}", stacklevel=2
-            )
-        if not pieces:
+            unknown_ones |= {*unknown}
+            piece_seed = mix_seed(seed, count, part)
+            yield Piece(part, transcript, tokens, unknown, piece_seed, starts_paragraph, sentence.written)
+            count, starts_paragraph = count + 1, False
+        if not count:
             raise UserError(f"{_shorten(text)}: nothing to speak in it")
-        return pieces
+        if unknown_ones:
+            names = " ".join(sorted(unknown_ones))
+            warnings.warn(f"{_shorten(text)}: symbols left out, unknown to this voice: {names}", stacklevel=2)
 
     def explain(self, text: str) -> list[tuple[str, str, str]]:
         """What the front end makes of each token of a text: as written, its class, what is said for it."""
@@ -140,29 +135,76 @@ class Voice:
         progress: Callable[[float], None] | None = None,
     ) -> list[Result]:
         """Speaks what `prepare` gave; arguments as for `synthesize`."""
-        settings = self.settled(settings)
-        # Without noise every try is the same.
-        retries = settings.retries if settings.temperature > 0 else 0
+        settings = settings or SynthesisSettings()
+        keys = [(text, index) for text, pieces in enumerate(texts) for index in range(len(pieces))]
+        # The longest first, so that no long one is left alone in the end, and with like ones beside it: less padding.
+        keys.sort(key=lambda key: -len(texts[key[0]][key[1]].tokens))
         takes: dict[tuple[int, int], Take] = {}
-        pending = [(text, index) for text, pieces in enumerate(texts) for index in range(len(pieces))]
-        for attempt in range(retries + 1):
-            again = []
-            # Sentences of like length share a batch, which lasts as long as its longest.
-            pending.sort(key=lambda key: -len(texts[key[0]][key[1]].tokens))
-            for batch in chunks(pending, settings.batch_size):
-                new = self._speak_batch([texts[text][index] for text, index in batch], attempt, settings)
-                for key, take in zip(batch, new, strict=True):
-                    best = max(takes.get(key, take), take, key=lambda take: take.quality)
-                    takes[key] = Take(**{**vars(best), "tries": attempt + 1})
-                    if not take.complete and attempt < retries:
-                        again.append(key)
-                    elif progress is not None:
-                        progress(1 / len(texts[key[0]]))
-            pending = again
+        for key, take in zip(keys, self.takes((texts[text][index] for text, index in keys), settings), strict=True):
+            takes[key] = take
+            if progress is not None:
+                progress(1 / len(texts[key[0]]))
         return [
             Result.join([takes[text, index] for index in range(len(pieces))], settings, self.sample_rate)
             for text, pieces in enumerate(texts)
         ]
+
+    def results(self, texts: Iterable[list[Piece]], settings: SynthesisSettings | None = None) -> Iterator[Result]:
+        """Speaks texts that `prepare` gave, their sentences `settings.batch_size` at once over all texts.
+
+        A text is asked for as places become free, so that there may be any number of them.
+
+        Yields:
+            The result of each text, in their order, when all of its sentences are spoken.
+
+        Raises:
+            UserError: memory is full, or what `texts` raises.
+        """
+        settings = settings or SynthesisSettings()
+        sizes: deque[int] = deque()
+
+        def all_pieces() -> Iterator[Piece]:
+            for pieces in texts:
+                sizes.append(len(pieces))
+                yield from pieces
+
+        takes: list[Take] = []
+        for take in self.takes(all_pieces(), settings):
+            takes.append(take)
+            if len(takes) == sizes[0]:
+                sizes.popleft()
+                yield Result.join(takes, settings, self.sample_rate)
+                takes = []
+
+    def takes(self, pieces: Iterable[Piece], settings: SynthesisSettings | None = None) -> Iterator[Take]:
+        """Speaks pieces, `settings.batch_size` at once; those that broke off are tried again.
+
+        Pieces are asked for as places become free, so that there may be any number of them.
+
+        Yields:
+            The best take of each piece, in their order, when it is certain.
+
+        Raises:
+            UserError: memory is full, or what `pieces` raises.
+        """
+        settings = self.settled(settings)
+        for events in self._run(Task(self.engine, self.sample_rate, iter(pieces), settings), settings.batch_size):
+            yield from (event for event in events if isinstance(event, Take))
+
+    def _run(self, task: Task, batch_size: int) -> Iterator[list[Event]]:
+        """What comes of a task that has a scheduler of its own, step by step."""
+        scheduler = Scheduler(batch_size)
+        scheduler.add(task)
+        while scheduler.tasks:
+            events = [event for _, event in scheduler.step()]
+            error = next((event for event in events if isinstance(event, Exception)), None)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise UserError(
+                    f"the device's memory is full: take a batch_size below {batch_size}, or the cpu as the device"
+                ) from None
+            if error is not None:
+                raise error
+            yield events
 
     def stream(self, text: str, seed: int | None = None, settings: SynthesisSettings | None = None) -> Stream:
         """Speaks a text and gives the audio while it is made: one frame after the other, pauses between sentences.
@@ -200,43 +242,6 @@ class Voice:
         missing = {name: value for name, value in own.items() if getattr(settings, name) is None}
         return dataclasses.replace(settings, **missing)
 
-    def utterance(self, piece: Piece, settings: SynthesisSettings, attempt: int = 0) -> Utterance:
-        """A piece for `RunningBatch`; every attempt has noise of its own."""
-        settings = self.settled(settings)
-        seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
-        # 0.3 s of 0.1 s frames are three, whatever the floats say.
-        max_frames = max(1, math.floor(seconds * self.sample_rate / self.model.frame_length + 1e-6))
-        options = (settings.temperature, settings.guidance, settings.stop_threshold)
-        return Utterance(piece.tokens, piece.seed + attempt, max_frames, *options)
-
-    def take(self, piece: Piece, spoken: Utterance, attempt: int = 0) -> Take:
-        """A piece as it was spoken and how well it was read; `spoken` has a frame at least."""
-        alignment = torch.from_numpy(spoken.alignment)
-        scores = alignment_scores(alignment[None], torch.tensor([len(piece.tokens)]), torch.tensor([len(alignment)]))
-        last = min(END_TOKENS, len(piece.tokens) - 1)
-        # What is missing of a mixture's mass lies beyond the text.
-        at_end = 1 - float(alignment[-1, :-last].sum())
-        return Take(
-            piece,
-            audio=spoken.waveform,
-            alignment=spoken.alignment,
-            stopped=spoken.stopped,
-            reached_end=at_end >= END_WEIGHT and not spoken.diverged,
-            coverage=float(scores["coverage"]),
-            seed=spoken.seed,
-            tries=attempt + 1,
-        )
-
-    def _speak_batch(self, pieces: list[Piece], attempt: int, settings: SynthesisSettings) -> list[Take]:
-        utterances = [self.utterance(piece, settings, attempt) for piece in pieces]
-        try:
-            generate(self.model, utterances)
-        except torch.OutOfMemoryError:
-            raise UserError(
-                f"the device's memory is full: use --batch-size {max(1, len(pieces) // 2)} or --device cpu"
-            ) from None
-        return [self.take(piece, spoken, attempt) for piece, spoken in zip(pieces, utterances, strict=True)]
-
 
 class Stream(Iterator[np.ndarray]):
     """A text that is being spoken, as an iterator over its chunks (S,) float32 in [-1, 1); see `Voice.stream`."""
@@ -262,22 +267,13 @@ class Stream(Iterator[np.ndarray]):
         return Result.join(self.takes, self._settings, self.sample_rate) if self.takes else None
 
     def _speak(self, voice: Voice) -> Iterator[np.ndarray]:
-        batch = RunningBatch(voice.model)
-        for number, piece in enumerate(self.pieces):
-            if number:
-                yield pause_before(piece, self._settings, self.sample_rate)
-            utterance = voice.utterance(piece, self._settings)
-            stretcher = Stretcher(self.sample_rate, self._settings.speed)
-            batch.add([utterance])
-            while spoken := batch.step():
-                chunk = stretcher.write(spoken[0][1])
-                # Before the last chunk is given away, so that who has it finds the result complete.
-                if utterance.ended:
-                    self.takes.append(voice.take(piece, utterance))
-                    if len(rest := stretcher.finish()):
-                        chunk = np.concatenate([chunk, rest])
-                if len(chunk):
-                    yield chunk
+        settings = voice.settled(self._settings)
+        task = Task(voice.engine, voice.sample_rate, iter(self.pieces), settings, stream=True)
+        # One sentence at a time: the sooner its sound is there.
+        for events in voice._run(task, 1):
+            # Before the last chunk is given away, so that who has it finds the result complete.
+            self.takes += [event for event in events if isinstance(event, Take)]
+            yield from (event for event in events if isinstance(event, np.ndarray))
 
 
 def load_voice(
@@ -292,32 +288,23 @@ def load_voice(
         voice: the name of a voice (`list_voices`), a model file, or the folder of a training run; None takes the
             default voice.
         device: "cpu", "cuda" or "cuda:1"; "auto" takes a GPU if there is one.
-        threads: of the CPU; 0 leaves the choice to torch.
-        precision: of the large matrices: "int8" (`quantize.quantize_weights`) speaks at several times the speed on
-            CPUs and cannot be trained or scored; "auto" takes it there.
+        threads: of torch on the CPU while the voice speaks; 0: one where the C kernel does the work, else torch's
+            choice.
+        precision: of the large matrices: "int8" speaks at several times the speed on CPUs; "auto" takes it there. The
+            model itself stays as it is.
 
     Raises:
         UserError: there is no such voice or device, the file is damaged, or the device has no such precision.
     """
     path = find_voice(voice)
-    if threads:
-        torch.set_num_threads(threads)
     place = choose_device(device)
     if place.type == "cuda" and place.index is None:
         # `torchrun` starts a process for each GPU.
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if precision == "int8" and place.type != "cpu":
-        raise UserError(f"--precision int8 is for CPUs, not for {place}; leave it out")
+        raise UserError(f"precision int8 is for CPUs, not for {place}; use float32")
     loaded = load_model(path, place, voice_folders())
-    if precision == "int8" or (precision == "auto" and place.type == "cpu"):
-        quantize_weights(loaded.model)
-    return Voice(loaded)
-
-
-def chunks(items: list, size: int) -> Iterator[list]:
-    """Cuts a list into lists of `size`, the last one shorter."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    return Voice(loaded, build_engine(loaded.model, precision, threads))
 
 
 def _has_letter(symbols: Iterable[str]) -> bool:

@@ -16,7 +16,8 @@ from wavetts.corpus.batches import Batch, Clip, Corpus
 from wavetts.errors import UserError
 from wavetts.model.alignment import alignment_scores
 from wavetts.model.density.diffusion.density import report
-from wavetts.model.generate import Utterance, generate
+from wavetts.model.device import own_random_numbers
+from wavetts.model.generate import Engine, Generation, generate
 from wavetts.model.layers import length_mask
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
@@ -136,8 +137,9 @@ def utterance_figures(
 
 def _forced(model: WaveTacotron, batch: Batch, seed: int) -> LossSums:
     """A batch with the same dequantisation and dither each time."""
-    torch.manual_seed(seed)
-    return loss_sums(model, batch)
+    with own_random_numbers(batch.waveform.device):
+        torch.manual_seed(seed)
+        return loss_sums(model, batch)
 
 
 def _utterance_sums(packed: Tensor, valid: Tensor) -> Tensor:
@@ -189,13 +191,12 @@ def log_samples(
     """
     rate = corpus.sample_rate
     batch = corpus.collate(clips).to(model.scale.device)
-    torch.manual_seed(mix_seed(config.train.seed, "samples"))
-    forced = loss_sums(model, batch).output.alignment
+    forced = _forced(model, batch, mix_seed(config.train.seed, "samples")).output.alignment
     options = (config.synthesis.temperature, config.synthesis.guidance)
     spoken = [
-        Utterance(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)
+        Generation(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)
     ]
-    generate(model, spoken)
+    generate(Engine(model), spoken)
     for row, clip in enumerate(clips):
         name = batch.ids[row]
         tokens = [tokenizer.symbols[token] for token in corpus.tokens[clip.index]]

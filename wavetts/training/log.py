@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import signal
+import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from wavetts.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
 
 
 class RunLog:
@@ -38,18 +41,14 @@ class RunLog:
     """
 
     def __init__(self, run_dir: Path, step: int, done: float) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self.run_dir = Path(run_dir)
         path = self.run_dir / "metrics.jsonl"
         kept = [line for line in read_metrics(path) if line["step"] <= step] if step and path.is_file() else []
         write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._excepthook = threading.excepthook
-        threading.excepthook = self._thread_failed
         with self._writing():
             self.file = path.open("a", encoding="utf-8")
             # A purge step hides what an earlier process logged beyond it, at the very step too.
-            self.board = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=step + 1)
+            self.board = Board(self.run_dir / "tensorboard", purge_step=step + 1)
         self.shown: dict[str, str] = {"step": str(step)}
         # Steps or wall time end a run, whichever comes first: the bar counts neither but the run.
         layout = "{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
@@ -67,13 +66,16 @@ class RunLog:
         Raises:
             UserError: the disk is full or the like.
         """
+        from torch.utils.tensorboard import summary
+
         line = {"kind": kind, "step": step, "time": round(time.time(), 3), "minutes": round(minutes, 4), **values}
         with self._writing():
             self.file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self.file.flush()
             for name, value in values.items():
                 if isinstance(value, (int, float)):
-                    self.board.add_scalar(f"{kind}/{name}", value, step)
+                    self.board.add(summary.scalar(f"{kind}/{name}", value), step)
+            self.board.flush()
 
     def advance(self, step: int, done: float) -> None:
         """Moves the bar.
@@ -126,37 +128,75 @@ class RunLog:
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
         """Draws a figure into TensorBoard; errors as of `figures`."""
+        from torch.utils.tensorboard import summary
+
         figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
         with self._writing():
-            self.board.add_image(tag, np.asarray(figure.canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
+            self.board.add(summary.image(tag, pixels, dataformats="HWC"), step)
 
     def audio(self, tag: str, waveform: np.ndarray, rate: int, step: int) -> None:
         """Puts a waveform (S,) into TensorBoard; errors as of `figures`."""
+        from torch.utils.tensorboard import summary
+
         with self._writing():
-            self.board.add_audio(tag, np.clip(waveform, -1.0, 1.0)[None], step, sample_rate=rate)
+            self.board.add(summary.audio(tag, np.clip(waveform, -1.0, 1.0)[None], sample_rate=rate), step)
 
     def close(self) -> None:
         """Writes out everything; errors as of `figures`."""
         self.bar.close()
-        try:
-            with self._writing():
-                self.file.close()
-                self.board.close()
-        finally:
-            threading.excepthook = self._excepthook
+        with self._writing():
+            self.file.close()
+            self.board.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """TensorBoard writes in a thread of its own: a full disk is told by whichever call comes after it."""
+        """A full disk, or the like, is told in a line."""
         try:
             yield
         except OSError as error:
             raise UserError(f"cannot write to {self.run_dir}: {error.strerror}; mend that and resume") from None
 
-    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
-        """Keeps a traceback off the terminal that says what `_writing` tells in a line."""
-        if not issubclass(failure.exc_type, OSError):
-            self._excepthook(failure)
+
+class Board:
+    """TensorBoard's event file. Unlike torch's `SummaryWriter` it has no thread: what fails is raised where it happens.
+
+    Args:
+        folder: made if it is not there.
+        purge_step: TensorBoard hides what earlier files of the folder have from this step on.
+
+    Raises:
+        OSError: the disk is full, or the like; as of every method.
+    """
+
+    def __init__(self, folder: Path, purge_step: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard sorts files by name: the newest last.
+        now = time.time_ns()
+        name = f"events.out.tfevents.{now // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{now}"
+        self._event, self._file = Event, (folder / name).open("wb")
+        self._records = RecordWriter(self._file)
+        self._write(Event(file_version="brain.Event:2"))
+        self._write(Event(step=purge_step, session_log=SessionLog(status=SessionLog.START)))
+
+    def add(self, summary: Summary, step: int) -> None:
+        """Adds what a function of `torch.utils.tensorboard.summary` gave."""
+        self._write(self._event(summary=summary, step=step))
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+
+    def flush(self) -> None:
+        """Shows it to TensorBoard."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Writes out everything."""
+        self._file.close()
 
 
 class Stopwatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -9,15 +10,20 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from wavetts.config import TrainConfig
+from wavetts.model.lora import has_changes, plain_weights
 
 
 def build_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices (and filters) but no biases and gains, fused into one kernel."""
+    """AdamW that decays matrices (and filters), fused into one kernel.
+
+    Biases and gains are not decayed, nor the weights of a module that says `decays = False`, as that of an invertible
+    matrix: decay would pull its determinant towards 0.
+    """
+    exempt = {id(p) for module in model.modules() if not getattr(module, "decays", True) for p in module.parameters()}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": train.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in exempt]
+    others = [p for p in parameters if p.ndim < 2 or id(p) in exempt]
+    groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=train.learning_rate, betas=tuple(train.betas), fused=True)
 
 
@@ -42,8 +48,27 @@ def learning_rate(train: TrainConfig, step: int, minutes: float) -> float:
     return rate
 
 
-def build_average(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the weights, in evaluation mode; buffers are the last step's.
+class WeightAverage(AveragedModel):
+    """An exponential moving average of a model's weights, in evaluation mode; buffers are the last step's.
+
+    `module` is a plain model: low-rank changes are averaged as they act, in the weights. (A product of averages is not
+    the average of the products.)
+    """
+
+    def update_parameters(self, model: nn.Module) -> None:
+        """Takes the weights as they are now into the average."""
+        if has_changes(model):
+            if not hasattr(self, "_plain"):
+                # In a tuple, so that it is no part of this module's state.
+                self._plain = (copy.deepcopy(self.module),)
+            (plain,) = self._plain
+            plain.load_state_dict(plain_weights(model))
+            model = plain
+        super().update_parameters(model)
+
+
+def build_average(model: nn.Module, decay: float) -> WeightAverage:
+    """The average of a model that is to be trained, which has no low-rank changes here.
 
     The decay of update n is min(decay, (1 + n) / (10 + n)), so that the start of training is soon forgotten.
     """
@@ -52,7 +77,7 @@ def build_average(model: nn.Module, decay: float) -> AveragedModel:
         count = int(count)
         get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(averaged, current, count)
 
-    return AveragedModel(model, multi_avg_fn=average).eval().requires_grad_(False)
+    return WeightAverage(model, multi_avg_fn=average).eval().requires_grad_(False)
 
 
 def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:

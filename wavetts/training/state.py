@@ -158,8 +158,8 @@ def newest_state(run_dir: Path) -> dict[str, Any]:
             if path != paths[0]:
                 warnings.warn(f"{error}; trying the state before it", stacklevel=2)
     if paths:
-        raise UserError(f"{paths[0]}: damaged, as all states of this run are; start another with --init-from {run_dir}")
-    raise UserError(f"{run_dir}: no training state to resume from; start the run without --resume")
+        raise UserError(f"{paths[0]}: damaged, as all states of this run are; start another with its model's weights")
+    raise UserError(f"{run_dir}: no training state to resume from; start a new run there")
 
 
 def check_config(state: dict[str, Any], config: Config, run_dir: Path) -> None:
@@ -167,7 +167,26 @@ def check_config(state: dict[str, Any], config: Config, run_dir: Path) -> None:
     lines = config_differences(from_dict(state["config"], str(run_dir)), config)
     changed = [line for line in lines if not line.startswith(("train.", "synthesis."))]
     if changed:
-        raise UserError(f"{run_dir}: only train.* may change on --resume, but {'; '.join(changed)}; start a new run")
+        raise UserError(
+            f"{run_dir}: only train.* of a resumed run may change, but {'; '.join(changed)}; start a new run"
+        )
+
+
+def restore(state: dict[str, Any], average: torch.nn.Module, optimizer: torch.optim.Optimizer, run_dir: Path) -> None:
+    """Loads a state's average and moments. Rates, betas and decay stay those of the config, which may have changed.
+
+    Raises:
+        UserError: an earlier version averaged low-rank changes by factors, or sorted the parameters otherwise.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    fits = state["average"].keys() == average.state_dict().keys() and all(
+        moments["exp_avg"].shape == parameters[index].shape for index, moments in state["optimizer"].items()
+    )
+    if not fits:
+        raise UserError(f"{run_dir}: its states are of an earlier version of wavetts; start a new run with its model")
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
 
 
 def prune_states(run_dir: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -89,6 +89,8 @@ class ActNorm(nn.Module):
 
 class InvertibleConv(nn.Module):
     """An invertible 1x1 convolution over (N, J, channels): one square matrix, initially a random rotation."""
+
+    decays: ClassVar[bool] = False  # weight decay would make the matrix singular
 
     def __init__(self, channels: int):
         super().__init__()

@@ -1,0 +1,124 @@
+"""Trees of tensors with a row for each utterance, in place: rows come and go without copying the others' memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Fields of `attention.Keys` and `attention.AttentionState` whose second dimension is the tokens, I.
+PER_TOKEN = frozenset({"memory", "mask", "projected", "weights", "cumulative"})
+_FEWEST = 4  # rows that there is place for
+
+
+class Rows:
+    """A tree of tensors (B, ...): tuples, lists and dataclasses of any depth, all with the same B.
+
+    There is place for more rows than B, so that one more is written where it belongs; the place doubles when it is
+    full. What has a value per token (`PER_TOKEN`) is as wide as the longest text of the B rows needs, and zero beyond
+    the end of the others.
+
+    Attributes:
+        values: the tree of the B rows, contiguous views that `write` and later rows change; None without rows.
+        tokens: I of each row.
+    """
+
+    def __init__(self) -> None:
+        """No rows."""
+        self.values: Any = None
+        self.tokens: list[int] = []
+        self._place: Any = None  # the whole tree, unused rows among them
+        self._capacity = self._width = 0
+
+    def append(self, row: Any, tokens: int) -> None:
+        """Adds a tree of one row (1, ...) with so many tokens."""
+        count = len(self.tokens)
+        if count == self._capacity or tokens > self._width:
+            capacity = self._capacity if count < self._capacity else max(_FEWEST, 2 * count)
+            self._resize(row if self._place is None else self._place, capacity, max(tokens, self._width))
+        self.tokens = [*self.tokens, tokens]
+        map_tensors(_write_row(count), self._place, row)
+        self._set_values()
+
+    def write(self, part: int, tree: Any) -> None:
+        """Replaces a part of the tree, which is a tuple, in all rows."""
+        map_tensors(lambda old, new, _: old.copy_(new), self.values[part], tree)
+
+    def take(self, row: int) -> Any:
+        """A copy of one row, (1, ...), as wide as its own tokens."""
+        tokens = self.tokens[row]
+
+        def cut(values: Tensor, per_token: bool) -> Tensor:
+            values = values[row : row + 1]
+            return (values[:, :tokens] if per_token else values).clone()
+
+        return map_tensors(cut, self.values)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drops all rows but these, which are in order; what is per token becomes narrower if the longest has left."""
+        if len(rows) == len(self.tokens):
+            return
+        if not rows:
+            self.__init__()
+            return
+        first = next((new for new, old in enumerate(rows) if new != old), len(rows))
+        index = torch.tensor(rows[first:], dtype=torch.long)
+
+        def close(values: Tensor, _: bool) -> Tensor:
+            if len(index):
+                values[first : len(rows)] = values[index.to(values.device)]
+            return values
+
+        map_tensors(close, self._place)
+        self.tokens = [self.tokens[row] for row in rows]
+        if max(self.tokens) < self._width:
+            self._resize(self._place, self._capacity, max(self.tokens))
+        self._set_values()
+
+    def _resize(self, like: Any, capacity: int, width: int) -> None:
+        """Makes place for so many rows and tokens and moves what is there to it."""
+        count = len(self.tokens)
+
+        def make(values: Tensor, per_token: bool) -> Tensor:
+            shape = (capacity, width, *values.shape[2:]) if per_token else (capacity, *values.shape[1:])
+            place = values.new_zeros(shape)
+            if count:
+                narrow = (slice(count), slice(min(width, values.shape[1]))) if per_token else (slice(count),)
+                place[narrow] = values[narrow]
+            return place
+
+        self._place = map_tensors(make, like)
+        self._capacity, self._width = capacity, width
+
+    def _set_values(self) -> None:
+        self.values = map_tensors(lambda values, _: values[: len(self.tokens)], self._place)
+
+
+def _write_row(row: int) -> Callable[[Tensor, Tensor, bool], Tensor]:
+    def write(place: Tensor, new: Tensor, per_token: bool) -> Tensor:
+        if per_token:
+            place[row].zero_()
+            place[row, : new.shape[1]] = new[0]
+        else:
+            place[row] = new[0]
+        return place
+
+    return write
+
+
+def map_tensors(function: Callable[..., Tensor], *trees: Any, name: str = "") -> Any:
+    """A tree of function(tensor of each tree, whether it is per token); the trees are equal but for their tensors."""
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return function(*trees, name in PER_TOKEN)
+    if dataclasses.is_dataclass(first):
+        names = [item.name for item in dataclasses.fields(first)]
+        branches = [[getattr(tree, item) for tree in trees] for item in names]
+    else:
+        names = getattr(first, "_fields", [name] * len(first))
+        branches = list(zip(*trees, strict=True))
+    parts = [map_tensors(function, *each, name=item) for item, each in zip(names, branches, strict=True)]
+    return type(first)(parts) if type(first) in (tuple, list) else type(first)(*parts)

@@ -1,0 +1,58 @@
+"""Engines: what speaks with a model's weights, faster than the model itself where that is possible."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+from torch import nn
+
+from wavetts.errors import UserError
+from wavetts.model.generate import Engine
+from wavetts.model.tacotron import WaveTacotron
+from wavetts.runtime import bindings
+from wavetts.runtime.decoder import NativeDecoder
+from wavetts.runtime.density import NativeSubframeFlow
+from wavetts.runtime.int8 import SMALLEST, quantize_layers, warn_without_kernel
+
+Precision = Literal["auto", "float32", "int8"]
+
+
+def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: int = 0) -> Engine:
+    """An engine that speaks a model, which stays as it was and may be trained or scored meanwhile.
+
+    With "int8" the large matrices of decoder and density have 8 bits, and the C kernel steps the decoder and draws the
+    frames where it was built and has what this model needs. The encoder runs once an utterance, and the paper's flow
+    has many positions a frame, so that their weights are read seldom: they stay as they are.
+
+    Args:
+        model: in evaluation mode.
+        precision: "float32": torch, with the model's own modules; "int8": for CPUs; "auto": int8 there.
+        threads: of torch on the CPU; 0: one where the kernel does the work, which uses one itself, else torch's choice.
+
+    Raises:
+        UserError: int8 on another device.
+    """
+    place = model.scale.device
+    if precision == "int8" and place.type != "cpu":
+        raise UserError(f"precision int8 is for CPUs, not for {place}; use float32")
+    if precision == "float32" or place.type != "cpu":
+        return Engine(model, threads=threads)
+    if bindings.library() is None:
+        warn_without_kernel()
+        return Engine(model, _quantized(model.decoder), _small_density(model), threads)
+    decoder = NativeDecoder(model.decoder, SMALLEST) if NativeDecoder.takes(model.decoder) else None
+    density = NativeSubframeFlow(model.density, SMALLEST) if NativeSubframeFlow.takes(model.density) else None
+    if not threads and decoder is not None and model.config.density.kind != "flow":
+        threads = 1
+    return Engine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads)
+
+
+def _small_density(model: WaveTacotron) -> nn.Module:
+    return model.density if model.config.density.kind == "flow" else _quantized(model.density)
+
+
+def _quantized(module: nn.Module) -> nn.Module:
+    """A copy with 8-bit matrices; it shares all other tensors with the module."""
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return quantize_layers(copy.deepcopy(module, shared))
