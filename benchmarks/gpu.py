@@ -27,7 +27,7 @@ from wavetts.corpus.batches import Batch
 from wavetts.errors import Parser, run
 from wavetts.files import write_atomic
 from wavetts.model.device import choose_device
-from wavetts.model.generate import Utterance, generate
+from wavetts.model.generate import Engine, Generation, generate
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.training.objective import loss_sums
 from wavetts.training.optim import build_average, build_optimizer, clip_gradients
@@ -97,10 +97,10 @@ def time_speech(config: Config, device: torch.device, size: int, seconds: float)
     tokens = [1] * round(seconds * CHARACTERS_PER_SECOND)
     for _ in range(2):
         # None of them stops before its last frame.
-        utterances = [Utterance(tokens, seed, frames, stop_threshold=1.0) for seed in range(size)]
+        utterances = [Generation(tokens, seed, frames, stop_threshold=1.0) for seed in range(size)]
         synchronise(device)
         start = time.perf_counter()
-        generate(model, utterances)
+        generate(Engine(model), utterances)
         elapsed = time.perf_counter() - start
     return sum(len(utterance.waveform) for utterance in utterances) / config.audio.sample_rate / elapsed
 

@@ -69,18 +69,16 @@ class Engine:
         """See `AttentionDecoder.step`; guidance is (B, 1), for the density if that was trained to be guided."""
         return self.decoder.step(prev_frame, keys, state, 0.0 if self.density.guides else guidance)
 
-    def sample(self, cond: Tensor, past: Tensor, temperature: Tensor, guidance: Tensor, noise: Tensor) -> Tensor:
+    def sample(self, cond: Tensor, past: Tensor, options: SamplingOptions, noise: Tensor) -> Tensor:
         """Draws frames (B, K).
 
         Args:
             cond: (B, C) of the decoder.
             past: (B, `past_length`), the samples before the frame.
-            temperature: (B, 1).
-            guidance: (B, 1), of a density that was trained to be guided.
+            options: temperature and guidance, (B, 1) each; guidance counts if the density was trained to be guided.
             noise: (B, noise_dim).
         """
         cond = self.model.join_past(cond, past)
-        options = SamplingOptions(temperature, guidance if self.density.guides else 0.0)
         return self.density.sample(cond, options, noise.to(cond))
 
     def to_waveform(self, frames: Tensor, last_sample: Tensor) -> Tensor:
@@ -206,7 +204,7 @@ class RunningBatch:
         cond, stop_logits, state = engine.step(past[:, -engine.frame_length :], keys, state, guidance)
         size = engine.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=self._noise[generation]) for generation in self.speaking])
-        drawn = engine.sample(cond, past, temperature, guidance, noise)
+        drawn = engine.sample(cond, past, SamplingOptions(temperature, guidance), noise)
         frame = drawn.nan_to_num(0.0).clamp(-engine.largest, engine.largest)
         waveform = engine.to_waveform(frame[:, None], last_sample)
         past = torch.cat([past, frame], dim=1)[:, -engine.past_length :]

@@ -14,7 +14,8 @@ from wavetts.model.density import SamplingOptions
 from wavetts.model.density.diffusion.density import DiffusionConfig
 from wavetts.model.generate import Utterance, generate
 from wavetts.model.tacotron import WaveTacotron
-from wavetts.runtime.int8 import Int8Linear, quantize_weights
+from wavetts.runtime.engine import build_engine
+from wavetts.runtime.int8 import Int8Linear
 
 
 @pytest.mark.parametrize("kind", ["guided", "guided subframes of diffusion", "student", "diffusion"])
@@ -63,8 +64,8 @@ def test_eight_bit_weights_speak_nearly_the_same(small_config):
         for parameter in model.density.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
     exact = model.density.sample(cond, SamplingOptions(), noise)
-    quantize_weights(model)
-    rounded = model.density.sample(cond, SamplingOptions(), noise)
-    assert isinstance(model.density.denoiser.network.layers[0], Int8Linear)
+    small = build_engine(model, "int8").density
+    rounded = small.sample(cond, SamplingOptions(), noise)
+    assert isinstance(small.denoiser.network.layers[0], Int8Linear)
     assert not torch.equal(rounded, exact)
     assert (rounded - exact).norm() < 0.1 * exact.norm()
