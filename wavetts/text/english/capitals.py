@@ -64,13 +64,13 @@ def _quieten(run: str, least: int) -> str:
         state["before"] = word
         stop = run[match.end() : match.end() + 1] == "."
         digit = run[max(0, match.start() - 2) : match.start()].strip()[-1:].isdigit()
+        if _WITH_NUMBER.match(run, match.end()):
+            return word
         if word == "A":
             letter = before.capitalize() in LETTERED or run[match.end() : match.end() + 1] in (".", ",", "")
             return word if letter else "a"
         if word in _MIXED:
             return _MIXED[word]
-        if _WITH_NUMBER.match(run, match.end()):
-            return word
         if before in _NUMBERED and _ROMAN.fullmatch(word):
             return word
         if word in _CANONICAL and (stop or (word in TITLES_BARE and len(word) > 1)):
