@@ -120,7 +120,10 @@ class RunningBatch:
         keys, state, past, last_sample, temperature, guidance = self._rows
         frame = past[:, -self.model.frame_length :]
         # A density that was trained to be guided is, with the past that the decoder has seen; otherwise the decoder is.
-        options = SamplingOptions(temperature, guidance if self.model.density.guides else 0.0)
+        synthesis, audio = self.model.config.synthesis, self.model.config.audio
+        options = SamplingOptions(
+            temperature, guidance if self.model.density.guides else 0.0, voiced_scale=synthesis.voiced_scale
+        )
         to_decoder = 0.0 if self.model.density.guides else guidance
         cond, stop_logits, state = self.model.decoder.step(frame, keys, state, to_decoder)
         size = self.model.density.noise_dim
@@ -128,7 +131,9 @@ class RunningBatch:
         cond = self.model.join_past(cond, past)
         drawn = self.model.density.sample(cond, options, noise.to(cond))
         frame = drawn.nan_to_num(0.0).clamp(-self._limit, self._limit)
-        waveform = self.model.to_waveform(frame[:, None], last_sample)
+        # The next frame goes on from what was drawn; what is heard may be without the noise of training.
+        heard = self.model.density.remove_dither(frame, cond, audio.dither) if synthesis.remove_dither else frame
+        waveform = self.model.to_waveform(heard[:, None], last_sample)
         past = torch.cat([past, frame], dim=1)[:, -past.shape[1] :]
         self._rows = (keys, state, past, waveform[:, -1], temperature, guidance)
         wild = ~(drawn.abs() <= self._limit).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
