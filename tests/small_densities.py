@@ -10,11 +10,13 @@ from wavetts.config.registry import KINDS as REGISTRY
 from wavetts.model.density import Density
 from wavetts.model.density.cascade import CascadeConfig
 from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.couplings import CouplingFlowConfig
 from wavetts.model.density.diffusion.density import DiffusionConfig
 from wavetts.model.density.diffusion.guidance import GuidedConfig
 from wavetts.model.density.diffusion.student import StudentConfig
 from wavetts.model.density.flow import FlowConfig
 from wavetts.model.density.gaussian import GaussianConfig
+from wavetts.model.density.linear_prediction import LinearPredictionConfig
 from wavetts.model.density.subframe import SubframeConfig
 
 K, C = 16, 5
@@ -25,6 +27,7 @@ def diffusion(**fields) -> DiffusionConfig:
     return DiffusionConfig(**{**_SIZES, "sampler_steps": 4, **fields})
 
 
+SMALL_COUPLINGS = CouplingFlowConfig(num_couplings=2, hidden_dim=8, code_dim=3)
 # Of every kind in the registry a small one; and compositions of them.
 SECTIONS: dict[str, DensityConfig] = {
     "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
@@ -33,6 +36,12 @@ SECTIONS: dict[str, DensityConfig] = {
         subframe_length=4, context_dim=6, inner=CompactFlowConfig(num_couplings=4, hidden_dim=8, num_cepstra=3)
     ),
     "gaussian": GaussianConfig(),
+    "couplings": CouplingFlowConfig(num_couplings=4, hidden_dim=8, code_dim=3),
+    "linear_prediction": LinearPredictionConfig(order=4, num_bins=8, num_cepstra=3, inner=SMALL_COUPLINGS),
+    "subframe of linear prediction": SubframeConfig(
+        subframe_length=4, context_dim=6, inner=LinearPredictionConfig(order=4, num_bins=8, inner=SMALL_COUPLINGS)
+    ),
+    "linear prediction of diffusion": LinearPredictionConfig(order=4, num_bins=8, inner=diffusion()),
     "diffusion": diffusion(),
     "guided": GuidedConfig(dropout=0.4, inner=diffusion()),
     "student": StudentConfig(**_SIZES, sampler_steps=2, largest_guidance=1.0),

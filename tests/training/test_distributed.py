@@ -18,6 +18,7 @@ from wavetts.config.load import dump_config
 from wavetts.corpus.batches import Corpus
 from wavetts.corpus.manifest import load_manifest
 from wavetts.model import checkpoint
+from wavetts.training import state as states
 from wavetts.training.distributed import Processes
 from wavetts.training.heldout import evaluate
 
@@ -74,7 +75,7 @@ def test_two_processes_are_one(data: Path, tmp_path: Path, seconds: float):
         assert two == pytest.approx(one, rel=1e-3, abs=1e-4)
     one, two = (metrics(tmp_path / name, "dev")[-1] for name in ("one", "two"))
     assert two["bits_per_sample"] == pytest.approx(one["bits_per_sample"], abs=1e-3)
-    assert len(checkpoint.list_states(tmp_path / "two")) == 2
+    assert len(states.list_states(tmp_path / "two")) == 2
 
 
 def test_held_out_figures_are_of_the_model_that_is_saved(data: Path, tmp_path: Path):
@@ -93,7 +94,7 @@ def test_held_out_figures_are_of_the_model_that_is_saved(data: Path, tmp_path: P
 def test_a_signal_to_one_process_ends_both_after_the_same_step(data: Path, tmp_path: Path):
     processes = start(data, tmp_path, {"max_steps": 100_000, "save_every": 5, "num_samples": 0})
     for _ in range(6000):
-        if checkpoint.list_states(tmp_path) or any(process.poll() is not None for process in processes):
+        if states.list_states(tmp_path) or any(process.poll() is not None for process in processes):
             break
         time.sleep(0.01)
     processes[1].send_signal(signal.SIGTERM)

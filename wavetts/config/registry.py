@@ -25,6 +25,8 @@ KINDS: dict[str, dict[str, str]] = {
         "flow": f"{_DENSITY}.flow:FlowConfig",
         "compact": f"{_DENSITY}.compact:CompactFlowConfig",
         "subframe": f"{_DENSITY}.subframe:SubframeConfig",
+        "couplings": f"{_DENSITY}.couplings:CouplingFlowConfig",
+        "linear_prediction": f"{_DENSITY}.linear_prediction:LinearPredictionConfig",
         "gaussian": f"{_DENSITY}.gaussian:GaussianConfig",
         "diffusion": f"{_DENSITY}.diffusion.density:DiffusionConfig",
         "guided": f"{_DENSITY}.diffusion.guidance:GuidedConfig",

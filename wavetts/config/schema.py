@@ -278,6 +278,12 @@ class SynthesisConfig(Section):
     guidance: float = opt(
         0.0, "push towards the text: words are clearer, up to a point; 0: as it was trained", at_least=0
     )
+    voiced_scale: float = opt(
+        1.0,
+        "temperature in voiced sounds, relative to `temperature`; of a density of subframes, with 40 ms of past",
+        at_least=0,
+    )
+    remove_dither: bool = opt(False, "leave out of what is heard the noise that `audio.dither` added in training")
 
 
 @dataclass

@@ -46,6 +46,8 @@ class Engine:
         config = model.config.audio
         # What a waveform in [-1, 1) can be after pre-emphasis and scale.
         self.largest = (1 + config.preemphasis) * float(model.scale)
+        synthesis = model.config.synthesis
+        self.voiced_scale, self.dither = synthesis.voiced_scale, config.dither if synthesis.remove_dither else 0.0
 
     @property
     def device(self) -> torch.device:
@@ -80,6 +82,12 @@ class Engine:
         """
         cond = self.model.join_past(cond, past)
         return self.density.sample(cond, options, noise.to(cond))
+
+    def without_dither(self, frames: Tensor, cond: Tensor, past: Tensor) -> Tensor:
+        """The expected signal of drawn frames (B, K) without `audio.dither`, if the voice removes it; see `sample`."""
+        return (
+            self.density.remove_dither(frames, self.model.join_past(cond, past), self.dither) if self.dither else frames
+        )
 
     def to_waveform(self, frames: Tensor, last_sample: Tensor) -> Tensor:
         """(B, T, K) to samples (B, T * K), see `WaveTacotron.to_waveform`."""
@@ -204,9 +212,11 @@ class RunningBatch:
         cond, stop_logits, state = engine.step(past[:, -engine.frame_length :], keys, state, guidance)
         size = engine.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=self._noise[generation]) for generation in self.speaking])
-        drawn = engine.sample(cond, past, SamplingOptions(temperature, guidance), noise)
+        options = SamplingOptions(temperature, guidance, voiced_scale=engine.voiced_scale)
+        drawn = engine.sample(cond, past, options, noise)
         frame = drawn.nan_to_num(0.0).clamp(-engine.largest, engine.largest)
-        waveform = engine.to_waveform(frame[:, None], last_sample)
+        # The next frame goes on from what was drawn; what is heard may be without the noise of training.
+        waveform = engine.to_waveform(engine.without_dither(frame, cond, past)[:, None], last_sample)
         past = torch.cat([past, frame], dim=1)[:, -engine.past_length :]
         self._rows.write(3, (state, past, waveform[:, -1]))
         wild = ~(drawn.abs() <= engine.largest).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)

@@ -42,7 +42,10 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
         warn_without_kernel()
         return Engine(model, _quantized(model.decoder), _small_density(model), threads)
     decoder = NativeDecoder(model.decoder, SMALLEST) if NativeDecoder.takes(model.decoder) else None
-    density = NativeSubframeFlow(model.density, SMALLEST) if NativeSubframeFlow.takes(model.density) else None
+    # The kernel draws at one temperature, and what it drew.
+    plain = model.config.synthesis.voiced_scale == 1 and not model.config.synthesis.remove_dither
+    native = plain and NativeSubframeFlow.takes(model.density)
+    density = NativeSubframeFlow(model.density, SMALLEST) if native else None
     if not threads and decoder is not None and model.config.density.kind != "flow":
         threads = 1
     return Engine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads)

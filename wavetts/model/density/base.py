@@ -20,12 +20,15 @@ class SamplingOptions:
         temperature: scales the standard deviation of the base noise; 0 is deterministic, 1 draws from the density.
         guidance: w of (1 + w) x(cond) - w x(without cond), for a density that was trained for it; 0 is unguided.
         steps: of a diffusion's sampler; None: as many as its config says.
+        voiced_scale: scales the temperature where the samples before are voiced (`pitch.Voicing`), in a density of
+            subframes.
         augmentation: noise on the lower bands that a cascade's upper stage is shown, from 0 to 1.
     """
 
     temperature: float | Tensor = 1.0
     guidance: float | Tensor = 0.0
     steps: int | None = None
+    voiced_scale: float | Tensor = 1.0
     augmentation: float = 0.0
 
 
@@ -86,6 +89,14 @@ class Sampler(nn.Module, ABC):
         drawn = self.sample(cond, options, generator)
         return torch.where(given, frames.to(drawn), drawn)
 
+    def remove_dither(self, frames: Tensor, cond: Tensor, std: float) -> Tensor:
+        """What is to be heard of frames that were drawn by a model of a signal with dither; `Density` says how.
+
+        Raises:
+            NotImplementedError: this sampler cannot.
+        """
+        raise NotImplementedError(f"{type(self).__name__} removes no dither")
+
     def draw_noise(self, cond: Tensor, noise: Tensor | torch.Generator) -> Tensor:
         """The noise (..., noise_dim) of `sample` for cond (..., C + P): the given values, or drawn by the generator."""
         shape = (*cond.shape[:-1], self.noise_dim)
@@ -135,6 +146,52 @@ class Density(Sampler):
     def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The loss of training (...), in nats, by default `-log_prob`; arguments as for `log_prob`."""
         return -self.log_prob(frames, cond, generator)
+
+    def remove_dither(self, frames: Tensor, cond: Tensor, std: float) -> Tensor:
+        """The expected signal without the white noise that training added: frames + std^2 grad log p(frames).
+
+        Exact for the density of a signal with noise (Tweedie's formula; Robbins 1956, Efron 2011), up to what a network
+        sees of samples, which counts as given. What goes on from the frames goes on from them as they were drawn.
+
+        Args:
+            frames: (..., K), drawn.
+            cond: (..., C + P), that they were drawn for.
+            std: of the noise.
+
+        Returns:
+            (..., K).
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            # Copies, as those of inference mode cannot be differentiated.
+            noisy, cond = frames.detach().clone().requires_grad_(), cond.detach().clone()
+            (score,) = torch.autograd.grad(self.log_prob(noisy, cond).sum(), noisy)
+        return frames + std**2 * score
+
+    def log_prob_in_turn(
+        self, parts: Tensor, contexts: Tensor, samples: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """`log_prob` of consecutive parts, of a density with a `past_dim`; it may share what their pasts share.
+
+        Args:
+            parts: (N, J, K).
+            contexts: (N, J, C), in any precision.
+            samples: (N, P + (J - 1) K), those before the first part and then those of all but the last.
+            generator: as of `log_prob`.
+
+        Returns:
+            (N, J).
+        """
+        return self.log_prob(parts, self._with_pasts(contexts, samples), generator)
+
+    def loss_in_turn(
+        self, parts: Tensor, contexts: Tensor, samples: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """`loss` of consecutive parts; arguments as of `log_prob_in_turn`."""
+        return self.loss(parts, self._with_pasts(contexts, samples), generator)
+
+    def _with_pasts(self, contexts: Tensor, samples: Tensor) -> Tensor:
+        pasts = samples.unfold(1, self.past_dim, self.frame_length)
+        return torch.cat([contexts.to(samples), pasts], -1)
 
     def initialize(self, frames: Tensor, cond: Tensor) -> None:
         """Data-dependent initialisation from packed frames (N, K) and cond (N, C + P); by default there is none.

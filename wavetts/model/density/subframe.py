@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -15,6 +15,7 @@ from wavetts.config import AudioConfig, DensityConfig, opt
 from wavetts.errors import UserError
 from wavetts.model.density.base import Density, SamplingOptions
 from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.pitch import Voicing
 from wavetts.model.density.transforms import network_precision
 
 # Upper limit of the log-magnitudes, above those of any speech: drawn samples may be out of range, network inputs not.
@@ -122,6 +123,8 @@ class SubframeDensity(Density):
             del self.past_linear, self.layer
         self.past_dim = self.flow.past_dim if self.sees_past else frame_length
         self.noise_dim = count * self.flow.noise_dim
+        # Without parameters; None where the past is too short to tell.
+        self.voicing = Voicing(audio.sample_rate) if self.past_dim >= Voicing.LENGTH * audio.sample_rate else None
 
     def _context(self, past: Tensor, bias: Tensor) -> Tensor:
         """The context (..., D) of a subframe's density.
@@ -163,16 +166,32 @@ class SubframeDensity(Density):
             past = past * torch.exp(gain)
         return frames.unflatten(1, (-1, self.subframe_length)), self._context(past, self._bias(cond))
 
+    def _in_turn(self, method: str, frames: Tensor, cond: Tensor, generator: torch.Generator | None) -> Tensor:
+        """`log_prob` or `loss` of the frames, by an inner density that is conditioned on the past itself."""
+        with torch.autocast(frames.device.type, enabled=False):
+            frames, packed = self._pack(frames), self._pack(cond)
+            samples = torch.cat([packed[:, self.cond_dim :], frames[:, : -self.subframe_length]], 1)
+            with network_precision(frames, self.bf16 and self.training):
+                contexts = self._bias(packed[:, : self.cond_dim])
+            parts = frames.unflatten(1, (-1, self.subframe_length))
+            values = getattr(self.flow, f"{method}_in_turn")(parts, contexts, samples, generator)
+        return values.sum(-1).reshape(cond.shape[:-1])
+
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.log_prob`."""
+        if self.sees_past:
+            return self._in_turn("log_prob", frames, cond, generator)
         with torch.autocast(frames.device.type, enabled=False):
             parts, contexts = self.subframes(self._pack(frames), self._pack(cond))
             return self.flow.log_prob(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
 
     def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.loss`; in training mode the past is disturbed, as drawn samples deviate from recordings."""
+        disturbed = self.training and bool(self.past_noise or self.past_gain or self.past_filter)
+        if self.sees_past and not disturbed:
+            return self._in_turn("loss", frames, cond, generator)
         with torch.autocast(frames.device.type, enabled=False):
-            parts, contexts = self.subframes(self._pack(frames), self._pack(cond), self.training, generator)
+            parts, contexts = self.subframes(self._pack(frames), self._pack(cond), disturbed, generator)
             return self.flow.loss(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
 
     @torch.no_grad()
@@ -181,9 +200,11 @@ class SubframeDensity(Density):
     ) -> Tensor:
         """See `Sampler.sample`; with `null`, contexts (..., C + P) without text, guided if the inner density can be."""
         parts = self.draw_noise(cond, noise).split(self.flow.noise_dim, -1)
-        return self._draw(
-            cond, null, lambda j, *contexts: self.flow.sample(contexts[0], options, parts[j], *contexts[1:])
-        )
+
+        def draw(j: int, past: Tensor, *contexts: Tensor) -> Tensor:
+            return self.flow.sample(contexts[0], self._softened(options, past), parts[j], *contexts[1:])
+
+        return self._draw(cond, null, draw)
 
     @torch.no_grad()
     def inpaint(
@@ -198,24 +219,33 @@ class SubframeDensity(Density):
         """See `Sampler.inpaint`: what is given later is looked at within a subframe alone; `null` as of `sample`."""
         parts, masks = frames.split(self.subframe_length, -1), given.split(self.subframe_length)
 
-        def draw(j: int, *contexts: Tensor) -> Tensor:
+        def draw(j: int, past: Tensor, *contexts: Tensor) -> Tensor:
             if masks[j].all():
                 return parts[j].to(contexts[0])
             if not masks[j].any():
-                return self.flow.sample(contexts[0], options, generator, *contexts[1:])
-            return self.flow.inpaint(contexts[0], options, generator, parts[j], masks[j], *contexts[1:])
+                return self.flow.sample(contexts[0], self._softened(options, past), generator, *contexts[1:])
+            return self.flow.inpaint(
+                contexts[0], self._softened(options, past), generator, parts[j], masks[j], *contexts[1:]
+            )
 
         return self._draw(cond, null, draw)
 
     def _draw(self, cond: Tensor, null: Tensor | None, draw: Callable[..., Tensor]) -> Tensor:
-        """A frame by `draw` of each subframe from its number and its contexts, with text and, given `null`, without."""
+        """A frame by `draw` of each subframe from number, past and contexts, with text and, given `null`, without."""
         with torch.autocast(cond.device.type, enabled=False):
             cond, samples = cond.to(self._dtype).split([self.cond_dim, self.past_dim], -1)
             told = [cond] if null is None else [cond, null.to(self._dtype)[..., : self.cond_dim]]
             for j, biases in enumerate(zip(*(self._bias(context).unbind(-2) for context in told), strict=True)):
                 past = samples[..., samples.shape[-1] - self.past_dim :]
-                samples = torch.cat([samples, draw(j, *(self._context(past, bias) for bias in biases))], -1)
+                samples = torch.cat([samples, draw(j, past, *(self._context(past, bias) for bias in biases))], -1)
         return samples[..., self.past_dim :]
+
+    def _softened(self, options: SamplingOptions, past: Tensor) -> SamplingOptions:
+        """The options of the inner density, with the temperature that suits the past (..., P)."""
+        if self.voicing is None or (isinstance(options.voiced_scale, float) and options.voiced_scale == 1):
+            return options
+        temperature = options.temperature * self.voicing(past, options.voiced_scale)
+        return replace(options, temperature=temperature, voiced_scale=1.0)
 
     @torch.no_grad()
     def initialize(self, frames: Tensor, cond: Tensor) -> None:

@@ -28,7 +28,8 @@ def bounded(values: Tensor, bound: float) -> Tensor:
     return bound * torch.tanh(values / bound)
 
 
-def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer whose output is zero at the start."""
     linear = nn.Linear(inputs, outputs)
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
@@ -161,8 +162,8 @@ class ConditionalAffine(nn.Module):
     def __init__(self, length: int, cond_dim: int, bound: float, num_cepstra: int = 0):
         super().__init__()
         self.bound = bound
-        self.linear = _zero_linear(cond_dim, 2 * length)
-        self.envelope = _zero_linear(cond_dim, num_cepstra) if num_cepstra else None
+        self.linear = zero_linear(cond_dim, 2 * length)
+        self.envelope = zero_linear(cond_dim, num_cepstra) if num_cepstra else None
         # As if the values were frequencies up to 8 kHz, at any sample rate: the warping is not critical.
         mel = torch.log1p((torch.arange(length) + 0.5) / length * 8000 / 700) / math.log1p(8000 / 700)
         cosines = torch.cos(math.pi * torch.arange(num_cepstra)[:, None] * mel)
@@ -256,7 +257,7 @@ class MLPCoupling(AffineCoupling):
         self.bf16 = bf16
         self.input = nn.Linear(length, hidden_dim, bias=False)
         self.layers = module_list(nn.Linear(hidden_dim, hidden_dim) for _ in range(num_layers))
-        self.output = _zero_linear(hidden_dim, 2 * length)
+        self.output = zero_linear(hidden_dim, 2 * length)
 
     def network_precision(self, values: Tensor) -> torch.autocast:
         """The autocast context of the network and of the projection of its `cond`."""

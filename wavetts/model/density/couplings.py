@@ -1,0 +1,126 @@
+"""A flow over values that are nearly white: mean and scale of each, then couplings that know the context by a code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavetts.config import AudioConfig, DensityConfig, opt
+from wavetts.errors import UserError
+from wavetts.model.density.base import Flow, Layer
+from wavetts.model.density.transforms import (
+    AffineCoupling,
+    Permutation,
+    alternate,
+    bounded,
+    network_precision,
+    zero_linear,
+)
+
+
+@dataclass
+class CouplingFlowConfig(DensityConfig):
+    """Mean and scale of each value, then couplings in the values' own order."""
+
+    kind: Literal["couplings"] = opt("couplings", "conditional affine, MLP couplings with a narrow code of the context")
+    num_couplings: int = opt(8, "coupling layers, even; 0: a diagonal Gaussian", at_least=0)
+    hidden_dim: int = opt(192, "width of the coupling networks", at_least=1)
+    code_dim: int = opt(64, "what the couplings are told of the context; they all share it", at_least=1)
+    affine_bound: float = opt(4.0, "bound of the conditional affine layer's log-scale", above=0)
+    scale_bound: float = opt(2.0, "bound of a coupling's log-scale", above=0)
+    precision: Literal["float32", "bf16"] = opt(
+        "float32", "of all networks' products in training; evaluation and synthesis are float32"
+    )
+
+    def check(self) -> None:
+        """See `Section.check`."""
+        if self.num_couplings % 2:
+            raise UserError(f"num_couplings: {self.num_couplings} is odd; couplings come in pairs")
+
+    def check_length(self, length: int, field: str, section: str) -> None:
+        """See `DensityConfig.check_length`."""
+        if length % 2:
+            raise UserError(f"{field}: {length} is odd; couplings split it in two")
+
+    def build(self, length: int, cond_dim: int, audio: AudioConfig) -> CouplingFlow:
+        """See `DensityConfig.build`."""
+        return CouplingFlow(self, length, cond_dim)
+
+
+class Affine:
+    """Mean and log-scale of every value, which are its `cond`: two of (N, length)."""
+
+    def __call__(self, x: Tensor, cond: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Data to noise."""
+        mean, log_scale = cond
+        return (x - mean) * torch.exp(-log_scale), -log_scale.sum(-1)
+
+    def inverse(self, z: Tensor, cond: tuple[Tensor, Tensor]) -> Tensor:
+        """Noise to data."""
+        mean, log_scale = cond
+        return z * log_scale.exp() + mean
+
+
+class CodedCoupling(AffineCoupling):
+    """Coupling of halves (N, length) by a network of the kept half and a code of the context, its `cond` (N, code_dim).
+
+    The code stands beside the values in the first product. Biases of its own for each coupling, from the whole context,
+    are by far the largest products of a flow of small couplings, and no better.
+    """
+
+    def __init__(self, length: int, code_dim: int, hidden_dim: int, bound: float, bf16: bool) -> None:
+        super().__init__(bound)
+        self.bf16 = bf16
+        self.input = nn.Linear(length + code_dim, hidden_dim)
+        self.layer = nn.Linear(hidden_dim, hidden_dim)
+        self.output = zero_linear(hidden_dim, 2 * length)
+
+    def _shift_scale(self, kept: Tensor, cond: Tensor) -> Tensor:
+        with network_precision(kept, self.bf16 and self.training):
+            hidden = F.silu(self.input(torch.cat([kept.to(cond), cond], 1)))
+            hidden = hidden + F.silu(self.layer(hidden))
+            return self.output(hidden).to(kept)
+
+
+class CouplingFlow(Flow):
+    """A conditional affine layer, then pairs of couplings, with a permutation before each pair.
+
+    The first pair divides even from odd values, the others are divided at random, but alike in every model.
+
+    Args:
+        config: its options.
+        frame_length: n, values, even.
+        cond_dim: D, width of the context.
+    """
+
+    def __init__(self, config: CouplingFlowConfig, frame_length: int, cond_dim: int) -> None:
+        super().__init__(frame_length, cond_dim)
+        half, self.bf16 = frame_length // 2, config.precision == "bf16"
+        self.affine_bound, self.affine = config.affine_bound, Affine()
+        # Mean and log-scale of each value, zero at the start.
+        self.moments = zero_linear(cond_dim, 2 * frame_length)
+        self.code = nn.Linear(cond_dim, config.code_dim) if config.num_couplings else None
+        self.couplings = nn.ModuleList(
+            CodedCoupling(half, config.code_dim, config.hidden_dim, config.scale_bound, self.bf16)
+            for _ in range(config.num_couplings)
+        )
+        generator = torch.Generator().manual_seed(0)
+        orders = [torch.arange(frame_length).view(half, 2).T.flatten()]
+        orders += [torch.randperm(frame_length, generator=generator) for _ in range(config.num_couplings // 2 - 1)]
+        self.permutations = nn.ModuleList(Permutation(order) for order in orders[: config.num_couplings // 2])
+
+    def layers(self, cond: Tensor) -> Iterator[tuple[Layer, Any]]:
+        """See `Flow.layers`."""
+        bf16 = self.bf16 and self.training
+        with network_precision(cond, bf16):
+            # Rounded once for both products.
+            context = cond.bfloat16() if bf16 else cond
+            mean, log_scale = self.moments(context).to(cond).chunk(2, -1)
+            code = None if self.code is None else self.code(context)
+        yield self.affine, (mean, bounded(log_scale, self.affine_bound))
+        yield from alternate(self.permutations, self.couplings, [code] * len(self.couplings))

@@ -1,0 +1,183 @@
+"""Linear prediction: samples through the filter of an envelope that the context gives, then another density."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavetts.config import AudioConfig, DensityConfig, opt
+from wavetts.errors import UserError
+from wavetts.model.density.all_pole import levinson, synthesise, whiten
+from wavetts.model.density.base import Density, SamplingOptions
+from wavetts.model.density.couplings import CouplingFlowConfig
+from wavetts.model.density.transforms import bounded, network_precision, zero_linear
+from wavetts.model.density.whitened_past import WhitenedPast
+
+# The envelope's log power is so much above or below a level that is a little below the signal's.
+RANGE, LEVEL = 8.0, -2.0
+# White noise, relative to the envelope's mean power: the filter's poles stay away from the unit circle.
+WHITE_NOISE = 3e-4
+
+
+@dataclass
+class LinearPredictionConfig(DensityConfig):
+    """The residual of an all-pole filter, of unit level, by another density; for the parts of a frame."""
+
+    kind: Literal["linear_prediction"] = opt(
+        "linear_prediction", "a filter by the context's envelope, then the residual"
+    )
+    order: int = opt(32, "p, of the filter", at_least=1)
+    num_bins: int = opt(64, "of the log-spectrum that the filter is made from", at_least=1)
+    num_cepstra: int = opt(32, "smooth functions of frequency beside the bins, learnt sooner than these", at_least=0)
+    num_layers: int = opt(2, "of the network that sees the context and the residual of the past", at_least=1)
+    precision: Literal["float32", "bf16"] = opt("float32", "of that network's products, in training")
+    inner: DensityConfig = opt(CouplingFlowConfig, "the density of the residual")
+
+    def check(self) -> None:
+        """See `Section.check`."""
+        if self.order >= 2 * self.num_bins:
+            raise UserError(f"order: {self.order} is too high for a spectrum of {self.num_bins} bins")
+
+    def check_length(self, length: int, field: str, section: str) -> None:
+        """See `DensityConfig.check_length`."""
+        self.inner.check_length(length, field, f"{section}.inner")
+
+    def build(self, length: int, cond_dim: int, audio: AudioConfig) -> LinearPrediction:
+        """See `DensityConfig.build`."""
+        return LinearPrediction(self, length, cond_dim, audio)
+
+
+class Prediction(NamedTuple):
+    """What the context and the past say of N frames."""
+
+    hidden: Tensor  # (N, D), the context of the residual's density
+    filter: Tensor  # a, (N, p + 1)
+    log_gain: Tensor  # (N, 1)
+    copied: Tensor  # (N, n), the part of the residual that the last period tells
+
+
+class LinearPrediction(Density):
+    """x -> u = (a * x) / g - copied: samples to the residual of an all-pole filter, which another density models.
+
+    A density of samples has to learn the ringing of the past and the correlations of each formant from data; the filter
+    has them by construction, from an envelope of a few dozen numbers. The map is triangular with 1 / g on its diagonal.
+    The envelope comes from the context alone; of the past a network sees only `WhitenedPast`, and it says, for each
+    sample, how much of the copied last period and of its low part is expected.
+
+    The context is added to the network's first layer: it is D values wide.
+
+    Args:
+        config: its options.
+        frame_length: n, samples.
+        cond_dim: D, width of the context and of the network.
+        audio: for the sample rate.
+    """
+
+    def __init__(self, config: LinearPredictionConfig, frame_length: int, cond_dim: int, audio: AudioConfig) -> None:
+        past = WhitenedPast(config.order, frame_length, audio.sample_rate)
+        inner = config.inner.build(frame_length, cond_dim, audio)
+        assert not inner.past_dim, "the residual's density sees no samples"
+        super().__init__(frame_length, cond_dim, past.past_dim, inner.noise_dim)
+        self.order, self.num_cepstra, self.bf16 = config.order, config.num_cepstra, config.precision == "bf16"
+        self.likelihood, self.guides = inner.likelihood, inner.guides
+        self.loss_is_likelihood = inner.loss_is_likelihood
+        self.past = past
+        self.input = nn.Linear(past.dim, cond_dim, bias=False)
+        self.layers = nn.ModuleList(nn.Linear(cond_dim, cond_dim) for _ in range(config.num_layers - 1))
+        self.envelope = zero_linear(cond_dim, config.num_cepstra + config.num_bins)
+        self.gates = zero_linear(cond_dim, 2 * frame_length)
+        self.inner = inner
+        place = (torch.arange(config.num_bins) + 0.5) / config.num_bins
+        lag = torch.arange(config.order + 1)
+        cosine = torch.cos(math.pi * torch.outer(place, lag)) / config.num_bins
+        cosine[:, 0] *= 1 + WHITE_NOISE
+        self.register_buffer("cosine", cosine, persistent=False)
+        # For 8 kHz, whatever the rate, as in `ConditionalAffine`.
+        mel = torch.log1p(place * 8000 / 700) / math.log1p(8000 / 700)
+        cepstra = torch.cos(math.pi * torch.outer(torch.arange(config.num_cepstra), mel))
+        self.register_buffer("cepstra", cepstra, persistent=False)
+
+    def _predict(self, contexts: Tensor, samples: Tensor) -> Prediction:
+        """What is known before the samples.
+
+        Args:
+            contexts: (N J, D), in any precision.
+            samples: (N, P + (J - 1) n), as `WhitenedPast` takes them.
+        """
+        bf16 = self.bf16 and self.training
+        seen = self.past(samples, self.frame_length, bf16)
+        with network_precision(samples, bf16):
+            hidden = F.silu(self.input(seen.features) + contexts)
+            for layer in self.layers:
+                hidden = hidden + F.silu(layer(hidden))
+            envelope, gates = self.envelope(hidden).to(samples), self.gates(hidden).to(samples)
+        log_power = envelope[:, self.num_cepstra :]
+        if self.num_cepstra:
+            log_power = torch.addmm(log_power, envelope[:, : self.num_cepstra], self.cepstra)
+        power = torch.exp(bounded(log_power, RANGE) + LEVEL)
+        a, error = levinson(power @ self.cosine)
+        first, second = torch.sigmoid(gates - 1).chunk(2, 1)
+        copied = first * seen.copied + second * seen.low
+        return Prediction(hidden.to(samples), a, 0.5 * torch.log(error)[:, None], copied)
+
+    def _residual(self, frames: Tensor, contexts: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Packed frames (N J, n) to their residuals u, the contexts of these (N J, D) and log-determinants (N J,)."""
+        known = self._predict(contexts, samples)
+        before = samples.unfold(1, self.past_dim, self.frame_length)[..., -self.order :].flatten(0, 1)
+        residual = whiten(torch.cat([before, frames], 1), known.filter)
+        residual = residual * torch.exp(-known.log_gain) - known.copied
+        return residual, known.hidden, -self.frame_length * known.log_gain[:, 0]
+
+    def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See `Density.log_prob`."""
+        parts, (contexts, samples) = self._pack(frames)[:, None], self._split(cond)
+        return self.log_prob_in_turn(parts, contexts[:, None], samples, generator).reshape(cond.shape[:-1])
+
+    def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See `Density.loss`: what the residual's density minimises, and the gain's log-determinant."""
+        parts, (contexts, samples) = self._pack(frames)[:, None], self._split(cond)
+        return self.loss_in_turn(parts, contexts[:, None], samples, generator).reshape(cond.shape[:-1])
+
+    def _split(self, cond: Tensor) -> tuple[Tensor, Tensor]:
+        """cond (..., D + P) as packed contexts (N, D) and pasts (N, P)."""
+        return self._pack(cond).split([self.cond_dim, self.past_dim], 1)
+
+    def log_prob_in_turn(
+        self, parts: Tensor, contexts: Tensor, samples: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """See `Density.log_prob_in_turn`."""
+        with torch.autocast(parts.device.type, enabled=False):
+            residual, hidden, log_det = self._residual(parts.flatten(0, 1), contexts.flatten(0, 1), samples)
+            return (self.inner.log_prob(residual, hidden, generator) + log_det).view(parts.shape[:2])
+
+    def loss_in_turn(
+        self, parts: Tensor, contexts: Tensor, samples: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """See `Density.loss_in_turn`."""
+        with torch.autocast(parts.device.type, enabled=False):
+            residual, hidden, log_det = self._residual(parts.flatten(0, 1), contexts.flatten(0, 1), samples)
+            return (self.inner.loss(residual, hidden, generator) - log_det).view(parts.shape[:2])
+
+    @torch.no_grad()
+    def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
+        """See `Sampler.sample`."""
+        with torch.autocast(cond.device.type, enabled=False):
+            noise, (contexts, past) = self.draw_noise(cond, noise), self._split(cond)
+            known = self._predict(contexts, past)
+            hidden = known.hidden.view(*cond.shape[:-1], -1)
+            residual = self._pack(self.inner.sample(hidden, options, noise))
+            residual = (residual + known.copied) * torch.exp(known.log_gain)
+            frames = synthesise(residual, known.filter, past[:, -self.order :])
+        return frames.reshape(*cond.shape[:-1], self.frame_length)
+
+    @torch.no_grad()
+    def initialize(self, frames: Tensor, cond: Tensor) -> None:
+        """See `Density.initialize`."""
+        with torch.autocast(frames.device.type, enabled=False):
+            residual, hidden, _ = self._residual(self._pack(frames), *self._split(cond))
+            self.inner.initialize(residual, hidden)

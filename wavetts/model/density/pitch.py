@@ -1,0 +1,110 @@
+"""How periodic a signal is, and with which period: correlations with itself, below the formants that would mislead."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavetts.model.density.all_pole import fast_length
+
+# Below this there are harmonics of every voice; above it falls off over half a kilohertz.
+LOW_PASS_HZ, ROLL_OFF_HZ = 1000.0, 500.0
+SHORTEST_LAG, LONGEST_LAG = 0.002, 0.025
+# Power that is always taken to be there, of a signal of unit variance: the dither that models are trained with.
+NOISE_FLOOR = 0.02**2
+# The correlations are computed at about this rate, of which the low-pass leaves nothing out.
+SEARCH_HZ = 4000
+
+
+def low_pass(length: int, sample_rate: int) -> Tensor:
+    """The matrix (L, L) that leaves of L samples, x @ matrix, what is below 1.5 kHz, without delay."""
+    size = fast_length(2 * length)
+    hz = torch.arange(size // 2 + 1, dtype=torch.float64) * sample_rate / size
+    response = torch.fft.irfft(((LOW_PASS_HZ + ROLL_OFF_HZ - hz) / ROLL_OFF_HZ).clamp(0, 1), size)
+    lag = torch.arange(length)
+    return response[(lag[:, None] - lag).abs()].to(torch.get_default_dtype())
+
+
+class PitchSearch(nn.Module):
+    """The lag at which the end of a low-passed signal is most like what was before.
+
+    Args:
+        length: L, samples of the signal.
+        query: how many of the last ones are compared.
+        sample_rate: in Hz. The lags are 2 to 25 ms, or as many as the signal has.
+        floor: power that is taken for silence: far below it nothing is periodic.
+    """
+
+    def __init__(self, length: int, query: int, sample_rate: int, floor: float) -> None:
+        super().__init__()
+        self.step = max(1, sample_rate // SEARCH_HZ)
+        self.start, size = (length - 1) % self.step, -(-length // self.step)
+        self.query = query // self.step
+        # A lag more at either end, for the parabola.
+        self.first = max(2, math.ceil(SHORTEST_LAG * sample_rate / self.step)) - 1
+        self.last = min(math.floor(LONGEST_LAG * sample_rate / self.step) + 1, size - self.query)
+        self.shortest, self.longest = (self.first + 1) * self.step, (self.last - 1) * self.step
+        assert self.last - self.first >= 2, "too few samples to seek a period in"
+        self.size, self.floor = fast_length(size), floor * self.query
+
+    def forward(self, low: Tensor) -> tuple[Tensor, Tensor]:
+        """Correlation and lag.
+
+        Args:
+            low: (N, L), the signal as `low_pass` leaves it.
+
+        Returns:
+            (N,), the best normalised correlation, at most about 1; (N,) int64, its lag in samples.
+        """
+        low = low[:, self.start :: self.step]
+        query, size = low[:, -self.query :], low.shape[1]
+        spectrum = torch.fft.rfft(low, self.size) * torch.fft.rfft(query, self.size).conj()
+        # The longest lag comes first.
+        places = slice(size - self.query - self.last, size - self.query - self.first + 1)
+        products = torch.fft.irfft(spectrum, self.size)[:, places]
+        total = F.pad(low.square().cumsum(1), (1, 0))
+        energy = (total[:, self.query :] - total[:, : -self.query])[:, places]
+        scores = products / (energy * query.square().sum(1, keepdim=True) + self.floor**2).sqrt()
+        _, place = scores[:, 1:-1].max(1)
+        near = scores.gather(1, place[:, None] + torch.arange(3, device=low.device))
+        # The parabola through the best one and its neighbours.
+        slope, bend = near[:, 2] - near[:, 0], (near[:, 0] - 2 * near[:, 1] + near[:, 2]).clamp(max=-1e-6)
+        offset = (-0.5 * slope / bend).clamp(-0.5, 0.5)
+        lag = self.step * (self.last - 1 - place - offset)
+        return near[:, 1] + 0.25 * slope * offset, lag.round().long().clamp(self.shortest, self.longest)
+
+
+class Voicing(nn.Module):
+    """How voiced the end of a signal is, and how much softer the noise of what follows is to be drawn.
+
+    What is unlikely for a voice is likely for noise: where the past is periodic, the same standard deviation of the
+    base noise is heard as roughness, and elsewhere it belongs there.
+
+    Args:
+        sample_rate: in Hz.
+    """
+
+    # Of the best correlation of the last 15 ms: below the one nothing is voiced, above the other all is.
+    UNVOICED, VOICED = 0.35, 0.75
+    LENGTH, QUERY = 0.04, 0.015
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.length = round(self.LENGTH * sample_rate)
+        self.register_buffer("low_pass", low_pass(self.length, sample_rate), persistent=False)
+        self.search = PitchSearch(self.length, round(self.QUERY * sample_rate), sample_rate, NOISE_FLOOR)
+
+    def forward(self, past: Tensor, voiced_scale: float | Tensor) -> Tensor:
+        """Factors of the noise, from 1 where nothing is voiced to `voiced_scale`, (..., 1).
+
+        Args:
+            past: (..., S), the samples before, at least 40 ms of them.
+            voiced_scale: one, or (..., 1).
+        """
+        shape = past.shape[:-1]
+        periodic, _ = self.search(past[..., -self.length :].reshape(-1, self.length) @ self.low_pass)
+        voiced = ((periodic - self.UNVOICED) / (self.VOICED - self.UNVOICED)).clamp(0, 1)
+        return 1 + (voiced_scale - 1) * voiced.view(*shape, 1)

@@ -1,0 +1,108 @@
+"""What a density sees of the past: its residual, which tells pitch and phase but neither the sound nor the level."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wavetts.model.density.all_pole import fast_length, levinson, whiten
+from wavetts.model.density.pitch import NOISE_FLOOR, PitchSearch, low_pass
+from wavetts.model.density.transforms import network_precision
+
+# A Gaussian window of the autocorrelation's lags, as wide as a smoothing of the spectrum by so many Hz; and what the
+# lag 0 gets more.
+LAG_WINDOW_HZ, WHITE_NOISE = 40.0, 1.0001
+# So long the past is, the part of its residual that is seen, and the part that is compared with what was before it.
+PAST, VIEW, QUERY = 0.04, 0.03, 0.0125
+# Louder than any pulse, in standard deviations of the residual.
+LOUDEST = 6.0
+# Rows that are analysed at once: what is computed of them stays in a core's cache.
+ROWS = 512
+
+
+class Seen(NamedTuple):
+    """Of N pasts."""
+
+    features: Tensor  # (N, dim): the residual's end, the copied period, its low part, how periodic, the log of the lag
+    copied: Tensor  # (N, n): the residual of the last period, repeated
+    low: Tensor  # (N, n): what it has below 1.5 kHz
+
+
+class WhitenedPast(nn.Module):
+    """The past through its own filter (Atal and Schroeder 1979), of unit power; without parameters or gradients.
+
+    A density that sees the past's envelope or level learns to go on with them, and drifts when it hears itself. Of
+    these only the text shall tell. What is left is where the pulses are; the last period, copied, is the guess of what
+    comes next.
+
+    Args:
+        order: p, of the backward filter.
+        length: n, samples that are to come.
+        sample_rate: in Hz.
+    """
+
+    def __init__(self, order: int, length: int, sample_rate: int) -> None:
+        super().__init__()
+        self.past_dim = past = round(PAST * sample_rate)
+        self.order, self.view = order, round(VIEW * sample_rate)
+        residual = past - order
+        # Rises slowly and ends softly, close to what is to come.
+        window = torch.sin(math.pi * (torch.arange(past) + 0.5) / (2 * past))
+        end = past // 16
+        window[-end:] *= torch.cos(math.pi * (torch.arange(end) + 0.5) / (2 * end)).sqrt()
+        self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
+        # Power spectrum to autocorrelation, (bins, p + 1), with the lag window.
+        self.size = fast_length(past + order)
+        lag = torch.arange(order + 1)
+        cosine = torch.cos(2 * math.pi / self.size * torch.outer(torch.arange(self.size // 2 + 1), lag)) * 2 / self.size
+        cosine[0], cosine[-1] = cosine[0] / 2, cosine[-1] / 2
+        smooth = torch.exp(-0.5 * (2 * math.pi * LAG_WINDOW_HZ * lag / sample_rate) ** 2)
+        smooth[0] = WHITE_NOISE
+        self.register_buffer("cosine", cosine * smooth, persistent=False)
+        self.register_buffer("low_pass", low_pass(residual, sample_rate), persistent=False)
+        self.search = PitchSearch(residual, round(QUERY * sample_rate), sample_rate, NOISE_FLOOR)
+        # For each lag the places in the residual that are copied: the last period, again and again.
+        lags, step = torch.arange(self.search.shortest, self.search.longest + 1)[:, None], torch.arange(length)
+        self.register_buffer("places", residual + step - (step // lags + 1) * lags, persistent=False)
+        self.dim = self.view + 2 * length + 2
+
+    @torch.no_grad()
+    def forward(self, samples: Tensor, step: int = 1, bf16: bool = False) -> Seen:
+        """Pasts as the density sees them.
+
+        Args:
+            samples: (N, past_dim + (J - 1) step): J overlapping pasts in each row.
+            step: n.
+            bf16: the low-pass' product is rounded, as those of networks may be.
+
+        Returns:
+            Of the pasts of the first row, then of the second: N J of each.
+        """
+        # A few rows at a time: what is computed of them stays in the core's cache. The recursion works on all.
+        rows = [part.unfold(1, self.past_dim, step) for part in samples.split(max(1, ROWS * step // self.past_dim))]
+        a, power = levinson(torch.cat([self._correlation(part.flatten(0, 1)) for part in rows]))
+        sizes = [part.shape[0] * part.shape[1] for part in rows]
+        filters = zip(rows, a.split(sizes), power.split(sizes), strict=True)
+        parts = [self._see(part.flatten(0, 1), *solved, bf16) for part, *solved in filters]
+        return Seen(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+    def _correlation(self, past: Tensor) -> Tensor:
+        """(N, p + 1), smoothed, with the noise floor."""
+        spectrum = torch.fft.rfft(past * self.window, self.size)
+        correlation = (spectrum.real.square() + spectrum.imag.square()) @ self.cosine
+        correlation[:, 0] += NOISE_FLOOR
+        return correlation
+
+    def _see(self, past: Tensor, a: Tensor, power: Tensor, bf16: bool) -> Seen:
+        residual = whiten(past, a) * power.rsqrt()[:, None]
+        with network_precision(past, bf16):
+            low = (residual @ self.low_pass).to(residual)
+        periodic, lag = self.search(low)
+        places = self.places[lag - self.search.shortest]
+        copied, copied_low = residual.gather(1, places), low.gather(1, places)
+        parts = [residual[:, -self.view :], copied]
+        parts = [part.clamp(-LOUDEST, LOUDEST) for part in parts] + [copied_low, periodic[:, None]]
+        return Seen(torch.cat([*parts, torch.log(lag[:, None] / self.search.shortest) - 1.5], 1), copied, copied_low)
