@@ -10,7 +10,7 @@ from toy import RATE
 from toy_voice import save_voice
 
 from wavetts.demo import actions as demo_actions
-from wavetts.demo.actions import HAS_SPEED, MAX_SEED, Actions, Variant, page_settings
+from wavetts.demo.actions import MAX_SEED, Actions, Variant, page_settings
 from wavetts.errors import UserError
 from wavetts.synthesis import catalog
 from wavetts.synthesis.settings import SynthesisSettings
@@ -132,20 +132,28 @@ def test_texts_that_cannot_be_spoken(actions, function, text, message):
         ({"seed": 1.5}, "seed: 1.5 is not a whole number"),
         ({"seed": float("inf")}, "seed: inf is not a whole number"),
         ({"seed": None}, "seed: None is not a whole number"),
-        pytest.param(
-            {"speed": 3},
-            "speed: 3 is not between 0.5 and 2",
-            marks=pytest.mark.skipif(not HAS_SPEED, reason="the settings have no speed"),
-        ),
+        ({"speed": 3}, "speed: 3 is not between 0.5 and 2"),
     ],
 )
 def test_fields_of_the_page(change, message):
-    fields = {"temperature": 0.7, "guidance": 0.25, "speed": 1, "stop_threshold": 0.4, "seed": 5}
+    fields = {"temperature": 0.7, "guidance": 0.25, "speed": 1.25, "stop_threshold": 0.4, "seed": 5}
     settings = page_settings(**fields)
     assert (settings.temperature, settings.guidance, settings.stop_threshold) == (0.7, 0.25, 0.4)
-    assert settings.seed == 5
+    assert (settings.speed, settings.seed) == (1.25, 5)
     with pytest.raises(UserError, match=message):
         page_settings(**{**fields, **change})
+
+
+@pytest.mark.parametrize("function", ["speak", "read"])
+def test_speed(actions, function):
+    """Twice as fast, half as long, the pauses too; what is heard is what is counted and kept."""
+    fast = dataclasses.replace(SETTINGS, speed=2.0)
+    for settings, expected in ((SETTINGS, 4.6), (fast, 2.3)):
+        *_, (_, spoken) = parts = list(getattr(actions, function)("One. Two.", "noise", settings))
+        heard = sum(len(samples) for samples, _ in parts) / RATE
+        assert heard == pytest.approx(expected, abs=0.02)
+        assert spoken.seconds == pytest.approx(heard)
+        assert spoken.result.seconds == pytest.approx(heard, abs=0.01)
 
 
 def test_what_is_compared(actions):

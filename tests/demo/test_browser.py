@@ -209,14 +209,17 @@ def test_a_long_text_does_not_hold_up_a_short_one(show):
     reader.locator("button.stop:visible").click()
 
 
-def test_nothing_is_cut_silently(show):
-    window = show()
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_cut_silently(show, theme):
+    window = show(theme=theme)
     text = "One two three four. " * 4
     write(window, text)
     assert window.locator(".text:visible textarea").input_value() == text
     window.locator(".count.over:visible", has_text="80 of 60 characters, 20 too many").wait_for()
     window.locator("button.go:visible").click()
     window.get_by_text("the text has 80 characters, the most here are 60; nothing was cut").wait_for()
+    window.wait_for_timeout(1000)
+    assert window.evaluate(CONTRAST, 4.5)["low"] == []
     assert length(window) == 0
 
 

@@ -39,6 +39,13 @@ def test_sentences_are_escaped_and_tell_what_became_of_them(voice):
     assert "0.20 s, did not stop; left out, unknown to this voice: &lt; ß" in shown
 
 
+def test_what_is_said_in_other_words_is_told(voice):
+    shown = views.sentences(speak(voice, "Dr. Two paid <$5>."))
+    assert "<tr><td>$5</td><td>money</td><td>five dollars</td></tr>" in shown
+    assert "<td>paid</td>" not in shown
+    assert "<table>" not in views.sentences(speak(voice, "One two."))
+
+
 def test_figures(voice):
     spoken = speak(voice, "One. Two.")
     assert views.figures(spoken) == (

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,10 +20,10 @@ from wavetts.synthesis.takes import Piece, Result, pause_before
 from wavetts.synthesis.voice import Voice, load_voice
 
 MAX_TEMPERATURE, MAX_GUIDANCE = 1.5, 1.0
+# Narrower than what a program may ask for: beyond it speech is hard to follow.
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
 MAX_SEED = 2**31 - 1
 MAX_COMPARED = 4
-HAS_SPEED = "speed" in SynthesisSettings.__dataclass_fields__
 # The first sound goes out at once; longer chunks later, as each costs the page a message.
 _FIRST_SECONDS, _LATER_SECONDS = 0.2, 1.0
 _VOICES_KEPT = MAX_COMPARED
@@ -281,15 +280,13 @@ def page_settings(
     Raises:
         UserError: one is empty or out of range.
     """
-    changed: dict[str, Any] = {
-        "temperature": _within("temperature", temperature, 0, MAX_TEMPERATURE),
-        "guidance": _within("guidance", guidance, 0, MAX_GUIDANCE),
-        "stop_threshold": _within("stop threshold", stop_threshold, 0.01, 0.99),
-        "seed": _seed(seed),
-    }
-    if HAS_SPEED:
-        changed["speed"] = _within("speed", speed, MIN_SPEED, MAX_SPEED)
-    return SynthesisSettings(**changed)
+    return SynthesisSettings(
+        temperature=_within("temperature", temperature, 0, MAX_TEMPERATURE),
+        guidance=_within("guidance", guidance, 0, MAX_GUIDANCE),
+        speed=_within("speed", speed, MIN_SPEED, MAX_SPEED),
+        stop_threshold=_within("stop threshold", stop_threshold, 0.01, 0.99),
+        seed=_seed(seed),
+    )
 
 
 def _within(name: str, value: float | None, low: float, high: float) -> float:

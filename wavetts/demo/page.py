@@ -16,7 +16,6 @@ import gradio as gr
 
 from wavetts.demo import views
 from wavetts.demo.actions import (
-    HAS_SPEED,
     MAX_COMPARED,
     MAX_GUIDANCE,
     MAX_SEED,
@@ -125,9 +124,7 @@ class Page:
                 0, MAX_TEMPERATURE, own[0], step=0.05, label="Temperature", info="0: always the same"
             )
             guidance = gr.Slider(0, MAX_GUIDANCE, own[1], step=0.05, label="Guidance", info="More: clearer words")
-            speed = gr.Slider(
-                MIN_SPEED, MAX_SPEED, 1, step=0.05, label="Speed", info="The pitch stays", visible=HAS_SPEED
-            )
+            speed = gr.Slider(MIN_SPEED, MAX_SPEED, 1, step=0.05, label="Speed", info="The pitch stays")
             stop = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="Stop threshold", info="How sure an end is")
             with gr.Row(elem_classes="seed-row"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=80)

@@ -94,7 +94,8 @@ def _explained(spoken: Spoken) -> str:
     if not rows:
         return ""
     cells = "".join("<tr>" + "".join(f"<td>{html.escape(part)}</td>" for part in row) + "</tr>" for row in rows)
-    return f"<details><summary>What was said in other words</summary><table>{cells}</table></details>"
+    head = "<tr><th>Written</th><th>Taken for</th><th>Said</th></tr>"
+    return f"<details open><summary>What is said in other words</summary><table>{head}{cells}</table></details>"
 
 
 def spectrogram(spoken: Spoken, longest: float | None = None) -> str:
