@@ -125,7 +125,6 @@ class Trainer:
         if not len(self.dev):
             warnings.warn(f"{data_dir / 'dev.jsonl'}: no utterance; nothing is evaluated or sampled", stacklevel=2)
         self.clips = choose_samples(self.dev, config.train.num_samples)
-
         self.model.to(processes.device).train()
         if config.train.adapter_rank:
             train_low_rank(self.model, config.train.adapter_rank)
