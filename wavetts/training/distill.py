@@ -46,7 +46,7 @@ def student_model(teacher: WaveTacotron, steps: int, largest_guidance: float) ->
         UserError: the teacher's density is of another kind.
     """
     leaf = find_diffusion(teacher.density)
-    if leaf is None:
+    if not isinstance(leaf, Diffusion):
         raise UserError(f"density.kind={teacher.config.density.kind}: only diffusion can be distilled")
     section = _replace_section(teacher.config.density, leaf, steps, largest_guidance)
     config = dataclasses.replace(teacher.config, density=section)
@@ -142,7 +142,9 @@ class Distillation:
             values, *contexts = _diffused(self.teacher.density, frames.flatten(0, 1)[index], cond)
         student = _leaf(model, Student)
         if self.former is None:
-            return Distance(match_guided(student, _leaf(self.teacher, Diffusion), values, *contexts).sum())
+            null = contexts[1] if len(contexts) > 1 else None
+            teacher = _leaf(self.teacher, Diffusion)
+            return Distance(match_guided(student, teacher, values, contexts[0], null).sum())
         return Distance(halve(student, _leaf(self.former, Student), values, contexts[0]).sum())
 
     def figures(self, sums: dict[str, float], num_frames: float, model: WaveTacotron) -> dict[str, float]:

@@ -109,19 +109,23 @@ class RunLog:
         """Prints a line above the bar."""
         self.bar.write(message, file=sys.stderr)
 
-    def tell_end(self, step: int, minutes: float, best: float, stopped_by: signal.Signals | None) -> None:
+    def tell_end(
+        self, step: int, minutes: float, best: float, stopped_by: signal.Signals | None, figures: dict[str, float]
+    ) -> None:
         """Says that the run has come to its end, or was stopped, and what it left.
 
         Args:
             step: steps done.
             minutes: of training.
-            best: held-out bits per sample; infinite if nothing was held out.
+            best: held-out bits per sample, or loss of a density without a likelihood; infinite if nothing was held out.
             stopped_by: the signal that stopped it; None at its end.
+            figures: the last held-out ones.
         """
         if stopped_by is not None:
             print(f"stopped by {stopped_by.name} after step {step}; go on with --resume", file=sys.stderr)
             return
-        figure = f", best held-out bits per sample {best:.3f} (best.safetensors)" if math.isfinite(best) else ""
+        name = "loss" if "loss" in figures else "bits per sample"
+        figure = f", best held-out {name} {best:.3f} (best.safetensors)" if math.isfinite(best) else ""
         print(f"trained: {step} steps in {minutes:.1f} minutes{figure}", file=sys.stderr)
         voice = shlex.quote(str(self.run_dir / "model.safetensors"))
         print(f'wrote {voice}; hear it: wavetts say --voice {voice} "Hello."', file=sys.stderr)
