@@ -164,7 +164,7 @@ class Trainer:
         # Another process may have got it.
         number = (self.interrupt.signal or signal.SIGTERM) if self.stopping else None
         if self.log is not None:
-            self.log.tell_end(self.step, self.minutes, self.best, number)
+            self.log.tell_end(self.step, self.minutes, self.best, number, self.figures)
         if number is not None:
             raise SystemExit(128 + number)
 
