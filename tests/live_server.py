@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import openai
-import uvicorn
 from test_batching import until
 
 from wavetts.server.app import create_app
+from wavetts.server.connections import Server
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import load_voice
 
@@ -30,7 +30,7 @@ def serving(
     """Runs `create_app(..., **arguments)` with the voices of these names in a folder; gives its address."""
     voices = {name: load_voice(folder / name, "cpu", 1) for name in names}
     app = create_app(voices, settings, **arguments)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+    server = Server(app, shutdown_seconds=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -224,7 +224,7 @@ def test_options_out_of_range(changes, message):
 
 
 def test_runs_that_cannot_be(tmp_path):
-    with pytest.raises(UserError, match="it has 7 clips, and --dev 4 --test 3 leave none to train on"):
+    with pytest.raises(UserError, match="it has 7 clips, and dev=4, test=3 leave none to train on"):
         preprocess(LJSPEECH, tmp_path / "a", options(dev=4, test=3))
     corpus = make_corpus(tmp_path / "corpus", ["x|one", "y|two"])
     with pytest.raises(UserError, match=r"0 of 2 clips are left.*why clips were dropped: .*dropped\.jsonl"):

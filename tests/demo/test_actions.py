@@ -95,8 +95,8 @@ def test_waiting_for_the_page_is_no_work(actions, monkeypatch, function):
 
 def test_closing_stops_the_work(actions, monkeypatch):
     voice, steps = actions.voice("noise"), []
-    step = voice.model.decoder.step
-    monkeypatch.setattr(voice.model.decoder, "step", lambda *args: steps.append(1) or step(*args))
+    step = voice.engine.decoder.step
+    monkeypatch.setattr(voice.engine.decoder, "step", lambda *args: steps.append(1) or step(*args))
     speaking = actions.speak("One. Two.", "noise", SETTINGS)
     next(speaking)
     done = len(steps)

@@ -160,7 +160,7 @@ def test_cancel_ends_the_work(client, page, monkeypatch):
         time.sleep(0.05)
         return step(*args)
 
-    monkeypatch.setattr(voice.model.decoder, "step", slow)
+    monkeypatch.setattr(voice.engine.decoder, "step", slow)
     job = client.submit("One. Two.", "noise", *FIELDS, api_name="/speak")
     while len(job.outputs()) < 3:
         time.sleep(0.05)

@@ -10,7 +10,7 @@ from toy_voice import save_voice
 
 from wavetts.errors import UserError
 from wavetts.synthesis import scheduler as scheduling
-from wavetts.synthesis.scheduler import BATCHES_AHEAD, Scheduler, Task
+from wavetts.synthesis.scheduler import BATCHES_AHEAD, MOST_TIMES, Scheduler, Task
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Take
 from wavetts.synthesis.voice import load_voice
@@ -77,6 +77,27 @@ def test_a_text_alone_fills_the_batch_and_gives_places_up_to_others(voice):
     for ours, theirs in zip(takes_of(found[long]), expected.takes, strict=True):
         np.testing.assert_allclose(ours.audio, theirs.audio, atol=1e-4)
         np.testing.assert_allclose(ours.alignment, theirs.alignment, atol=1e-4)
+
+
+def test_a_short_text_makes_a_long_one_small_for_its_time(voice):
+    """A step of many sentences takes long: who has one is not to wait for sixteen."""
+    scheduler = Scheduler(16)
+    long, short = new_task(voice, "One two. " * 40), new_task(voice, "Three.", settings=SynthesisSettings(retries=0))
+    scheduler.add(long)
+    run(scheduler, 8)
+    assert long.speaking == 16
+    scheduler.add(short)
+    run(scheduler, 1)
+    assert (long.speaking, short.speaking) == (MOST_TIMES, 1)
+    while short in scheduler.tasks:
+        run(scheduler, 1)
+    run(scheduler, 2)
+    assert long.speaking == 16
+    # Two long ones share the batch.
+    other = new_task(voice, "Three four. " * 40)
+    scheduler.add(other)
+    run(scheduler, 8)
+    assert (long.speaking, other.speaking) == (8, 8)
 
 
 def test_texts_take_turns_in_a_batch_of_one(voice):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,13 +53,21 @@ def run(args: argparse.Namespace) -> None:
     init_from = find_voice(args.init_from) if args.init_from is not None else None
     from wavetts.training.loop import train
 
-    train(
-        config,
-        args.data,
-        args.run_dir,
-        resume=args.resume,
-        init_from=init_from,
-        voice_folders=voice_folders(),
-        device=args.device,
-        threads=args.threads,
-    )
+    # Of several processes one tells what to do next.
+    tell = functools.partial(print, file=sys.stderr) if int(os.environ.get("RANK", 0)) == 0 else lambda _: None
+    try:
+        train(
+            config,
+            args.data,
+            args.run_dir,
+            resume=args.resume,
+            init_from=init_from,
+            voice_folders=voice_folders(),
+            device=args.device,
+            threads=args.threads,
+        )
+    except SystemExit:
+        tell("go on with --resume")
+        raise
+    voice = shlex.quote(str(args.run_dir / "model.safetensors"))
+    tell(f'hear it: wavetts say --voice {voice} "Hello."')

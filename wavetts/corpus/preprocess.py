@@ -282,7 +282,7 @@ def _fingerprint(recording: Recording) -> list:
 
 
 def _none_left(options: PreprocessOptions) -> str:
-    return f"--dev {options.dev} --test {options.test} leave none to train on"
+    return f"dev={options.dev}, test={options.test} leave none to train on"
 
 
 def _is_written(output: Path, result: dict) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from wavetts.audio.stretch import stretch
 from wavetts.errors import UserError
 from wavetts.synthesis.scheduler import Event as TaskEvent
 from wavetts.synthesis.scheduler import Scheduler, Task
@@ -181,7 +182,7 @@ class Batcher:
             progress.complete &= event.complete
             if not progress.job.stream:
                 pause = [pause_before(event.piece, task.settings, task.sample_rate)] if progress.begun else []
-                progress.audio += [*pause, event.audio]
+                progress.audio += [*pause, stretch(event.audio, task.sample_rate, task.settings.speed)]
                 progress.begun = True
         elif event is None:
             self._give(progress)

@@ -45,9 +45,8 @@ def serve(
     # Before the voices are loaded, which takes a while.
     listener = _listen(host, port)
     require("the speech server", "serve", "fastapi", "uvicorn", "prometheus_client")
-    import uvicorn
-
     from wavetts.server.app import Limits, create_app
+    from wavetts.server.connections import Server
     from wavetts.synthesis.voice import load_voice
 
     # Names of the same model share it.
@@ -59,12 +58,12 @@ def serve(
     if api_key is None and host not in ("127.0.0.1", "::1"):
         warnings.warn(f"anyone who reaches {host} may speak here; set an API key", stacklevel=1)
     app = create_app(loaded, settings, Limits(max_chars, max_requests, timeout), api_key)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False)
+    server = Server(app, SHUTDOWN_SECONDS)
     # uvicorn passes the signal on when it is done.
     with warnings.catch_warnings(), Interrupt():
         # The front end's warnings quote what clients send.
         warnings.simplefilter("ignore")
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def _api_key(file: Path | None) -> str | None:

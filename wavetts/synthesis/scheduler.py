@@ -21,9 +21,11 @@ from wavetts.synthesis.takes import Piece, Take, judge, new_generation, pause_be
 ADMIT_SECONDS = 0.05
 # A task may be so many batches of sentences ahead of the first one that is not finished: what waits takes memory.
 BATCHES_AHEAD = 4
+# A task beside another may have so many times its places. On a CPU a step of 16 takes four times as long as one alone.
+MOST_TIMES = 3
 
-# What comes of a task, in the text's order: samples of a streamed one, each sentence's take, and last None (all is
-# spoken) or what went wrong.
+# What comes of a task, in the text's order: samples of a streamed one, at the speed that was asked for, each sentence's
+# take, and last None (all is spoken) or what went wrong.
 Event = np.ndarray | Take | Exception | None
 
 
@@ -38,7 +40,7 @@ class _Slot:
     final: bool = False  # `best` is what is given
     best: Take | None = None
     frames_given: int = 0
-    stretcher: Stretcher | None = None  # of a streamed task
+    stretcher: Stretcher | None = None  # of a streamed one
 
     @property
     def runs(self) -> bool:
@@ -95,8 +97,9 @@ class Scheduler:
 
     A place that becomes free goes to the task that has the fewest, of these to the one that has waited longest for its
     turn. If none is free, the task that has the most gives one up, as long as it has two more than the other: its last
-    sentence pauses and goes on later. So a long text fills the batch when it is alone and does not hold up short ones.
-    What comes of a task does not depend on the others, as exactly as `RunningBatch` says.
+    sentence pauses and goes on later. And no task has more than `MOST_TIMES` the places of another: a step takes the
+    longer the more speak in it. So a long text fills the batch when it is alone and does not hold up short ones. What
+    comes of a task does not depend on the others, as exactly as `RunningBatch` says.
     """
 
     def __init__(
@@ -169,16 +172,24 @@ class Scheduler:
         until = time.monotonic() + ADMIT_SECONDS
         while time.monotonic() < until:
             able = [task for task in self.tasks if self._has_work(task)]
-            if not able:
-                return
-            task = min(able, key=lambda task: (task.speaking, task._served))
+            task = min(able, key=lambda task: (task.speaking, task._served), default=None)
+            # The newest of those that have the most.
+            richest = max(reversed(self.tasks), key=lambda task: task.speaking, default=None)
+            if task is None or (task.speaking and self._has_enough(task, task.speaking + 1)):
+                break
             if sum(other.speaking for other in self.tasks) >= self.batch_size:
-                # The newest of those that have the most.
-                richest = max(reversed(self.tasks), key=lambda task: task.speaking)
                 if richest.speaking < task.speaking + 2:
-                    return
+                    break
                 self._guard(richest, self._pause_last)
             self._guard(task, self._start_next)
+        for task in list(self.tasks):
+            while task in self.tasks and self._has_enough(task, task.speaking):
+                self._guard(task, self._pause_last)
+
+    def _has_enough(self, task: Task, places: int) -> bool:
+        """Whether so many places are more than a task may have beside the others."""
+        others = [other.speaking for other in self.tasks if other is not task and other.speaking]
+        return bool(others) and places > MOST_TIMES * min(others)
 
     def _has_work(self, task: Task) -> bool:
         if any(slot.waits for slot in task._slots):

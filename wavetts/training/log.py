@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 import signal
 import socket
 import sys
@@ -122,13 +121,12 @@ class RunLog:
             figures: the last held-out ones.
         """
         if stopped_by is not None:
-            print(f"stopped by {stopped_by.name} after step {step}; go on with --resume", file=sys.stderr)
+            print(f"stopped by {stopped_by.name} after step {step}; it can be resumed", file=sys.stderr)
             return
         name = "loss" if "loss" in figures else "bits per sample"
         figure = f", best held-out {name} {best:.3f} (best.safetensors)" if math.isfinite(best) else ""
         print(f"trained: {step} steps in {minutes:.1f} minutes{figure}", file=sys.stderr)
-        voice = shlex.quote(str(self.run_dir / "model.safetensors"))
-        print(f'wrote {voice}; hear it: wavetts say --voice {voice} "Hello."', file=sys.stderr)
+        print(f"wrote {self.run_dir / 'model.safetensors'}", file=sys.stderr)
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
         """Draws a figure into TensorBoard; errors as of `figures`."""
