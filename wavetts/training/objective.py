@@ -30,8 +30,9 @@ class Losses(Protocol):
 class Objective(Protocol):
     """What training minimises."""
 
-    # The keys of `Losses.sums`.
-    terms: tuple[str, ...]
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The keys of `Losses.sums`."""
 
     def prepare(self, model: WaveTacotron) -> None:
         """Called with the model before its optimiser is built: what is not to be trained is frozen."""

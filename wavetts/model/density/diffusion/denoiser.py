@@ -32,6 +32,8 @@ class FourierFeatures(nn.Module):
         gamma_min: of the schedule; e^(gamma_min / 2) is the floor.
     """
 
+    frequencies: Tensor  # (octaves,)
+
     def __init__(self, octaves: int, gamma_min: float) -> None:
         super().__init__()
         periods = 8 * math.exp(gamma_min / 2) * 2.0 ** torch.arange(octaves)
@@ -48,6 +50,10 @@ class FourierFeatures(nn.Module):
 
 class LevelEmbedding(nn.Module):
     """What the network knows of the level, and of a student's guidance: gamma (...) to (..., outputs)."""
+
+    centre: Tensor  # ()
+    reach: Tensor  # ()
+    frequencies: Tensor  # (LEVEL_OCTAVES,)
 
     def __init__(self, gamma_min: float, gamma_max: float, outputs: int, num_extras: int) -> None:
         super().__init__()

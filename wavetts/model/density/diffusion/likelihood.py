@@ -115,7 +115,7 @@ def _slope(model: EpsModel, z: Tensor, gamma: Tensor, probes: Tensor) -> tuple[T
     """dz/dgamma (N, n) and its divergence (N,): the sum over probes (P, N, n) of probe^T J probe."""
 
     def tangent(probe: Tensor) -> tuple[Tensor, Tensor]:
-        value, change = torch.func.jvp(lambda values: _flow(model, values, gamma), (z,), (probe,))
+        value, change, *_ = torch.func.jvp(lambda values: _flow(model, values, gamma), (z,), (probe,))
         return value, (probe * change).sum(-1)
 
     values, traces = torch.func.vmap(tangent, chunk_size=CHUNK)(probes)
