@@ -59,7 +59,9 @@ def student_model(teacher: WaveTacotron, steps: int, largest_guidance: float) ->
     return student
 
 
-def _replace_section(section: DensityConfig, leaf: Diffusion, steps: int, largest_guidance: float) -> DensityConfig:
+def _replace_section(
+    section: DensityConfig, leaf: StandardisedDiffusion, steps: int, largest_guidance: float
+) -> DensityConfig:
     """A teacher's section with a student's in the place of the diffusion's."""
     if isinstance(section, GuidedConfig):
         return _replace_section(section.inner, leaf, steps, largest_guidance)
@@ -139,13 +141,12 @@ class Distillation:
             frames = frames * length_mask(batch.frame_lengths, frames.shape[1], frames.device)[..., None]
             index = valid_index(batch.frame_lengths, frames.shape[1]).to(frames.device, non_blocking=True)
             cond = model(batch.tokens, batch.token_lengths, frames).cond.flatten(0, 1)[index].float()
-            values, *contexts = _diffused(self.teacher.density, frames.flatten(0, 1)[index], cond)
+            values, context, *null = _diffused(self.teacher.density, frames.flatten(0, 1)[index], cond)
         student = _leaf(model, Student)
         if self.former is None:
-            null = contexts[1] if len(contexts) > 1 else None
             teacher = _leaf(self.teacher, Diffusion)
-            return Distance(match_guided(student, teacher, values, contexts[0], null).sum())
-        return Distance(halve(student, _leaf(self.former, Student), values, contexts[0]).sum())
+            return Distance(match_guided(student, teacher, values, context, null[0] if null else None).sum())
+        return Distance(halve(student, _leaf(self.former, Student), values, context).sum())
 
     def figures(self, sums: dict[str, float], num_frames: float, model: WaveTacotron) -> dict[str, float]:
         """See `Objective`: "loss", per sample."""

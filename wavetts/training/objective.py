@@ -33,7 +33,6 @@ class Objective(Protocol):
     @property
     def terms(self) -> tuple[str, ...]:
         """The keys of `Losses.sums`."""
-        ...
 
     def prepare(self, model: WaveTacotron) -> None:
         """Called with the model before its optimiser is built: what is not to be trained is frozen."""

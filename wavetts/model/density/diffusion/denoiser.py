@@ -32,7 +32,7 @@ class FourierFeatures(nn.Module):
         gamma_min: of the schedule; e^(gamma_min / 2) is the floor.
     """
 
-    frequencies: Tensor
+    frequencies: Tensor  # (octaves,)
 
     def __init__(self, octaves: int, gamma_min: float) -> None:
         super().__init__()
@@ -51,9 +51,9 @@ class FourierFeatures(nn.Module):
 class LevelEmbedding(nn.Module):
     """What the network knows of the level, and of a student's guidance: gamma (...) to (..., outputs)."""
 
-    frequencies: Tensor
-    centre: Tensor
-    reach: Tensor
+    centre: Tensor  # ()
+    reach: Tensor  # ()
+    frequencies: Tensor  # (LEVEL_OCTAVES,)
 
     def __init__(self, gamma_min: float, gamma_max: float, outputs: int, num_extras: int) -> None:
         super().__init__()

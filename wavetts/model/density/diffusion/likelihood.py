@@ -115,8 +115,8 @@ def _slope(model: EpsModel, z: Tensor, gamma: Tensor, probes: Tensor) -> tuple[T
     """dz/dgamma (N, n) and its divergence (N,): the sum over probes (P, N, n) of probe^T J probe."""
 
     def tangent(probe: Tensor) -> tuple[Tensor, Tensor]:
-        result = torch.func.jvp(lambda values: _flow(model, values, gamma), (z,), (probe,))
-        return result[0], (probe * result[1]).sum(-1)
+        value, change, *_ = torch.func.jvp(lambda values: _flow(model, values, gamma), (z,), (probe,))
+        return value, (probe * change).sum(-1)
 
     values, traces = torch.func.vmap(tangent, chunk_size=CHUNK)(probes)
     return values[0], traces.sum(0)
