@@ -33,9 +33,9 @@ def test_the_bar_counts_the_run(tmp_path: Path, monkeypatch):
 
 def test_what_is_said_in_the_end(tmp_path: Path, capsys):
     log = RunLog(tmp_path / "my run", 0, 0.0)
-    log.tell_end(10, 0.5, 3.25, None)
-    log.tell_end(10, 0.5, math.inf, None)
-    log.tell_end(10, 0.5, math.inf, signal.SIGTERM)
+    log.tell_end(10, 0.5, 3.25, None, {"bits_per_sample": 3.25})
+    log.tell_end(10, 0.5, math.inf, None, {})
+    log.tell_end(10, 0.5, math.inf, signal.SIGTERM, {})
     log.close()
     wrote = f"wrote {tmp_path}/my run/model.safetensors\n"
     assert capsys.readouterr().err == (
