@@ -53,9 +53,10 @@ class Connection(H11Protocol):
         self.refused = False
         self._unsent, self._unsent_since = 0, 0.0
         if len(self.connections) >= self.max_connections:
-            waiting = [other for other in self.connections if other.waiting_since is not None and not other.refused]
+            others = [other for other in self.connections if isinstance(other, Connection) and not other.refused]
+            waiting = [(other.waiting_since, id(other), other) for other in others if other.waiting_since is not None]
             if waiting:
-                longest = min(waiting, key=lambda other: other.waiting_since)
+                _, _, longest = min(waiting)
                 self.connections.discard(longest)
                 longest.transport.abort()
             else:
@@ -159,7 +160,8 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_SWEEP_SECONDS)
             now = time.monotonic()
             for connection in list(self.server_state.connections):
-                connection.check(now)
+                if isinstance(connection, Connection):
+                    connection.check(now)
 
     def _handle_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What fails outside of any request: a line now and then, where many clients would make many tracebacks."""

@@ -172,12 +172,14 @@ class Scheduler:
         until = time.monotonic() + ADMIT_SECONDS
         while time.monotonic() < until:
             able = [task for task in self.tasks if self._has_work(task)]
-            task = min(able, key=lambda task: (task.speaking, task._served), default=None)
-            # The newest of those that have the most.
-            richest = max(reversed(self.tasks), key=lambda task: task.speaking, default=None)
-            if task is None or (task.speaking and self._has_enough(task, task.speaking + 1)):
+            if not able:
+                break
+            task = min(able, key=lambda task: (task.speaking, task._served))
+            if task.speaking and self._has_enough(task, task.speaking + 1):
                 break
             if sum(other.speaking for other in self.tasks) >= self.batch_size:
+                # The newest of those that have the most.
+                richest = max(reversed(self.tasks), key=lambda task: task.speaking)
                 if richest.speaking < task.speaking + 2:
                     break
                 self._guard(richest, self._pause_last)
