@@ -58,6 +58,17 @@ ARMS: dict[str, dict[str, Any]] = {
     # Scaled down to what a core can train.
     "paper's flow": {"kind": "flow", "num_steps": 4, "hidden_dim": 64},
     "subframe of gaussian": subframe(kind="gaussian"),
+    "subframe of linear prediction": {
+        "kind": "subframe",
+        "subframe_length": 80,
+        "context_dim": 512,
+        "precision": "bf16",
+        "inner": {
+            "kind": "linear_prediction",
+            "precision": "bf16",
+            "inner": {"kind": "couplings", "precision": "bf16"},
+        },
+    },
     "subframe of compact flow": subframe(**COMPACT),
     "subframe of paper's flow": subframe(kind="flow", num_stages=3, num_steps=4, hidden_dim=64),
     TEACHER: subframe(**DIFFUSION),

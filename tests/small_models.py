@@ -17,4 +17,9 @@ DENSITIES = {
     "compact": {"num_couplings": 4, "hidden_dim": 8, "num_layers": 1},
     "subframe": {"subframe_length": 8, "context_dim": 6, "num_couplings": 2, "hidden_dim": 8},
     "gaussian": {},
+    "linear_prediction": {
+        "order": 4,
+        "num_bins": 8,
+        "inner": {"kind": "couplings", "num_couplings": 2, "hidden_dim": 8, "code_dim": 4},
+    },
 }

@@ -8,6 +8,7 @@ from paths import ROOT
 
 from wavetts.config import CBHGConfig, Config, ConvLSTMConfig, TrainConfig
 from wavetts.config.load import describe, dump_config, from_dict, load_config, section_classes, to_dict
+from wavetts.config.registry import KINDS
 from wavetts.errors import UserError
 from wavetts.model.density.compact import CompactFlowConfig
 from wavetts.model.density.gaussian import GaussianConfig
@@ -139,7 +140,7 @@ def test_left_out_kind_is_the_default_one():
         ({"encoder": {"kind": "conv_lstm", "bank_size": 4}}, "c: encoder.bank_size: no such field"),
         ({"encoder": {"kind": "cbgh"}}, "c: encoder.kind: 'cbgh' is not one of cbhg, conv_lstm"),
         ({"attention": {"kind": None}}, "c: attention.kind: None is not one of location, dynamic, gmm, forward"),
-        ({"density": {"kind": ["flow"]}}, "c: density.kind: ['flow'] is not one of flow, compact, subframe, gaussian"),
+        ({"density": {"kind": ["flow"]}}, f"c: density.kind: ['flow'] is not one of {', '.join(KINDS['density'])}"),
         # Wrong types
         ([1], "c: expected the sections of a config, got [1]"),
         ("text", "c: expected the sections of a config, got 'text'"),
