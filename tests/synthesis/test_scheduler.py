@@ -23,6 +23,12 @@ def voice(tmp_path_factory):
     return load_voice(save_voice(tmp_path_factory.mktemp("voice"), stop="never"), "cpu", 1)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """On a busy machine, too, all that may join joins at once."""
+    monkeypatch.setattr(scheduling, "ADMIT_SECONDS", 60.0)
+
+
 def new_task(voice, text="One. Two.", stream=False, settings=SETTINGS, seed=0) -> Task:
     return Task(voice.engine, voice.sample_rate, voice.pieces(text, seed), voice.settled(settings), stream)
 
