@@ -30,9 +30,14 @@ def message(function, *args) -> str:
 
 
 def test_recipes_are_there():
-    assert {"ljspeech_paper_chars", "ljspeech_paper_phonemes", "ljspeech_small", "compact_16k", "toy"} <= {
-        path.stem for path in RECIPES
-    }
+    assert {
+        "ljspeech_paper_chars",
+        "ljspeech_paper_phonemes",
+        "ljspeech_small",
+        "compact_16k",
+        "diffusion_16k",
+        "toy",
+    } <= {path.stem for path in RECIPES}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -139,7 +144,10 @@ def test_left_out_kind_is_the_default_one():
         ({"encoder": {"kind": "conv_lstm", "bank_size": 4}}, "c: encoder.bank_size: no such field"),
         ({"encoder": {"kind": "cbgh"}}, "c: encoder.kind: 'cbgh' is not one of cbhg, conv_lstm"),
         ({"attention": {"kind": None}}, "c: attention.kind: None is not one of location, dynamic, gmm, forward"),
-        ({"density": {"kind": ["flow"]}}, "c: density.kind: ['flow'] is not one of flow, compact, subframe, gaussian"),
+        (
+            {"density": {"kind": ["flow"]}},
+            "c: density.kind: ['flow'] is not one of flow, compact, subframe, gaussian, diffusion, guided, student, cascade",
+        ),
         # Wrong types
         ([1], "c: expected the sections of a config, got [1]"),
         ("text", "c: expected the sections of a config, got 'text'"),
@@ -255,7 +263,7 @@ def test_zero_that_means_none_is_allowed(values):
 def test_missing_file(tmp_path):
     path = tmp_path / "nowhere.yaml"
     assert message(load_config, path) == (
-        f"{path}: no such config file; configs that have a name are compact_16k, ljspeech_paper_chars, "
+        f"{path}: no such config file; configs that have a name are compact_16k, diffusion_16k, ljspeech_paper_chars, "
         "ljspeech_paper_phonemes, ljspeech_small, toy"
     )
 
