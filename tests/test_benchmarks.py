@@ -140,7 +140,7 @@ def test_densities_are_measured_on_the_same_frames_and_arms_go_on(tmp_path, caps
     words = [*fields, "--data", str(corpus), "--journal", str(journal), "--arm"]
     arms = ["recordings", "gaussian", "subframe of diffusion", "8-step student"]
     for arm in arms:
-        density.main([*words, arm, "--minutes", "0.05"])
+        density.main([*words, arm, "--minutes", "0.02"])
     rows = {row["arm"]: row for row in map(json.loads, journal.read_text(encoding="utf-8").splitlines())}
     assert list(rows) == arms
     assert [rows[arm].get("likelihood") for arm in arms] == [None, "exact", "bound", "none"]
@@ -150,13 +150,13 @@ def test_densities_are_measured_on_the_same_frames_and_arms_go_on(tmp_path, caps
     assert [rows[arm].get("evaluations") for arm in arms] == [None, 0, 32, 16]
     for arm in arms[1:]:
         row = rows[arm]
-        assert row["steps"] > 0 and 0.05 <= row["minutes"] < 0.5 and row["real_time_factor"] > 0
+        assert row["steps"] > 0 and 0.02 <= row["minutes"] < 0.5 and row["real_time_factor"] > 0
         assert set(row["sounds"]) == {"0.5", "0.7", "0.85", "1.0"}
         assert 0 < row["periodicity"]["mean"] <= 1 and row["log_spectral_distance"]["mean"] > 0
     # Tones repeat themselves, and a Gaussian's noise does so less.
     assert rows["recordings"]["periodicity"]["mean"] > rows["gaussian"]["periodicity"]["mean"] + 0.1
     assert rows["recordings"]["log_spectral_distance"]["mean"] == 0
-    density.main([*words, "gaussian", "--minutes", "0.08"])  # goes on where it was
+    density.main([*words, "gaussian", "--minutes", "0.04"])  # goes on where it was
     again = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
     assert [row["arm"] for row in again] == ["recordings", "subframe of diffusion", "8-step student", "gaussian"]
     assert again[-1]["steps"] > rows["gaussian"]["steps"]
@@ -166,7 +166,7 @@ def test_densities_are_measured_on_the_same_frames_and_arms_go_on(tmp_path, caps
     assert f"| 8-step student | {rows['8-step student']['parameters']:,} |" in shown
     assert "| none | - |" in shown and "+-" in shown
     with pytest.raises(UserError, match="4-step student comes first"):
-        density.main([*words, "2-step student", "--minutes", "0.05"])
+        density.main([*words, "2-step student", "--minutes", "0.02"])
 
 
 def test_mistakes_are_one_line(tmp_path):

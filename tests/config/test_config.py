@@ -31,9 +31,14 @@ def message(function, *args) -> str:
 
 
 def test_recipes_are_there():
-    assert {"ljspeech_paper_chars", "ljspeech_paper_phonemes", "ljspeech_small", "compact_16k", "toy"} <= {
-        path.stem for path in RECIPES
-    }
+    assert {
+        "ljspeech_paper_chars",
+        "ljspeech_paper_phonemes",
+        "ljspeech_small",
+        "compact_16k",
+        "diffusion_16k",
+        "toy",
+    } <= {path.stem for path in RECIPES}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -256,7 +261,7 @@ def test_zero_that_means_none_is_allowed(values):
 def test_missing_file(tmp_path):
     path = tmp_path / "nowhere.yaml"
     assert message(load_config, path) == (
-        f"{path}: no such config file; configs that have a name are compact_16k, ljspeech_paper_chars, "
+        f"{path}: no such config file; configs that have a name are compact_16k, diffusion_16k, ljspeech_paper_chars, "
         "ljspeech_paper_phonemes, ljspeech_small, toy"
     )
 

@@ -46,7 +46,8 @@ class StudentConfig(DenoiserConfig):
     @classmethod
     def of(cls, config: DiffusionConfig, steps: int, largest_guidance: float) -> StudentConfig:
         """The section of a teacher's student, which has the same network."""
-        same = {item.name: getattr(config, item.name) for item in dataclasses.fields(DenoiserConfig)}
+        names = {item.name for item in dataclasses.fields(DenoiserConfig)} - {"kind"}
+        same = {name: getattr(config, name) for name in names}
         if config.schedule == "learned":
             same["schedule"] = "linear"
         return cls(**same, sampler_steps=steps, largest_guidance=largest_guidance)
