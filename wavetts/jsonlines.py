@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def read_journal(path: Path) -> list[dict]:
 
 
 @contextmanager
-def append_journal(path: Path) -> Iterator[Callable[[dict], None]]:
+def append_journal(path: Path) -> Generator[Callable[[dict], None]]:
     """Give a function that appends an object to a journal, at once, so that a kill loses none before it.
 
     Raises:
@@ -87,7 +87,7 @@ def append_journal(path: Path) -> Iterator[Callable[[dict], None]]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -20,7 +20,7 @@ def ordered_map(
     jobs: int,
     start: Callable[[], None] | None = None,
     chunksize: int = 1,
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Yield `function(item)` for every item, in their order.
 
     Closing the iterator, an exception, or Ctrl-C drops the items that no process has begun.

@@ -6,7 +6,7 @@ import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", over: str 
     figure = _new_figure(8, 5)
     axes = figure.add_subplot()
     colors = (f"C{index}" for index in itertools.count())
-    looks = {"train": {"alpha": 0.4, "linewidth": 0.8}, "dev": {"markersize": 3}}
+    looks: dict[str, dict[str, Any]] = {"train": {"alpha": 0.4, "linewidth": 0.8}, "dev": {"markersize": 3}}
     for path in map(Path, paths):
         path = path / "metrics.jsonl" if path.is_dir() else path
         lines = [line for line in read_metrics(path) if key in line]

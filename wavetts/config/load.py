@@ -71,7 +71,7 @@ def _build_section(cls: type[Section], values: Any, where: str) -> Section:
         raise UserError(f"{where}.{error}") from None
 
 
-def _field_types(cls: type) -> dict[str, Any]:
+def _field_types(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
 
@@ -97,7 +97,7 @@ def from_dict(values: Any, source: str = "config") -> Config:
     for name in values:
         if name not in sections:
             raise UserError(f"{source}: {name}: no such section{_did_you_mean(str(name), sections)}")
-    built = {
+    built: dict[str, Any] = {
         name: _build_section(sections[name], section, f"{source}: {name}") for name, section in _moved(values).items()
     }
     try:

@@ -8,7 +8,7 @@ densities stand beside their classes in `model.density`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from wavetts.config.registry import section_class
 from wavetts.config.section import Section, opt
@@ -299,7 +299,7 @@ class Config:
     encoder: EncoderConfig = field(default_factory=CBHGConfig)
     attention: AttentionConfig = field(default_factory=LocationAttentionConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    density: DensityConfig = field(default_factory=lambda: section_class("density")())
+    density: DensityConfig = field(default_factory=lambda: cast(DensityConfig, section_class("density")()))
     train: TrainConfig = field(default_factory=TrainConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
 

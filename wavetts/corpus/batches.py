@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -237,7 +237,7 @@ def training_steps(
     rank: int = 0,
     world_size: int = 1,
     pin_memory: bool = False,
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """One process' share of the steps from batch `index` of `epoch` on, without end, read ahead by threads.
 
     Args:
@@ -276,7 +276,7 @@ def training_steps(
     return _prefetch(planned(), read, train.loader_threads)
 
 
-def _prefetch(plan: Iterator[tuple[int, int, list[Clip]]], read: Callable[..., Step], threads: int) -> Iterator[Step]:
+def _prefetch(plan: Iterator[tuple[int, int, list[Clip]]], read: Callable[..., Step], threads: int) -> Generator[Step]:
     """The steps of an endless plan, in its order, read ahead by so many threads."""
     with ThreadPoolExecutor(threads, thread_name_prefix="wavetts-data") as pool:
         pending = deque(pool.submit(read, *next(plan)) for _ in range(PREFETCHED_STEPS + threads))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -35,7 +35,12 @@ class VoiceSpeaker:
     """A voice of this package."""
 
     def __init__(
-        self, path: str, device: str, threads: int, settings: SynthesisSettings, precision: str = "auto"
+        self,
+        path: str,
+        device: str,
+        threads: int,
+        settings: SynthesisSettings,
+        precision: Literal["auto", "float32", "int8"] = "auto",
     ) -> None:
         """Arguments as for `load_voice`."""
         from wavetts.synthesis.voice import load_voice

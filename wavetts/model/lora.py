@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ def train_low_rank(model: nn.Module, rank: int) -> None:
 
 
 def _refresh_weights(module: nn.RNNBase, inputs: object) -> None:
-    module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
+    module._flat_weights = [getattr(module, name) for name in cast("list[str]", module._flat_weights_names)]
 
 
 def plain_weights(model: nn.Module) -> dict[str, Tensor]:
