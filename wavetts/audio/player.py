@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +47,18 @@ class Player:
         """Plays little-endian 16-bit samples after those before."""
         if self.problem is not None:
             return
+        assert self._program is not None  # else there is a problem
         if "{file}" in PLAYERS[self._program]:
             with self._samples.open("ab") as file:
                 file.write(pcm)
             return
-        if self._process is None:
-            self._start()
+        process = self._process or self._start()
+        assert process.stdin is not None
         try:
-            self._process.stdin.write(pcm)
-            self._process.stdin.flush()
+            process.stdin.write(pcm)
+            process.stdin.flush()
         except OSError:
-            self._wait()
+            self._wait(process)
 
     def finish(self) -> None:
         """Waits until all was heard."""
@@ -65,7 +66,7 @@ class Player:
             soundfile.write(self._file, np.fromfile(self._samples, "<i2"), self._rate)
             self._start()
         if self._process is not None and self.problem is None:
-            self._wait()
+            self._wait(self._process)
 
     def close(self) -> None:
         """Ends the player, whatever it has still to play."""
@@ -74,16 +75,20 @@ class Player:
             self._process.wait()
         self._folder.cleanup()
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen:
+        assert self._program is not None
         command = [word.format(rate=self._rate, file=self._file) for word in PLAYERS[self._program]]
         # Its complaints go to a file: a pipe that nobody reads would fill up.
         with Path(self._folder.name, "log").open("wb") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log)
+        self._process = process
+        return process
 
-    def _wait(self) -> None:
+    def _wait(self, process: subprocess.Popen) -> None:
+        assert process.stdin is not None
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        code = self._process.wait()
+            process.stdin.close()
+        code = process.wait()
         log = Path(self._folder.name, "log").read_text(encoding="utf-8", errors="replace")
         complaints = [line.strip() for line in log.splitlines() if line.strip()]
         # ffplay says "audio open failed" and exits with 0.
@@ -94,7 +99,7 @@ class Player:
 
 
 @contextlib.contextmanager
-def open_player(sample_rate: int) -> Iterator[Player]:
+def open_player(sample_rate: int) -> Generator[Player]:
     """A `Player` that has ended with the context, with an exception at once and else when all was heard."""
     player = Player(sample_rate)
     try:

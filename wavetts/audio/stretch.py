@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import av.filter
 
 # One `atempo` blends what it overlaps up to twice the speed, and takes no less than half.
 _SLOWEST, _FASTEST = 0.5, 2.0
@@ -32,20 +36,20 @@ class Stretcher:
         """Takes samples (S,) float32 and gives those that are ready (S',) float32; the rest comes later."""
         if self._graph is None:
             return samples
-        self._push(samples)
-        return self._pull()
+        self._push(self._graph, samples)
+        return self._pull(self._graph)
 
     def finish(self) -> np.ndarray:
         """The end: (S',) float32; in all, the number of samples is that of the input over the speed, rounded."""
         if self._graph is None:
             return np.zeros(0, dtype=np.float32)
         length = round(self._taken / self._speed)
-        self._push(np.zeros(math.ceil(_TAIL_SECONDS * self._rate * max(1.0, self._speed)), dtype=np.float32))
+        self._push(self._graph, np.zeros(math.ceil(_TAIL_SECONDS * self._rate * max(1.0, self._speed)), np.float32))
         self._graph.push(None)
         before = self._given
-        return self._pull()[: length - before]
+        return self._pull(self._graph)[: length - before]
 
-    def _push(self, samples: np.ndarray) -> None:
+    def _push(self, graph: av.filter.Graph, samples: np.ndarray) -> None:
         import av
 
         if len(samples) == 0:
@@ -53,15 +57,15 @@ class Stretcher:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32)[None], format="flt", layout="mono")
         frame.sample_rate, frame.pts = self._rate, self._taken
         self._taken += len(samples)
-        self._graph.push(frame)
+        graph.push(frame)
 
-    def _pull(self) -> np.ndarray:
+    def _pull(self, graph: av.filter.Graph) -> np.ndarray:
         import av
 
         parts = [np.zeros(0, dtype=np.float32)]
         while True:
             try:
-                parts.append(self._graph.pull().to_ndarray()[0])
+                parts.append(graph.pull().to_ndarray()[0])
             except (av.BlockingIOError, av.EOFError):
                 break
         joined = np.concatenate(parts)
@@ -86,8 +90,8 @@ def stretch(samples: np.ndarray, sample_rate: int, speed: float) -> np.ndarray:
     return np.concatenate([stretcher.write(samples), stretcher.finish()])
 
 
-def _build_graph(sample_rate: int, speed: float):
-    import av
+def _build_graph(sample_rate: int, speed: float) -> av.filter.Graph:
+    import av.filter
 
     count = max(1, math.ceil(math.log(speed, _FASTEST)), math.ceil(math.log(speed, _SLOWEST)))
     graph = av.filter.Graph()

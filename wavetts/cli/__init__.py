@@ -15,7 +15,7 @@ import sys
 import textwrap
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from wavetts.errors import Parser, UserError, dashed, one_line
@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     _open_closed_streams()
     try:
         with warnings.catch_warnings(), _signals_end_in_order():
-            warnings.showwarning = _print_warning
+            # The standard library documents that it may be replaced; its type is that of the one function.
+            warnings.showwarning = _print_warning  # ty: ignore[invalid-assignment]
             try:
                 _run(dashed(sys.argv[1:] if argv is None else argv))
             except SystemExit:
@@ -107,7 +108,7 @@ def _drop_output() -> None:
 
 
 @contextlib.contextmanager
-def _signals_end_in_order() -> Iterator[None]:
+def _signals_end_in_order() -> Generator[None]:
     """Within it SIGTERM and SIGHUP end the process as an exception does, so that temporary files are removed."""
 
     def end(number: int, _frame: object) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,7 +94,7 @@ def warn_of_broken(broken: list[Take], total: int) -> None:
 
 
 @contextmanager
-def speaking_bar(total: int) -> Iterator[Callable[[float], None]]:
+def speaking_bar(total: int) -> Generator[Callable[[float], None]]:
     """A bar on stderr that counts in fractions of texts."""
     layout = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
     with progress_bar(total=total, desc="speaking", bar_format=layout) as bar:

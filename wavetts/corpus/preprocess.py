@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -304,7 +305,7 @@ def _finish(folder: Path, output: Path, options: PreprocessOptions, header: dict
         write_json_lines(output / f"{split}.jsonl", items)
     clipped = {result["id"]: result["clipped"] for result in results if result.get("clipped")}
     chosen = {name: value for name, value in asdict(options).items() if name not in ("jobs", "overwrite")}
-    report = {"sample_rate": options.sample_rate, "language": options.language}
+    report: dict[str, Any] = {"sample_rate": options.sample_rate, "language": options.language}
     report |= {**{version: header[version] for version in VERSIONS}, "columns": header["columns"], "options": chosen}
     report |= build_report(manifests, dropped, clipped)
     write_atomic(output / "report.md", render_report(report))

@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,7 +127,7 @@ class Actions:
                 self._loaded.popitem(last=False)
             return self._loaded[name]
 
-    def speak(self, text: str, name: str, settings: SynthesisSettings) -> Iterator[tuple[np.ndarray, Spoken]]:
+    def speak(self, text: str, name: str, settings: SynthesisSettings) -> Generator[tuple[np.ndarray, Spoken]]:
         """Speaks a text while it is heard.
 
         Args:
@@ -176,7 +176,7 @@ class Actions:
         spoken.finished, spoken.result = len(stream.takes), stream.result
         yield np.zeros(0, dtype=np.float32), spoken
 
-    def read(self, text: str, name: str, settings: SynthesisSettings) -> Iterator[tuple[np.ndarray, Spoken]]:
+    def read(self, text: str, name: str, settings: SynthesisSettings) -> Generator[tuple[np.ndarray, Spoken]]:
         """Reads a long text, a sentence at a time; one that breaks off is tried again before it is heard.
 
         Arguments and errors as for `speak`.

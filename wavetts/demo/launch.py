@@ -16,7 +16,7 @@ from wavetts.errors import UserError
 from wavetts.interrupt import Interrupt
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from wavetts.demo.actions import Actions
     from wavetts.demo.page import Page
@@ -50,7 +50,7 @@ class Doors:
             await send({"type": "http.response.body", "body": b"This page takes and gives no files.\n"})
             return None
 
-        async def answer(message: dict) -> None:
+        async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 extra = (b"content-security-policy", _POLICY.encode()), (b"x-content-type-options", b"nosniff")
                 message["headers"] = [*message["headers"], *extra]

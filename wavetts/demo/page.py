@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +142,8 @@ class Page:
         )
 
     def _own(self, name: str) -> tuple[float, float]:
-        settings = self.actions.voice(name).settled()
-        return settings.temperature, settings.guidance
+        synthesis = self.actions.voice(name).config.synthesis
+        return synthesis.temperature, synthesis.guidance
 
     def _text(self, lines: int, longest: int, value: str) -> gr.Textbox:
         """A field for a text of any length: what is too long is said, not cut."""
@@ -161,8 +161,8 @@ class Page:
             return go, gr.Button("Stop", min_width=120, elem_classes="stop")
 
     def _run(self, buttons: tuple[gr.Button, gr.Button], function: Callable, inputs: list, outputs: list) -> None:
-        """Connects the buttons that start and stop; the first output tells how it stands."""
-        go, stop = buttons
+        """Connects the buttons that start and stop; the first output shows the status."""
+        (go, stop), name = buttons, str(getattr(function, "__name__", ""))
         running = go.click(
             function,
             inputs,
@@ -170,10 +170,10 @@ class Page:
             # Texts of one kind wait for each other: together they would not be faster, and each would stutter. A long
             # one does not hold up the short ones: each tab has a queue of its own.
             concurrency_limit=1,
-            concurrency_id=function.__name__,
+            concurrency_id=name,
             show_progress="minimal",
             show_progress_on=outputs[0],
-            api_name=function.__name__,
+            api_name=name,
         )
         stop.click(
             lambda: line("Stopped. What was spoken so far can be heard again and downloaded."),
@@ -263,7 +263,7 @@ class Page:
             text = f"{progress} {spoken.finished} of {len(spoken.pieces)} sentences. {views.figures(spoken)}"
             yield line(text), address
 
-    def _record(self, parts: Iterator, voice: str) -> Iterator[tuple[Spoken, str]]:
+    def _record(self, parts: Generator, voice: str) -> Iterator[tuple[Spoken, str]]:
         """Keeps speech while it is made; gives how far it has come, and its address."""
         recording: Recording | None = None
         try:
@@ -306,6 +306,7 @@ class Page:
         )
         for variant, spoken in self.actions.compare(text, variants):
             recording = self.recordings.new(f"{variant.voice}-{variant.label}", spoken.voice.sample_rate)
+            assert spoken.result is not None
             recording.append(spoken.result.audio)
             recording.close()
             done.append((variant, spoken, recording.path))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wavetts.config import Config
 from wavetts.model.attention import AttentionState, Keys, build_attention
+from wavetts.model.layers import module_list
 
 
 @dataclass
@@ -50,7 +51,7 @@ class AttentionDecoder(nn.Module):
         self.attention = build_attention(config.attention, decoder.attention_dim, memory_dim)
         features = decoder.attention_dim + memory_dim + (history_dim if self.skip else 0)
         self.input = nn.Linear(features, decoder.hidden_dim)
-        self.lstms = nn.ModuleList(
+        self.lstms = module_list(
             nn.LSTM(decoder.hidden_dim, decoder.hidden_dim, batch_first=True) for _ in range(decoder.num_layers)
         )
         self.cond_dim = decoder.cond_dim or decoder.hidden_dim
@@ -200,5 +201,6 @@ class AttentionDecoder(nn.Module):
 def _step_lstm(lstm: nn.Module, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """One frame of a layer that `forward` runs over all frames, or of a cell of `runtime.int8` in its place."""
     if isinstance(lstm, nn.LSTM):
-        return torch.lstm_cell(x, state, lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0)
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        return torch.lstm_cell(x, state, *(getattr(lstm, name) for name in names))
     return lstm(x, state)

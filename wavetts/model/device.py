@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -31,7 +31,7 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def float32_products(tf32: bool) -> Iterator[None]:
+def float32_products(tf32: bool) -> Generator[None]:
     """Within it, float32 products of GPUs may be TensorFloat-32; afterwards they are what they were."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else before)
@@ -42,7 +42,7 @@ def float32_products(tf32: bool) -> Iterator[None]:
 
 
 @contextmanager
-def torch_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Generator[None]:
     """Lets torch compute with so many CPU threads inside, and with as many as before afterwards; 0 changes nothing."""
     before = torch.get_num_threads()
     if count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +94,7 @@ class Engine:
         return self.model.to_waveform(frames, last_sample)
 
     @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> Generator[None]:
         """Inference mode and this engine's threads, for the calling thread, and what was before afterwards."""
         with torch_threads(self.threads), torch.inference_mode():
             yield

@@ -52,12 +52,14 @@ class NativeDecoder(nn.Module):
 
     def __init__(self, decoder: AttentionDecoder, smallest: int | None) -> None:
         super().__init__()
-        self.attention = attention = decoder.attention
+        attention = decoder.attention
+        assert isinstance(attention, ForwardAttention), "see `takes`"
+        self.attention = attention
         self.cond_dim = decoder.cond_dim
         lists = {
-            "prenet": [Linear.of(layer, smallest) for layer in decoder.prenet[::2]],
+            "prenet": [Linear.of(layer, smallest) for layer in _linears(decoder.prenet)],
             "lstms": [Linear.of_lstm(lstm, smallest) for lstm in decoder.lstms],
-            "head": [Linear.of(layer, smallest) for layer in decoder.head[::2]] if decoder.head is not None else [],
+            "head": [Linear.of(layer, smallest) for layer in _linears(decoder.head)],
         }
         parts: dict[str, Structure] = {
             "attention_lstm": Linear.of_lstm(decoder.attention_lstm, smallest),
@@ -105,3 +107,8 @@ class NativeDecoder(nn.Module):
         inputs = [values.contiguous() for values in inputs]
         call("decoder_step", self._decoder, (batch, tokens), *inputs, joined, weights, cond, stop_logits)
         return cond, stop_logits, NativeState(joined, state.attention._replace(weights=weights))
+
+
+def _linears(layers: nn.Module | None) -> list[nn.Linear]:
+    """The linear layers of a `Sequential`, without the activations between them."""
+    return [] if layers is None else [layer for layer in layers.children() if isinstance(layer, nn.Linear)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 from torch import nn
 
 from wavetts.errors import UserError
+from wavetts.model.density import Sampler
+from wavetts.model.density.subframe import SubframeDensity
 from wavetts.model.generate import Engine
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.runtime import bindings
@@ -16,6 +18,7 @@ from wavetts.runtime.density import NativeSubframeFlow
 from wavetts.runtime.int8 import SMALLEST, quantize_layers, warn_without_kernel
 
 Precision = Literal["auto", "float32", "int8"]
+M = TypeVar("M", bound=nn.Module)
 
 
 def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: int = 0) -> Engine:
@@ -45,17 +48,17 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
     # The kernel draws at one temperature, and what it drew.
     plain = model.config.synthesis.voiced_scale == 1 and not model.config.synthesis.remove_dither
     native = plain and NativeSubframeFlow.takes(model.density)
-    density = NativeSubframeFlow(model.density, SMALLEST) if native else None
+    density = NativeSubframeFlow(cast(SubframeDensity, model.density), SMALLEST) if native else None
     if not threads and decoder is not None and model.config.density.kind != "flow":
         threads = 1
     return Engine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads)
 
 
-def _small_density(model: WaveTacotron) -> nn.Module:
+def _small_density(model: WaveTacotron) -> Sampler:
     return model.density if model.config.density.kind == "flow" else _quantized(model.density)
 
 
-def _quantized(module: nn.Module) -> nn.Module:
+def _quantized(module: M) -> M:
     """A copy with 8-bit matrices; it shares all other tensors with the module."""
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return quantize_layers(copy.deepcopy(module, shared))
+    return cast(M, quantize_layers(copy.deepcopy(module, shared)))

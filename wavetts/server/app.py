@@ -7,7 +7,7 @@ import base64
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from wavetts.audio.codecs import MEDIA_TYPES, StreamEncoder, available_formats, encode
 from wavetts.errors import UserError
-from wavetts.server.batching import Batcher, Event, Failure, Finished, Job
+from wavetts.server.batching import Batcher, Event, Finished, Job
 from wavetts.server.gate import SPEECH_PATH, ApiError, Gate, Metrics, add_error_handlers
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice
@@ -98,7 +98,7 @@ class Speech:
             event = await self._events.get()
             if isinstance(event, UserError):
                 raise ApiError(400, str(event), "input", "nothing_to_speak")
-            if isinstance(event, Failure):
+            if isinstance(event, Exception):
                 raise ApiError(500, str(event), code="speaking_failed")
             if isinstance(event, Finished):
                 self.finished = event
@@ -125,7 +125,7 @@ def create_app(
     server = SpeechServer(voices, settings or SynthesisSettings(), limits)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         server.batcher.start()
         yield
         await anyio.to_thread.run_sync(server.batcher.stop)
@@ -267,7 +267,7 @@ class SpeechServer:
         try:
             await asyncio.wait({audio, gone}, timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
             if audio.done():
-                return audio.result()
+                return np.zeros(0, np.float32) if (first := audio.result()) is None else first
             if gone.done():
                 raise ApiError(499, "the client has gone", code="client_closed_request")
             raise ApiError(504, f"not spoken within {self.limits.timeout:g} s; send a shorter text", code="timeout")

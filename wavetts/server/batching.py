@@ -60,7 +60,7 @@ class Job:
     seed: int
     temperature: float | None
     stream: bool
-    emit: Callable[[Event], None]
+    emit: Callable[[Event], object]
     cancelled: bool = False
 
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from wavetts.errors import UserError
 from wavetts.extras import require
@@ -33,7 +34,7 @@ def serve(
     timeout: float,
     device: str,
     threads: int,
-    precision: str,
+    precision: Literal["auto", "float32", "int8"],
 ) -> None:
     """Serves speech until SIGINT or SIGTERM; the arguments are the options of `wavetts serve`.
 

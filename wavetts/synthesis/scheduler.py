@@ -187,6 +187,7 @@ class Scheduler:
 
     def _pause_last(self, task: Task) -> None:
         slot = next(slot for slot in reversed(task._slots) if slot.runs)
+        assert slot.generation is not None
         self._batches[task.engine].pause(slot.generation)
         slot.paused = True
 
@@ -205,6 +206,7 @@ class Scheduler:
             task.tokens += len(piece.tokens)
         batch = self._batches.setdefault(task.engine, RunningBatch(task.engine))
         if slot.paused:
+            assert slot.generation is not None
             batch.resume(slot.generation)
             slot.paused = False
             return
@@ -233,8 +235,8 @@ class Scheduler:
     def _give(self, task: Task) -> None:
         """Judges the sentences that have ended, and gives away what is next in the text's order."""
         for slot in task._slots:
-            if slot.runs and slot.generation.ended:
-                self._finish_try(task, slot)
+            if slot.runs and slot.generation is not None and slot.generation.ended:
+                self._finish_try(task, slot, slot.generation)
         while task._slots:
             slot = task._slots[0]
             if task.stream:
@@ -248,9 +250,9 @@ class Scheduler:
             self.tasks.remove(task)
             self._events.append((task, None))
 
-    def _finish_try(self, task: Task, slot: _Slot) -> None:
-        task.frames += len(slot.generation.samples)
-        take = judge(slot.piece, slot.generation, slot.attempt)
+    def _finish_try(self, task: Task, slot: _Slot, generation: Generation) -> None:
+        task.frames += len(generation.samples)
+        take = judge(slot.piece, generation, slot.attempt)
         slot.best = take if slot.best is None else slot.best.better(take)
         if take.complete or slot.attempt >= task.retries:
             slot.final = True

@@ -77,6 +77,7 @@ def new_generation(piece: Piece, settings: SynthesisSettings, attempt: int, fram
     seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
     # 0.3 s of 0.1 s frames are three, whatever the floats say.
     max_frames = max(1, math.floor(seconds * frame_rate + 1e-6))
+    assert settings.temperature is not None and settings.guidance is not None
     options = (settings.temperature, settings.guidance, settings.stop_threshold)
     return Generation(piece.tokens, piece.seed + attempt, max_frames, *options)
 

@@ -7,7 +7,7 @@ import os
 import unicodedata
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -266,7 +266,7 @@ class Stream(Iterator[np.ndarray]):
         """The sentences that are finished, joined; None before the first one is."""
         return Result.join(self.takes, self._settings, self.sample_rate) if self.takes else None
 
-    def _speak(self, voice: Voice) -> Iterator[np.ndarray]:
+    def _speak(self, voice: Voice) -> Generator[np.ndarray]:
         settings = voice.settled(self._settings)
         task = Task(voice.engine, voice.sample_rate, iter(self.pieces), settings, stream=True)
         # One sentence at a time: the sooner its sound is there.

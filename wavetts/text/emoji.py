@@ -58,7 +58,8 @@ def match_emoji(text: str, place: int, end: int, language: str) -> tuple[int, st
             name = sign
         last = place + length
         while True:
-            following = _SPACES.match(text, last, end).end()
+            spaces = _SPACES.match(text, last, end)
+            following = spaces.end() if spaces else last
             if not text.startswith(sign, following) or following + length > end:
                 break
             last = following + length

@@ -47,7 +47,7 @@ class _Text(HTMLParser):
         self._cells = 0
         self._raised = False
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Notes where a block begins; an image says its alt text."""
         if tag in _SILENT:
             self._silent.append(tag)
@@ -59,13 +59,13 @@ class _Text(HTMLParser):
                 self.parts.append(", " if self._cells else "")
                 self._cells += 1
             if tag == "img":
-                self.parts.append(f" {dict(attributes).get('alt') or ''} ")
+                self.parts.append(f" {dict(attrs).get('alt') or ''} ")
             self._space(tag)
 
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """`<br/>`; a silent element that closes itself hides nothing."""
         if tag not in _SILENT:
-            self.handle_starttag(tag, attributes)
+            self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
         """Notes where a block ends."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -122,7 +122,7 @@ class Scanner:
         words: Sequence[Rule],
         capitals: Sequence[Rule],
         digits: Sequence[Rule],
-        signs: dict[str, Sequence[Rule]],
+        signs: Mapping[str, Sequence[Rule]],
         language: str,
         prepare: Callable[[str], str] = str,
     ):
@@ -151,6 +151,7 @@ class Scanner:
             if found is None:
                 break
             kind, after = found.lastindex, found.end()
+            assert kind is not None  # all of the pattern is in groups
             place = found.start(kind)
             if kind == 1:
                 word = found[1]

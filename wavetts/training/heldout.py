@@ -200,7 +200,8 @@ def log_samples(
     for row, clip in enumerate(clips):
         name = batch.ids[row]
         tokens = [tokenizer.symbols[token] for token in corpus.tokens[clip.index]]
-        alignments = {"forced": forced[row, : clip.num_frames, : len(tokens)].cpu(), "spoken": spoken[row].alignment}
+        read = forced[row, : clip.num_frames, : len(tokens)].cpu().numpy()
+        alignments = {"forced": read, "spoken": spoken[row].alignment}
         for kind, alignment in alignments.items():
             shape = [torch.tensor([size]) for size in (len(tokens), len(alignment))]
             scores = alignment_scores(torch.as_tensor(alignment)[None], *shape)

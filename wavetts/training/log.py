@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,10 @@ from wavetts.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    # Protobuf makes these classes when they are imported.
+    from tensorboard.compat.proto.event_pb2 import Event  # ty: ignore[missing-module-member]
+    from tensorboard.compat.proto.summary_pb2 import Summary  # ty: ignore[missing-module-member]
 
 
 class RunLog:
@@ -132,10 +134,12 @@ class RunLog:
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
         """Draws a figure into TensorBoard; errors as of `figures`."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from torch.utils.tensorboard import summary
 
-        figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
         with self._writing():
             self.board.add(summary.image(tag, pixels, dataformats="HWC"), step)
 
@@ -154,7 +158,7 @@ class RunLog:
             self.board.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Generator[None]:
         """A full disk, or the like, is told in a line."""
         try:
             yield
@@ -174,7 +178,7 @@ class Board:
     """
 
     def __init__(self, folder: Path, purge_step: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # ty: ignore[missing-module-member]
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -215,7 +219,7 @@ class Stopwatch:
         return self.before + (time.perf_counter() - self.since) / 60
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> Generator[None]:
         """What happens inside does not count."""
         minutes = self.read()
         try:

@@ -24,7 +24,7 @@ def build_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.AdamW:
     decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in exempt]
     others = [p for p in parameters if p.ndim < 2 or id(p) in exempt]
     groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=train.learning_rate, betas=tuple(train.betas), fused=True)
+    return torch.optim.AdamW(groups, lr=train.learning_rate, betas=(train.betas[0], train.betas[1]), fused=True)
 
 
 def progress(train: TrainConfig, step: int, minutes: float) -> float:

@@ -8,7 +8,7 @@ import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -95,6 +95,7 @@ class Trainer:
         self.objective.prepare(self.model)
         plain.load_state_dict(plain_weights(self.model))
         self.average = build_average(plain, config.train.ema_decay)
+        self.averaged_model = cast(WaveTacotron, self.average.module)
         self.optimizer = build_optimizer(self.model, config.train)
         self.step, self.epoch, self.index, self.bad_steps, self.best, self.minutes = 0, 0, 0, 0, math.inf, 0.0
         self.interval = dict.fromkeys(("steps", "frames", *self.objective.terms, "norm", "minutes"), 0.0)
@@ -253,7 +254,7 @@ class Trainer:
         self.evaluated = self.step
         # Weights are alike already; running statistics of batch normalisation are each process' own.
         self.processes.broadcast(self.average.module)
-        figures = self.figures = evaluate(self.average.module, self.dev, self.config, self.processes)
+        figures = self.figures = evaluate(self.averaged_model, self.dev, self.config, self.processes)
         score = figures.get("bits_per_sample", figures.get("loss"))
         better, self.best = score < self.best, min(self.best, score)
         if self.log is not None:
@@ -266,8 +267,17 @@ class Trainer:
         """Synthesised sentences for TensorBoard, once per step."""
         if self.log is None or not self.clips or self.sampled == self.step:
             return
-        model, first = self.average.module, self.sampled < 0
-        log_samples(model, self.dev, self.clips, self.config, self.tokenizer, self.log, self.step, references=first)
+        first = self.sampled < 0
+        log_samples(
+            self.averaged_model,
+            self.dev,
+            self.clips,
+            self.config,
+            self.tokenizer,
+            self.log,
+            self.step,
+            references=first,
+        )
         self.sampled = self.step
 
     def _save_model(self, name: str, figures: dict[str, Any]) -> None:

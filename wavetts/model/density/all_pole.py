@@ -6,6 +6,8 @@ what it leaves over, e = a * x, is the residual.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,7 +37,7 @@ class _Levinson(torch.autograd.Function):
     """d a and d err from R a = err e_0: with da_0 = 0, derr = a' dR a and da = a derr / err - R^-1 dR a."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
         # Lags first: a step works on whole rows of memory.
         r = autocorrelation.T.contiguous()
         order, backwards = len(r) - 1, r.flip(0)
@@ -59,8 +61,8 @@ class _Levinson(torch.autograd.Function):
         return a, error
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad_a: Tensor, grad_error: Tensor) -> Tensor:
-        a, error = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (a, error), (grad_a, grad_error) = ctx.saved_tensors, gradients
         lags, length = a.shape[1], fast_length(2 * a.shape[1] + 1)
         grad_a = torch.cat([torch.zeros_like(grad_a[:, :1]), grad_a[:, 1:]], 1)
         # R^-1 = (L L' - M M') / err, of the lower triangular Toeplitz matrices of a and of (0, a_p ... a_1) (Gohberg

@@ -21,6 +21,7 @@ from wavetts.model.density.transforms import (
     network_precision,
     zero_linear,
 )
+from wavetts.model.layers import module_list
 
 
 @dataclass
@@ -105,14 +106,14 @@ class CouplingFlow(Flow):
         # Mean and log-scale of each value, zero at the start.
         self.moments = zero_linear(cond_dim, 2 * frame_length)
         self.code = nn.Linear(cond_dim, config.code_dim) if config.num_couplings else None
-        self.couplings = nn.ModuleList(
+        self.couplings = module_list(
             CodedCoupling(half, config.code_dim, config.hidden_dim, config.scale_bound, self.bf16)
             for _ in range(config.num_couplings)
         )
         generator = torch.Generator().manual_seed(0)
         orders = [torch.arange(frame_length).view(half, 2).T.flatten()]
         orders += [torch.randperm(frame_length, generator=generator) for _ in range(config.num_couplings // 2 - 1)]
-        self.permutations = nn.ModuleList(Permutation(order) for order in orders[: config.num_couplings // 2])
+        self.permutations = module_list(Permutation(order) for order in orders[: config.num_couplings // 2])
 
     def layers(self, cond: Tensor) -> Iterator[tuple[Layer, Any]]:
         """See `Flow.layers`."""

@@ -17,6 +17,7 @@ from wavetts.model.density.base import Density, SamplingOptions
 from wavetts.model.density.couplings import CouplingFlowConfig
 from wavetts.model.density.transforms import bounded, network_precision, zero_linear
 from wavetts.model.density.whitened_past import WhitenedPast
+from wavetts.model.layers import module_list
 
 # The envelope's log power is so much above or below a level that is a little below the signal's.
 RANGE, LEVEL = 8.0, -2.0
@@ -78,6 +79,9 @@ class LinearPrediction(Density):
         audio: for the sample rate.
     """
 
+    cosine: Tensor  # (num_bins, order + 1)
+    cepstra: Tensor  # (num_cepstra, num_bins)
+
     def __init__(self, config: LinearPredictionConfig, frame_length: int, cond_dim: int, audio: AudioConfig) -> None:
         past = WhitenedPast(config.order, frame_length, audio.sample_rate)
         inner = config.inner.build(frame_length, cond_dim, audio)
@@ -88,7 +92,7 @@ class LinearPrediction(Density):
         self.loss_is_likelihood = inner.loss_is_likelihood
         self.past = past
         self.input = nn.Linear(past.dim, cond_dim, bias=False)
-        self.layers = nn.ModuleList(nn.Linear(cond_dim, cond_dim) for _ in range(config.num_layers - 1))
+        self.layers = module_list(nn.Linear(cond_dim, cond_dim) for _ in range(config.num_layers - 1))
         self.envelope = zero_linear(cond_dim, config.num_cepstra + config.num_bins)
         self.gates = zero_linear(cond_dim, 2 * frame_length)
         self.inner = inner

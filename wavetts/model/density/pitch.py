@@ -90,6 +90,7 @@ class Voicing(nn.Module):
     # Of the best correlation of the last 15 ms: below the one nothing is voiced, above the other all is.
     UNVOICED, VOICED = 0.35, 0.75
     LENGTH, QUERY = 0.04, 0.015
+    low_pass: Tensor  # (length, samples)
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()

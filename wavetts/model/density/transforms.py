@@ -299,7 +299,7 @@ class CouplingPair:
 
 
 def alternate(
-    permutations: Iterable[Permutation], couplings: Sequence[AffineCoupling], conds: Sequence[Tensor]
+    permutations: Iterable[Permutation], couplings: Sequence[AffineCoupling], conds: Sequence[Any]
 ) -> Iterator[tuple[Permutation | CouplingPair, Any]]:
     """Alternates permutations and pairs of couplings, each with its `cond`, as `Compose` takes them.
 

@@ -44,6 +44,11 @@ class WhitenedPast(nn.Module):
         sample_rate: in Hz.
     """
 
+    window: Tensor  # (past,)
+    cosine: Tensor  # (bins, p + 1)
+    low_pass: Tensor
+    places: Tensor  # (lags, n) int64
+
     def __init__(self, order: int, length: int, sample_rate: int) -> None:
         super().__init__()
         self.past_dim = past = round(PAST * sample_rate)

@@ -57,11 +57,12 @@ def _quieten(run: str, least: int) -> str:
         return run
     if not any(word in _COMMON or len(word) > 3 for word in plain) and least > 2:
         return run
-    state = {"before": "", "number": False}
+    previous = ""
 
     def change(match: re.Match[str]) -> str:
-        word, before = match[0], state["before"]
-        state["before"] = word
+        nonlocal previous
+        word, before = match[0], previous
+        previous = word
         stop = run[match.end() : match.end() + 1] == "."
         digit = run[max(0, match.start() - 2) : match.start()].strip()[-1:].isdigit()
         if _WITH_NUMBER.match(run, match.end()):

@@ -8,7 +8,7 @@ from wavetts.text.english.number_words import cardinal, ordinal, plural, short_y
 from wavetts.text.tokens import rule, word_set
 
 _MONTH_NAMES = "January|February|March|April|May|June|July|August|September|October|November|December"
-MONTHS = _MONTH_NAMES.split("|")
+MONTHS: tuple[str, ...] = tuple(_MONTH_NAMES.split("|"))
 _SHORT_MONTHS = "Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec"
 _NAME = rf"(?i:{_MONTH_NAMES}|{_SHORT_MONTHS})"
 _MONTH = rf"({_NAME})\b\.?"
@@ -128,9 +128,9 @@ def _years(match: re.Match[str], language: str) -> str | None:
     return f"{year(first, language)} {'to ' if sign.strip() == '-' else ''}{words}"
 
 
-def _decade(match: re.Match[str], language: str) -> str:
+def _decade(match: re.Match[str], language: str) -> str | None:
     mark = match.string[max(0, match.start() - 1) : match.start()]
-    if mark in (".", ",", "$", "£") and mark:
+    if mark in (".", ",", "$", "£"):
         return None
     if len(match[1]) == 2 and "'" not in match[0] and not _in_decade(match):
         return None

@@ -80,7 +80,7 @@ def _duration(match: re.Match[str], language: str) -> str:
 _PRESSURE = re.compile(r"(?i)\b(?:bp|pressure)\b[^.;]*$")
 
 
-def _pressure(match: re.Match[str], language: str) -> str:
+def _pressure(match: re.Match[str], language: str) -> str | None:
     if not match[3] and not _PRESSURE.search(match.string[max(0, match.start() - 30) : match.start()]):
         return None
     unit = " millimeters of mercury" if match[3] else ""
@@ -92,7 +92,7 @@ def _seconds(match: re.Match[str], language: str) -> str:
     return f"{say_number(match[1], language)} {'second' if match[1] == '1' else 'seconds'}"
 
 
-def _inches(match: re.Match[str], language: str) -> str:
+def _inches(match: re.Match[str], language: str) -> str | None:
     """`a 12" screen` has the singular, `12" wide` the plural, as does a mark that closes no quotation."""
     amount = match[1]
     words = _number(amount, language)

@@ -76,7 +76,7 @@ def _dotted(match: re.Match[str], language: str) -> str:
     return _with_stop(match, words)
 
 
-def _range(match: re.Match[str], language: str) -> str:
+def _range(match: re.Match[str], language: str) -> str | None:
     """`9-11 am`, `9:00-10:30 am`, `2pm-5pm`; the second may be followed by its meridiem and zone."""
     first_hour, first_minute, first_meridiem, hour, minute, meridiem, zone = match.groups()
     if not (first_minute or minute or meridiem or first_meridiem) or not (meridiem or (first_minute and minute)):

@@ -207,6 +207,7 @@ def say_unit(groups: tuple[str | None, ...], singular: bool) -> str:
         singular: after "one", and in front of a noun ("a five-kilometer run").
     """
     power_before, unit, power_after, per, per_power = groups
+    assert unit is not None
     entry = _UNITS[_CAPITALS.get(unit, unit)]
     power_before, per = (part and (part if part in _PER else part.lower()) for part in (power_before, per))
     one, many = entry if isinstance(entry, tuple) else (entry, entry + "s")

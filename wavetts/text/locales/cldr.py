@@ -91,6 +91,8 @@ class LanguageData:
             return False
 
     def _spell(self, value: int, rules: str) -> str:
+        if self._engine is None:
+            raise ValueError(f"{self.language}: no rules for number words")
         try:
             text = self._engine.format_number(value, ruleset_names=[rules]).text
         except Exception as error:  # rules that do not cover the number, or are broken

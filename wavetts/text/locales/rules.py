@@ -255,7 +255,7 @@ class Rules:
         known = expansions(self.base)
         if known:
             names = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
-            first = {re.match(r"[^\W\d_]+(?:'[^\W\d_]+)*", name)[0].lower() for name in known}
+            first = {found[0].lower() for name in known if (found := re.match(r"[^\W\d_]+(?:'[^\W\d_]+)*", name))}
             rules.append(rule("abbreviation", rf"(?<![\w.])({names})(?!\w)", self._abbreviation, None, first))
         rules.append(rule("abbreviation", r"(?<![\w.'-])([^\W\d_]{1,4})\.(?= ?\w)", self._short, "."))
         return rules

@@ -207,7 +207,9 @@ def make_student(teacher: Diffusion, config: DiffusionConfig, steps: int, larges
     return student
 
 
-def student_section(config: DiffusionConfig, teacher: Diffusion, steps: int, largest_guidance: float) -> StudentConfig:
+def student_section(
+    config: DiffusionConfig, teacher: StandardisedDiffusion, steps: int, largest_guidance: float
+) -> StudentConfig:
     """The section of a teacher's student."""
     ends = {name: float(getattr(teacher.schedule, name)) for name in ("gamma_min", "gamma_max")}
     return StudentConfig.of(dataclasses.replace(config, **ends), steps, largest_guidance)
