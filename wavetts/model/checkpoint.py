@@ -1,4 +1,4 @@
-"""Models in one safetensors file that says how to build them."""
+"""Model files: weights, config, tokenizer and information about the training in one safetensors file."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class LoadedModel:
 
     Attributes:
         model: in evaluation mode.
-        tokenizer: of the text it reads.
-        config: the whole config it was trained with.
-        info: figures of its training: step, minutes, corpus hours, held-out bits per sample ...
+        tokenizer: of its symbols.
+        config: the config that it was trained with.
+        info: figures of its training: "step", "train_minutes", "corpus_hours", held-out "bits_per_sample" and others.
     """
 
     model: WaveTacotron
@@ -56,10 +56,16 @@ def save_model(
 ) -> None:
     """Writes weights, config, tokenizer and figures as one safetensors file, atomically.
 
-    With `base`, a model file, the weights are what `adapter.low_rank_change` gives.
+    Args:
+        path: the file to write.
+        state_dict: the weights; with `base` the result of `lora.low_rank_change`.
+        config: how to build the model.
+        tokenizer: of its symbols.
+        info: figures of its training.
+        base: the model file that the weights are a change of, or None.
 
     Raises:
-        UserError: the file cannot be written; an earlier one of that name is intact.
+        UserError: the file cannot be written; an earlier file of that name is not changed.
     """
     metadata = {
         "wavetts": json.dumps({"format": FORMAT_VERSION, "version": __version__}),
@@ -74,15 +80,15 @@ def save_model(
 
 
 def load_model(path: Path, device: torch.device | str = "cpu", voice_folders: Sequence[Path] = ()) -> LoadedModel:
-    """Builds the model that `save_model` wrote.
+    """Loads a model that `save_model` wrote.
 
     Args:
-        path: the file, or a run folder that holds model.safetensors.
-        device: where the weights go.
-        voice_folders: where a model that this one builds on is sought, besides beside it.
+        path: the file, or a run folder with a model.safetensors.
+        device: the device of the weights.
+        voice_folders: folders of voices to search for the base of a low-rank change.
 
     Raises:
-        UserError: the file is missing, cut off, not one of ours, of a later format, or not of its own config.
+        UserError: the file is missing, cut off, not a model of wavetts, of a later format, or does not fit its config.
     """
     path, tensors, config, tokenizer, info, _ = read_model(path, voice_folders)
     problem = f"{path}: the weights are not those of its own config"
@@ -102,23 +108,23 @@ def export_model(
     voice_folders: Sequence[Path] = (),
     synthesis: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
-    """Writes a model for passing on: the same file with its matrices in half precision, half the size.
+    """Writes a model in half precision, which halves its size, for distribution.
 
-    Single numbers, such as the waveform's scale, stay as they are. `load_model` computes in float32 either way.
+    Scalars, such as the waveform's scale, are not rounded. `load_model` computes in float32 in any case.
 
     Args:
         path: as for `load_model`.
         output: the file to write.
-        mantissa_bits: weights are rounded to so many of half precision's 10; the file is no smaller for fewer, but
-            packages and repositories compress it.
-        base: a model, as for `load_model`, that this one was trained on from: write only what differs, see `adapter`.
-            If it builds on another one itself, that one is built on.
-        rank: of each matrix' change from `base`.
+        mantissa_bits: number of bits of the mantissa that are kept, at most half precision's 10; fewer do not make the
+            file smaller, but it compresses better.
+        base: the model that this one was trained from, as for `load_model`: write only a low-rank change of it, see
+            `lora`. If it is a change of another model itself, that model is the base.
+        rank: rank of the change of each matrix.
         voice_folders: as for `load_model`.
-        synthesis: fields of `config.synthesis`, how the voice speaks unless it is asked otherwise, that are to change.
+        synthesis: new values of fields of `config.synthesis`, the defaults of the voice.
 
     Returns:
-        With `base`, the share of each changed matrix' change that is kept; else nothing.
+        With `base`, by matrix the share of its change's energy that is kept; else an empty dictionary.
 
     Raises:
         UserError: as `load_model` and `save_model` do, a weight is beyond float16's range, there is no such field in
@@ -155,18 +161,18 @@ def export_model(
 
 
 class ModelFile(NamedTuple):
-    """What a model file holds."""
+    """The contents of a model file."""
 
     path: Path
-    tensors: dict[str, Tensor]  # all weights, those of its base applied
+    tensors: dict[str, Tensor]  # all weights, with the base's
     config: Config
     tokenizer: Tokenizer
     info: dict[str, Any]
-    base: Path | None  # the file that it builds on
+    base: Path | None  # the model file that it is a change of
 
 
 def read_model(path: Path, voice_folders: Sequence[Path] = ()) -> ModelFile:
-    """Reads a model's file, the weights of its base applied; arguments and errors as of `load_model`."""
+    """Reads a model file, and its base if it has one; arguments and errors as for `load_model`."""
     path = Path(path)
     if path.is_dir():
         path = path / MODEL_NAME
@@ -198,7 +204,7 @@ def _read_tokenizer(values: Any, path: Path) -> Tokenizer:
 
 
 def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata, as they are in the file."""
+    """Tensors and metadata of a file, without those of its base."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -222,7 +228,7 @@ def _check_room(config: Config, tensors: dict[str, Tensor], problem: str) -> Non
 
 
 def load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) -> None:
-    """Loads all tensors or raises a UserError of `problem` and the tensors that do not fit."""
+    """Loads all tensors, or raises a UserError that begins with `problem` and names the tensors that do not fit."""
     own = model.state_dict()
     wrong = [
         f"{name} {list(tensors[name].shape)} for {list(own[name].shape)}"

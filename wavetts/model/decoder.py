@@ -1,4 +1,4 @@
-"""The autoregressive decoder: previous frame to the condition of this one (paper, section 2.1 and figure 1)."""
+"""The autoregressive decoder: from the previous frame to `cond` of this frame (paper, section 2.1 and figure 1)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from wavetts.model.layers import module_list
 
 @dataclass
 class DecoderState:
-    """All that the decoder carries from frame to frame."""
+    """The recurrent state of the decoder."""
 
     attention_lstm: tuple[Tensor, Tensor]  # h, c: (B, attention_dim) each
     context: Tensor  # (B, E)
     attention: AttentionState
-    lstms: list[tuple[Tensor, Tensor]]  # h, c: (B, hidden_dim) each, one pair a layer
+    lstms: list[tuple[Tensor, Tensor]]  # h, c of each layer: (B, hidden_dim) each
 
 
 class AttentionDecoder(nn.Module):
     """Pre-net, attention LSTM, skip connection, residual LSTMs, stop token.
 
-    `step` is the recurrence that synthesis runs. `forward` computes the same function of whole utterances: the
-    attention LSTM and the attention alone feed back, so they are stepped; all else runs over all frames at once.
+    `step` computes one frame, for synthesis. `forward` computes the same function for whole utterances: only the
+    attention LSTM and the attention depend on their own previous output and run step by step; everything else runs over
+    all frames at once.
     """
 
     def __init__(self, config: Config, memory_dim: int) -> None:
@@ -36,7 +37,7 @@ class AttentionDecoder(nn.Module):
         super().__init__()
         decoder, self.frame_length = config.decoder, config.audio.frame_length
         self.skip = decoder.skip
-        # (K + K/2,) with the spectrum: a width that 8-bit products can take.
+        # With the spectrum the history has K + K/2 values, a width that 8-bit products support.
         self.window: Tensor | None
         self.register_buffer(
             "window", torch.hann_window(self.frame_length) if decoder.spectrum else None, persistent=False
@@ -46,7 +47,7 @@ class AttentionDecoder(nn.Module):
         self.prenet = nn.Sequential()
         for a, b in pairwise(dims):
             self.prenet.append(nn.Linear(a, b)).append(nn.Tanh())
-        # The LSTM's input weights in two parts: the pre-net's is applied to all frames at once in training.
+        # `forward` applies the part of its input weights that multiplies the pre-net's output to all frames at once.
         self.attention_lstm = nn.LSTMCell(dims[-1] + memory_dim, decoder.attention_dim)
         self.attention = build_attention(config.attention, decoder.attention_dim, memory_dim)
         features = decoder.attention_dim + memory_dim + (history_dim if self.skip else 0)
@@ -64,7 +65,7 @@ class AttentionDecoder(nn.Module):
         self.stop = nn.Linear(self.cond_dim, 1)
 
     def init_state(self, keys: Keys) -> DecoderState:
-        """The state before the first frame; the frame before it is zeros."""
+        """The state before the first frame, whose previous frame is zeros."""
         memory, cell = keys.memory, self.attention_lstm
         zeros = [memory.new_zeros(len(memory), lstm.hidden_size) for lstm in self.lstms]
         query = memory.new_zeros(len(memory), cell.hidden_size)
@@ -74,17 +75,16 @@ class AttentionDecoder(nn.Module):
     def step(
         self, prev_frame: Tensor, keys: Keys, state: DecoderState, guidance: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor, DecoderState]:
-        """One frame.
+        """Computes one frame.
 
         Args:
-            prev_frame: (B, K), the frame before (zeros at the start), pre-emphasised and scaled.
+            prev_frame: (B, K), the previous frame (zeros at the start), pre-emphasised and scaled.
             keys: `attention.prepare(memory, token_lengths)`.
-            state: of the frame before.
-            guidance: how much further from the text's mean the context is than attention read it, where the head (the
-                LSTMs, if there is none) makes cond of it; one for all, or (B, 1). Classifier-free guidance (Ho and
-                Salimans 2022) goes further from what a model says without its condition; here the mean stands for a
-                text that says nothing in particular, so that nothing has to be trained for it. 0 is the model as it was
-                trained.
+            state: the state after the previous frame.
+            guidance: g, a number or (B, 1). Extrapolates the attention context c to c + g (c - m), where m is the mean
+                of the memory, as input of the head (of the LSTMs, if there is no head). As in classifier-free guidance
+                (Ho and Salimans 2022), but with the mean in place of an empty text, so that no training is needed.
+                g = 0 is the trained model.
 
         Returns:
             cond (B, C), stop_logits (B,) and the new state, whose `attention.weights` are this frame's alignment.
@@ -104,10 +104,10 @@ class AttentionDecoder(nn.Module):
         return cond, stop_logits, DecoderState(attention_lstm, context, attention, lstms)
 
     def forward(self, frames: Tensor, keys: Keys, prior: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """All frames at once, teacher forced.
+        """Computes all frames, teacher forced.
 
         Args:
-            frames: (B, T, K), the history that is fed back; its last frame is not looked at.
+            frames: (B, T, K), the frames that are fed back; the last one is not used.
             keys: `attention.prepare(memory, token_lengths)`.
             prior: (B, T, I) alignment prior, or None.
 
@@ -123,7 +123,11 @@ class AttentionDecoder(nn.Module):
         return cond, stop_logits, alignment
 
     def _attend(self, inputs: Tensor, keys: Keys, prior: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Steps over pre-net outputs (B, T, P): queries (B, T, D), contexts (B, T, E), alignment (B, T, I)."""
+        """Runs attention LSTM and attention over pre-net outputs (B, T, P).
+
+        Returns:
+            queries (B, T, D), contexts (B, T, E), alignment (B, T, I).
+        """
         cell, width = self.attention_lstm, inputs.shape[-1]
         input_weight, context_weight = cell.weight_ih[:, :width], cell.weight_ih[:, width:].contiguous()
         projected = F.linear(inputs, input_weight, cell.bias_ih + cell.bias_hh).transpose(0, 1).contiguous()
@@ -152,20 +156,20 @@ class AttentionDecoder(nn.Module):
         keys: Keys,
         prior: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, AttentionState]:
-        """One turn of the loop that training waits for; a function of its own so that it can be compiled.
+        """One step of the attention loop, which takes most of the decoder's time in training; can be compiled.
 
         Args:
-            gates: (B, 4D), the LSTM's gates so far: of the pre-net's output, biases included.
-            recurrent_weight: (E + D, 4D), of context and query.
-            query: (B, D), the LSTM's output of the frame before.
-            memory_cell: (B, D), its cell.
-            context: (B, E) of the frame before.
-            attention: state of the frame before.
+            gates: (B, 4D), the part of the LSTM's gates that comes from the pre-net, with biases.
+            recurrent_weight: (E + D, 4D), weights of context and query.
+            query: (B, D), the LSTM's output for the previous frame.
+            memory_cell: (B, D), the LSTM's cell.
+            context: (B, E), the context of the previous frame.
+            attention: the attention's state after the previous frame.
             keys: `attention.prepare(memory, token_lengths)`.
             prior: (B, I), or None.
 
         Returns:
-            This frame's query, cell, context and attention state.
+            Query, cell, context and attention state of this frame.
         """
         gates = torch.addmm(gates, torch.cat([context, query], dim=1), recurrent_weight)
         i, f, g, o = gates.chunk(4, dim=1)
@@ -175,10 +179,10 @@ class AttentionDecoder(nn.Module):
         return query, memory_cell, context, attention
 
     def _history(self, prev_frame: Tensor) -> Tensor:
-        """What is seen of the frame before, (..., K): its samples, and with `decoder.spectrum` K/2 log-magnitudes.
+        """The previous frame (..., K) as input: its samples and, with `decoder.spectrum`, its spectrum.
 
-        From samples alone a small network is slow to learn what envelope and pitch they have: it takes phases apart
-        first. The magnitudes are those of the bins above 0 Hz, compressed and shifted to about unit variance.
+        The spectrum is K/2 log-magnitudes of the bins above 0 Hz, compressed and shifted to about unit variance. A
+        small network learns spectral envelope and pitch much faster from them than from samples.
         """
         if self.window is None:
             return prev_frame
@@ -186,12 +190,12 @@ class AttentionDecoder(nn.Module):
         return torch.cat([prev_frame, 0.5 * (torch.log(magnitude + 0.1) - 1.0)], dim=-1)
 
     def _features(self, query: Tensor, context: Tensor, history: Tensor) -> Tensor:
-        """The residual LSTMs' input; the skip connection adds the previous frame's raw samples (paper, section 2.1)."""
+        """The input of the residual LSTMs, with the skip connection of the previous frame (paper, section 2.1)."""
         parts = [query, context, history] if self.skip else [query, context]
         return self.input(torch.cat(parts, dim=-1))
 
     def _condition(self, x: Tensor, context: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
-        """cond (..., C) and stop_logits (...) from the last LSTM's output."""
+        """cond (..., C) and stop_logits (...) from the output x of the last LSTM."""
         if self.head is not None:
             parts = [x, context, history] if self.skip else [x, context]
             x = self.head(torch.cat(parts, dim=-1))
@@ -199,7 +203,7 @@ class AttentionDecoder(nn.Module):
 
 
 def _step_lstm(lstm: nn.Module, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """One frame of a layer that `forward` runs over all frames, or of a cell of `runtime.int8` in its place."""
+    """One step of a layer of `nn.LSTM`, or of the cell of `runtime.int8` that replaces it."""
     if isinstance(lstm, nn.LSTM):
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         return torch.lstm_cell(x, state, *(getattr(lstm, name) for name in names))

@@ -1,4 +1,4 @@
-"""Which device a model is on, and how exactly it multiplies there."""
+"""Devices, precision of their matrix products, threads and random generators."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from wavetts.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; "auto" is the GPU if there is one.
+    """The device with a name; "auto" is the GPU if there is one.
 
     Raises:
-        UserError: no such device here.
+        UserError: there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -22,7 +22,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UserError(f"device {name!r}: unknown; use auto, cpu, cuda or cuda:N") from None
-    # Apple's and Intel's have no float64, which de-emphasis and the held-out sums are in.
+    # De-emphasis and the held-out sums need float64, which Apple's and Intel's devices do not have.
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device {name!r}: only cpu and cuda are supported; use cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -32,7 +32,7 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def float32_products(tf32: bool) -> Generator[None]:
-    """Within it, float32 products of GPUs may be TensorFloat-32; afterwards they are what they were."""
+    """A context in which float32 matrix products of GPUs may be computed in TensorFloat-32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else before)
     try:
@@ -43,7 +43,7 @@ def float32_products(tf32: bool) -> Generator[None]:
 
 @contextmanager
 def torch_threads(count: int) -> Generator[None]:
-    """Lets torch compute with so many CPU threads inside, and with as many as before afterwards; 0 changes nothing."""
+    """A context in which torch uses this number of CPU threads; 0 changes nothing."""
     before = torch.get_num_threads()
     if count:
         torch.set_num_threads(count)
@@ -55,5 +55,5 @@ def torch_threads(count: int) -> Generator[None]:
 
 
 def own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
-    """A context in which torch's global generators may be seeded and drawn from: they are as before afterwards."""
+    """A context that restores the state of torch's global generators at its end."""
     return torch.random.fork_rng([device] if device.type == "cuda" else [])

@@ -1,4 +1,4 @@
-"""Tokens to waveform, one frame after the other (paper, section 2.4), for any number of utterances at once."""
+"""Synthesis: tokens to waveform, frame by frame (paper, section 2.4), in batches that utterances join and leave."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from wavetts.model.rows import Rows
 from wavetts.model.tacotron import WaveTacotron
 
 LARGEST_SAMPLE = 1 - 2.0**-15
-# A model that was badly trained, or is too hot, may feed itself ever larger frames. Single ones it may get over; after
-# so many in a row there is only noise.
+# A badly trained model, or a high temperature, may lead to larger and larger frames. It recovers from single wild
+# frames; after this many in a row there is only noise.
 MOST_WILD_FRAMES = 5
 
 
 class Engine:
-    """What generation needs of a model; `runtime.engine.build_engine` makes faster ones than the model itself.
+    """The parts of a model that generation uses; `runtime.engine.build_engine` replaces some by faster ones.
 
-    The model stays as it is: a faster decoder or density stands beside the model's own.
+    The model is not changed: a faster decoder or density is used instead of the model's own.
 
     Args:
         model: in evaluation mode.
-        decoder: with `init_state` and `step` of an `AttentionDecoder`; None takes the model's.
-        density: a `Sampler` of frames; None takes the model's density.
-        threads: of torch on the CPU while this engine computes; 0 leaves them as they are.
+        decoder: a module with `init_state` and `step` as of `AttentionDecoder`; None: the model's decoder.
+        density: a `Sampler` of frames; None: the model's density.
+        threads: number of CPU threads of torch while this engine computes; 0: unchanged.
     """
 
     def __init__(
@@ -44,20 +44,21 @@ class Engine:
         self.density: Sampler = model.density if density is None else density
         self.frame_length, self.past_length = model.frame_length, model.past_length
         config = model.config.audio
-        # What a waveform in [-1, 1) can be after pre-emphasis and scale.
+        # The largest absolute value of a waveform in [-1, 1) after pre-emphasis and scaling.
         self.largest = (1 + config.preemphasis) * float(model.scale)
         synthesis = model.config.synthesis
         self.voiced_scale, self.dither = synthesis.voiced_scale, config.dither if synthesis.remove_dither else 0.0
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         return self.model.scale.device
 
     def encode(self, tokens: Sequence[int]) -> Keys:
-        """What attention needs of a text of I tokens, in a batch of one.
+        """Encodes a text of I tokens: the keys of its memory (1, I, E).
 
-        Each text is encoded alone: beside others it would be rounded otherwise, and that grows from frame to frame.
+        Texts are encoded one by one: in batches of other sizes sums are rounded differently, which would make speech
+        depend on the batch.
         """
         batch = torch.tensor([tokens], device=self.device)
         lengths = torch.tensor([len(tokens)], device=self.device)
@@ -75,49 +76,49 @@ class Engine:
         """Draws frames (B, K).
 
         Args:
-            cond: (B, C) of the decoder.
+            cond: (B, C), the decoder's output.
             past: (B, `past_length`), the samples before the frame.
-            options: temperature and guidance, (B, 1) each; guidance counts if the density was trained to be guided.
+            options: temperature and guidance, (B, 1) each; guidance is used by densities that were trained for it.
             noise: (B, noise_dim).
         """
         cond = self.model.join_past(cond, past)
         return self.density.sample(cond, options, noise.to(cond))
 
     def without_dither(self, frames: Tensor, cond: Tensor, past: Tensor) -> Tensor:
-        """The expected signal of drawn frames (B, K) without `audio.dither`, if the voice removes it; see `sample`."""
+        """Drawn frames (B, K) minus the expected `audio.dither`, if the voice removes it; see `sample`."""
         return (
             self.density.remove_dither(frames, self.model.join_past(cond, past), self.dither) if self.dither else frames
         )
 
     def to_waveform(self, frames: Tensor, last_sample: Tensor) -> Tensor:
-        """(B, T, K) to samples (B, T * K), see `WaveTacotron.to_waveform`."""
+        """Frames (B, T, K) to samples (B, T * K); see `WaveTacotron.to_waveform`."""
         return self.model.to_waveform(frames, last_sample)
 
     @contextmanager
     def computing(self) -> Generator[None]:
-        """Inference mode and this engine's threads, for the calling thread, and what was before afterwards."""
+        """A context with inference mode and this engine's number of threads, for the calling thread."""
         with torch_threads(self.threads), torch.inference_mode():
             yield
 
 
 @dataclass(eq=False)
 class Generation:
-    """An utterance in a `RunningBatch`: what it says, how, and how far it has come.
+    """An utterance in a `RunningBatch`: its text, its options, and the frames that were generated so far.
 
     Attributes:
-        tokens: I indices.
-        seed: of its noise.
-        max_frames: the most that it may become.
-        temperature: std of the base noise; the paper's is 0.7, 0 is deterministic.
-        guidance: towards the text, see `AttentionDecoder.step`; 0: as the model was trained.
-        stop_threshold: it ends with the first frame whose stop probability is above it.
-        cancelled: who sets it, from any thread, ends the utterance before its next frame.
-        stopped: its stop token ended it; False: it still speaks, was cancelled, ran into max_frames or into noise.
-        diverged: there were wild frames: beyond what a waveform can give, no number, or mostly beyond full scale. They
-            are clipped where they are fed back, and silent.
-        wild_frames: how many there are in a row, up to the last frame.
-        samples: (K,) of each frame, float32 in [-1, 1).
-        weights: (I,) of each frame, its attention.
+        tokens: I token indices.
+        seed: seed of its noise.
+        max_frames: limit of its length in frames.
+        temperature: standard deviation of the base noise; the paper's is 0.7, 0 is deterministic.
+        guidance: see `AttentionDecoder.step`; 0 is the trained model.
+        stop_threshold: it ends with the first frame whose stop probability is above this.
+        cancelled: may be set by any thread; ends the utterance before its next frame.
+        stopped: whether the stop token ended it. False: it goes on, was cancelled, reached `max_frames` or diverged.
+        diverged: whether there were wild frames: out of the range of a waveform, not finite, or mostly above full
+            scale. Wild frames are clipped before they are fed back, and silent in the output.
+        wild_frames: number of consecutive wild frames up to the last frame.
+        samples: (K,) per frame, float32 in [-1, 1).
+        weights: (I,) per frame, the attention's alignment.
     """
 
     tokens: Sequence[int]
@@ -135,13 +136,13 @@ class Generation:
 
     @property
     def ended(self) -> bool:
-        """It has no further frame."""
+        """Whether there will be no further frame."""
         at_limit = len(self.samples) >= self.max_frames or self.wild_frames >= MOST_WILD_FRAMES
         return self.stopped or self.cancelled or at_limit
 
     @property
     def waveform(self) -> np.ndarray:
-        """(S,), all that was spoken."""
+        """(S,), all samples so far."""
         return np.concatenate(self.samples) if self.samples else np.zeros(0, dtype=np.float32)
 
     @property
@@ -151,16 +152,16 @@ class Generation:
 
 
 class RunningBatch:
-    """Utterances that speak together, a frame at each step; they may join and leave between any two.
+    """A batch of utterances that get one frame per step; utterances join and leave between steps.
 
-    What an utterance says does not depend on who else is in the batch: its noise is drawn from its own generator on the
-    CPU, and padding is masked. With the C kernel's decoder and density it is the same to the bit; torch rounds products
-    of other batch sizes otherwise, and as each frame goes on from the last, that grows: to other samples of the same
-    words, after a second or two. One that has ended leaves and costs nothing any more.
+    The output of an utterance does not depend on the others: its noise comes from its own generator on the CPU, and
+    padding is masked. With the decoder and density of the C kernel this holds to the bit. PyTorch rounds matrix
+    products of other batch sizes differently; the difference grows from frame to frame, so that after a second or two
+    the samples differ, though not the words. Utterances that have ended leave the batch.
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Takes what computes the frames."""
+        """Creates an empty batch for an engine."""
         self.engine = engine
         self.speaking: list[Generation] = []  # in the order of the rows
         self._noise: dict[Generation, torch.Generator] = {}
@@ -170,7 +171,7 @@ class RunningBatch:
         self._paused: dict[Generation, Any] = {}
 
     def add(self, generation: Generation) -> None:
-        """Lets an utterance join; its first frame comes with the next step. If encoding fails, nothing has changed."""
+        """Adds an utterance; its first frame is generated by the next step. If encoding fails, nothing is changed."""
         engine = self.engine
         with engine.computing():
             keys = engine.encode(generation.tokens)
@@ -182,23 +183,23 @@ class RunningBatch:
         self._noise[generation] = torch.Generator().manual_seed(generation.seed)
 
     def pause(self, generation: Generation) -> None:
-        """Takes one who speaks out of the batch; `resume` lets it go on as if nothing had been."""
+        """Removes an utterance and keeps its state; after `resume` it goes on without any difference."""
         row = self.speaking.index(generation)
         with self.engine.computing():
             self._paused[generation] = self._rows.take(row)
             self._keep([other for other in range(len(self.speaking)) if other != row])
 
     def resume(self, generation: Generation) -> None:
-        """Lets one who was paused speak on."""
+        """Adds a paused utterance again."""
         with self.engine.computing():
             self._rows.append(self._paused.pop(generation), len(generation.tokens))
         self.speaking = [*self.speaking, generation]
 
     def step(self) -> list[tuple[Generation, np.ndarray]]:
-        """Speaks the next frame of every utterance; those that have ended with it leave.
+        """Generates one frame of every utterance; those that ended with it leave the batch.
 
         Returns:
-            The utterances that spoke and their new samples (K,), float32 in [-1, 1); empty if nobody is left.
+            Pairs of an utterance and its new samples (K,), float32 in [-1, 1); empty if the batch is.
         """
         with self.engine.computing():
             return self._step()
@@ -234,7 +235,7 @@ class RunningBatch:
         return list(zip(spoken, samples, strict=True))
 
     def _drop_ended(self) -> None:
-        # Another thread may cancel one meanwhile: each is asked once.
+        # Read once each: another thread may cancel an utterance meanwhile.
         ended = {generation for generation in (*self.speaking, *self._paused) if generation.ended}
         if not ended:
             return
@@ -249,11 +250,11 @@ class RunningBatch:
 
 
 def generate(engine: Engine, generations: Sequence[Generation]) -> None:
-    """Speaks a batch to its end; the generations then hold what was spoken.
+    """Generates a batch to its end; the results are stored in the generations.
 
     Args:
-        engine: of the model that speaks.
-        generations: fresh ones.
+        engine: the engine of a model.
+        generations: without frames.
     """
     batch = RunningBatch(engine)
     for generation in generations:

@@ -1,7 +1,7 @@
-"""Models that differ from another one by a low-rank change of each matrix (Hu et al. 2021, LoRA): training, storing.
+"""Low-rank changes of a model (LoRA, Hu et al. 2021): training them, and storing models as changes of others.
 
-A voice that was trained on from another is a few hundred kilobytes that way. What is saved of a run, and what is loaded
-from either file, is an ordinary model.
+A voice that was trained from another one takes a few hundred kilobytes that way. The model files of a training run, and
+the models that are loaded from changes, are ordinary ones.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ UP, DOWN = ".up", ".down"
 
 
 class LowRankChange(nn.Module):
-    """A weight (O, ...) of I = numel / O inputs, and a trainable change of rank r, none at the start.
+    """A parametrisation: a weight (O, ...) with I = numel / O inputs plus a trainable change of rank r, initially zero.
 
     Args:
-        weight: the weight that is built on.
+        weight: the weight that is changed.
         rank: r.
     """
 
@@ -36,17 +36,17 @@ class LowRankChange(nn.Module):
         self.down = nn.Parameter(torch.randn(rank, inputs).to(weight) / inputs**0.5)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight with its change."""
+        """The weight plus its change."""
         return weight + (self.up @ self.down).view_as(weight)
 
 
 def train_low_rank(model: nn.Module, rank: int) -> None:
-    """Freezes a model's matrices and filters and gives each a trainable change of low rank, in place.
+    """Freezes the matrices and filters of a model and gives each a trainable change of low rank, in place.
 
-    What would not be smaller for it (biases, gains, small matrices) is trained as it is.
+    Parameters for which the change would not be smaller (biases, gains, small matrices) are trained themselves.
 
     Args:
-        model: any.
+        model: any module.
         rank: r.
     """
     for module in list(model.modules()):
@@ -55,7 +55,7 @@ def train_low_rank(model: nn.Module, rank: int) -> None:
                 weight.requires_grad_(False)
                 parametrize.register_parametrization(module, name, LowRankChange(weight, rank))
         if isinstance(module, nn.RNNBase):
-            # It keeps a list of its weights, which knows nothing of their changes.
+            # It keeps a list of its weights, which would not contain their changes.
             module.register_forward_pre_hook(_refresh_weights)
 
 
@@ -64,7 +64,7 @@ def _refresh_weights(module: nn.RNNBase, inputs: object) -> None:
 
 
 def plain_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The `state_dict` of the model without `train_low_rank`, with the changes in the weights."""
+    """The `state_dict` of the same model without `train_low_rank`, with the changes added to the weights."""
     state = {name: tensor for name, tensor in model.state_dict().items() if "parametrizations." not in name}
     for path, module in model.named_modules():
         for name in getattr(module, "parametrizations", {}):
@@ -73,31 +73,31 @@ def plain_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def has_changes(model: nn.Module) -> bool:
-    """Whether `train_low_rank` was here."""
+    """Whether `train_low_rank` was applied to the model."""
     return any(isinstance(module, LowRankChange) for module in model.modules())
 
 
 def _is_smaller(weight: Tensor, rank: int) -> bool:
-    """Whether a change of this rank has fewer values than the weight."""
+    """Whether a change of this rank has fewer values than the weight itself."""
     return weight.dim() >= 2 and rank * (len(weight) + weight[0].numel()) < weight.numel()
 
 
 def low_rank_change(
     base: dict[str, Tensor], tensors: dict[str, Tensor], rank: int
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """What turns `base` into `tensors`, or nearly so.
+    """The low-rank approximation of the difference of two models.
 
-    Matrices and filters get the best change of their rank (Eckart and Young 1936); what would not be smaller for it, or
-    has another shape in `base`, is stored whole, and what has not changed not at all.
+    The change of a matrix or filter is its best approximation of rank r (Eckart and Young 1936). Tensors that would not
+    be smaller that way, or have another shape in `base`, are stored whole; unchanged ones are not stored.
 
     Args:
-        base: the weights of the model that is built on.
-        tensors: the weights wanted.
-        rank: r, of a change.
+        base: the weights of the model that the change is relative to.
+        tensors: the weights of the model to store.
+        rank: r.
 
     Returns:
-        What `apply_change` takes, float32: (O, r) and (r, I) for a matrix (O, I). And for each such matrix the share of
-        its change's energy that is kept.
+        The argument `stored` of `apply_change`, float32: NAME.up (O, r) and NAME.down (r, I) for a matrix (O, I). And
+        by matrix the share of the energy of its change that is kept.
     """
     stored: dict[str, Tensor] = {}
     kept: dict[str, float] = {}
@@ -118,7 +118,7 @@ def low_rank_change(
 
 
 def apply_change(base: dict[str, Tensor], stored: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that `low_rank_change` was given, float32 where they changed."""
+    """The weights of a model from its base and its change; changed matrices are float32."""
     tensors = dict(base)
     for name, tensor in stored.items():
         if name.endswith(UP):
@@ -131,21 +131,21 @@ def apply_change(base: dict[str, Tensor], stored: dict[str, Tensor]) -> dict[str
 
 
 def name_base(path: Path) -> dict[str, str]:
-    """What a model says of the one that it builds on: folder and file name, and what must be in it."""
+    """A reference to a base model: {"file": folder and file name, "sha256": hash of its contents}."""
     path = path.resolve()
     return {"file": f"{path.parent.name}/{path.name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def find_base(path: Path, reference: dict[str, str], voice_folders: Sequence[Path] = ()) -> Path:
-    """The file that a model builds on: beside it, in a folder beside it or its own, or in one of the voice folders.
+    """Finds the base of a model: in its folder, in a sibling of the file or of its folder, or in a voice folder.
 
     Args:
         path: of the model.
-        reference: of `name_base`.
+        reference: the result of `name_base`.
         voice_folders: folders whose subfolders hold models.
 
     Raises:
-        UserError: there is none with the right contents.
+        UserError: there is no file of that name with the right contents.
     """
     file = Path(reference["file"])
     path = path.resolve()

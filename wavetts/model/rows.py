@@ -1,4 +1,4 @@
-"""Trees of tensors with a row for each utterance, in place: rows come and go without copying the others' memory."""
+"""Tensors with one row per utterance, in nested containers; rows are added and removed without copying the others."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from torch import Tensor
 
 # Fields of `attention.Keys` and `attention.AttentionState` whose second dimension is the tokens, I.
 PER_TOKEN = frozenset({"memory", "mask", "projected", "weights", "cumulative"})
-_FEWEST = 4  # rows that there is place for
+_FEWEST = 4  # rows that memory is allocated for at least
 
 
 class Rows:
-    """A tree of tensors (B, ...): tuples, lists and dataclasses of any depth, all with the same B.
+    """A tree of tensors (B, ...): tuples, lists and dataclasses of any depth, all tensors with the same B.
 
-    There is place for more rows than B, so that one more is written where it belongs; the place doubles when it is
-    full. What has a value per token (`PER_TOKEN`) is as wide as the longest text of the B rows needs, and zero beyond
-    the end of the others.
+    Memory is allocated for more than B rows, and doubled when it is full. Tensors with a value per token (`PER_TOKEN`)
+    are as wide as the longest text of the B rows, and zero beyond the end of the others.
 
     Attributes:
-        values: the tree of the B rows, contiguous views that `write` and later rows change; None without rows.
+        values: the tree, of contiguous views that `write` and further rows change in place; None without rows.
         tokens: I of each row.
     """
 
     def __init__(self) -> None:
-        """No rows."""
+        """Starts without rows."""
         self.values: Any = None
         self.tokens: list[int] = []
         self._place: Any = None  # the whole tree, unused rows among them
         self._capacity = self._width = 0
 
     def append(self, row: Any, tokens: int) -> None:
-        """Adds a tree of one row (1, ...) with so many tokens."""
+        """Adds a row, a tree of tensors (1, ...), with this number of tokens."""
         count = len(self.tokens)
         if count == self._capacity or tokens > self._width:
             capacity = self._capacity if count < self._capacity else max(_FEWEST, 2 * count)
@@ -44,11 +43,11 @@ class Rows:
         self._set_values()
 
     def write(self, part: int, tree: Any) -> None:
-        """Replaces a part of the tree, which is a tuple, in all rows."""
+        """Replaces an item of the tree, which is a tuple, in all rows."""
         map_tensors(lambda old, new, _: old.copy_(new), self.values[part], tree)
 
     def take(self, row: int) -> Any:
-        """A copy of one row, (1, ...), as wide as its own tokens."""
+        """A copy of a row: a tree of tensors (1, ...), as wide as its own tokens."""
         tokens = self.tokens[row]
 
         def cut(values: Tensor, per_token: bool) -> Tensor:
@@ -58,7 +57,7 @@ class Rows:
         return map_tensors(cut, self.values)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Drops all rows but these, which are in order; what is per token becomes narrower if the longest has left."""
+        """Removes all rows but these (ascending); tensors per token become narrower if the longest row has left."""
         if len(rows) == len(self.tokens):
             return
         if not rows:
@@ -79,7 +78,7 @@ class Rows:
         self._set_values()
 
     def _resize(self, like: Any, capacity: int, width: int) -> None:
-        """Makes place for so many rows and tokens and moves what is there to it."""
+        """Allocates memory for this number of rows and tokens and moves the rows there."""
         count = len(self.tokens)
 
         def make(values: Tensor, per_token: bool) -> Tensor:
@@ -110,7 +109,7 @@ def _write_row(row: int) -> Callable[[Tensor, Tensor, bool], Tensor]:
 
 
 def map_tensors(function: Callable[..., Tensor], *trees: Any, name: str = "") -> Any:
-    """A tree of function(tensor of each tree, whether it is per token); the trees are equal but for their tensors."""
+    """Applies function(tensor of each tree, whether it is per token) to trees of the same structure; returns a tree."""
     first = trees[0]
     if isinstance(first, Tensor):
         return function(*trees, name in PER_TOKEN)

@@ -1,4 +1,4 @@
-"""The whole network: text encoder, attention decoder and frame density, and the waveform's way in and out of frames."""
+"""The network: text encoder, attention decoder and frame density; waveform to frames and back."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ QUANTISATION_STEP = 2.0**-15  # of 16-bit audio in [-1, 1)
 
 
 class Output(NamedTuple):
-    """What the network says of every frame, teacher forced."""
+    """The outputs of the network for all frames, teacher forced."""
 
-    cond: Tensor  # (B, T, C), as the density takes it
+    cond: Tensor  # (B, T, C + P), the density's cond
     stop_logits: Tensor  # (B, T)
     alignment: Tensor  # (B, T, I)
 
@@ -28,8 +28,8 @@ class Output(NamedTuple):
 class WaveTacotron(nn.Module):
     """Wave-Tacotron (Weiss et al. 2021): text to waveform frames, trained by maximum likelihood alone.
 
-    The density models the pre-emphasised waveform scaled to unit variance, cut into frames of K samples; pre-emphasis
-    preserves volume and the scale's log-det is accounted for in `objective.bits_per_sample`.
+    The density models frames of K samples of the waveform after pre-emphasis and scaling to unit variance. The
+    log-determinant of pre-emphasis is 0; that of the scale is part of `objective.bits_per_sample`.
     """
 
     scale: Tensor
@@ -53,14 +53,14 @@ class WaveTacotron(nn.Module):
         history: Tensor | None = None,
         prior: Tensor | None = None,
     ) -> Output:
-        """Conditions of all frames, teacher forced.
+        """Computes `cond`, stop logits and alignment of all frames, teacher forced.
 
         Args:
             tokens: (B, I) int64, 0 at padding.
             token_lengths: (B,).
-            frames: (B, T, K), as `to_frames` makes them.
-            history: (B, T, K), the frames that are fed back where they differ from `frames`.
-            prior: (B, T, I), an alignment prior (`attention.diagonal_prior`).
+            frames: (B, T, K), the result of `to_frames`.
+            history: (B, T, K), the frames that are fed back; None: `frames`.
+            prior: (B, T, I), an alignment prior (`alignment.diagonal_prior`), or None.
         """
         memory = self.encoder(tokens, token_lengths)
         keys = self.decoder.attention.prepare(memory, token_lengths)
@@ -74,15 +74,15 @@ class WaveTacotron(nn.Module):
 
     @property
     def past_length(self) -> int:
-        """How many samples of a frame's past its making needs: all of the frame before, or more for some densities."""
+        """Number of samples before a frame that are needed to generate it: K, or the density's P if that is larger."""
         return max(self.frame_length, self.density.past_dim)
 
     def join_past(self, cond: Tensor, past: Tensor) -> Tensor:
-        """The density's cond: the decoder's (..., C) and the last P samples of the past.
+        """Appends the last P samples of the past to the decoder's cond; P is the density's `past_dim`.
 
         Args:
             cond: (..., C).
-            past: (..., S), the samples before the frame, silence before the first; S >= P, the density's `past_dim`.
+            past: (..., S), S >= P, the samples before the frame; zeros before the first frame.
 
         Returns:
             (..., C + P).
@@ -92,14 +92,14 @@ class WaveTacotron(nn.Module):
         return torch.cat([cond, past[..., -self.density.past_dim :]], dim=-1)
 
     def to_frames(self, waveform: Tensor, noise: bool) -> Tensor:
-        """Cuts a waveform into the frames that the density models.
+        """Pre-emphasises and scales a waveform and cuts it into frames.
 
         Args:
             waveform: (B, S) in [-1, 1), S a multiple of K.
-            noise: uniform dequantisation of the 16-bit steps, and the declared `audio.dither`.
+            noise: whether to add uniform dequantisation noise (one 16-bit step) and the declared `audio.dither`.
 
         Returns:
-            (B, T, K), pre-emphasised and scaled.
+            (B, T, K).
         """
         assert waveform.shape[1] % self.frame_length == 0, "waveform holds whole frames"
         if noise:
@@ -115,8 +115,7 @@ class WaveTacotron(nn.Module):
 
         Args:
             frames: (B, T, K).
-            last_sample: (B,), the waveform's sample before these frames (zeros at the start), so that a stream may be
-                decoded piece by piece.
+            last_sample: (B,), the sample of the waveform before these frames, for decoding in parts; None: zeros.
 
         Returns:
             (B, T * K).
@@ -127,13 +126,13 @@ class WaveTacotron(nn.Module):
         return deemphasise(samples, self.config.audio.preemphasis, last_sample)
 
     def num_parameters(self) -> dict[str, int]:
-        """Parameters of each part."""
+        """Number of parameters of "encoder", "decoder" and "density"."""
         parts = {"encoder": self.encoder, "decoder": self.decoder, "density": self.density}
         return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 
 
 def deemphasise(samples: Tensor, coefficient: float, last_sample: Tensor) -> Tensor:
-    """The recursive filter x[n] = y[n] + a x[n-1], in blocks that are matrix products.
+    """De-emphasis: the recursive filter x[n] = y[n] + a x[n-1], as matrix products over blocks.
 
     Args:
         samples: y, (B, S).
@@ -158,11 +157,11 @@ def deemphasise(samples: Tensor, coefficient: float, last_sample: Tensor) -> Ten
 
 @functools.lru_cache(maxsize=8)
 def _deemphasis_filter(coefficient: float, block: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Response within a block, x = y @ response (block, block), and what is left of the sample before it (block,).
+    """The response within a block, x = y @ response (block, block), and the decay of the sample before it (block,).
 
-    Kept, as making them would take longer than a frame's filtering.
+    Cached, as computing them takes longer than filtering a frame.
     """
-    # Outside of inference mode, or no later caller could differentiate through the filter.
+    # Outside of inference mode, whose tensors cannot be used where gradients are computed.
     with torch.inference_mode(False):
         lag = torch.arange(block, device=device, dtype=torch.float64)
         # x[i] = sum_j a^(i-j) y[j].
