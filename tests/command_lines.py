@@ -33,5 +33,5 @@ def check_recipe(script: str, words: list[str]) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, script, "--help"]
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    known = set(re.findall(r"--[a-z][a-z-]*", shown.stdout))
+    known = set(re.findall(r"--[a-z][a-z0-9-]*", shown.stdout))
     assert {word.partition("=")[0] for word in dashed(words) if word.startswith("--")} <= known, (script, words)

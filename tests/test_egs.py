@@ -116,7 +116,7 @@ def test_commands_are_sound(script, tmp_path, recorder):
         # Behind the script's own fields, so that the user's win.
         assert call[call.index("--data") - 1] == "train.seed=3"
         assert "--resume" not in call
-    comparisons = [call for call in calls() if call[0].endswith("density.py")]
+    comparisons = [call for call in calls() if call[0].endswith("end_to_end.py")]
     assert [call[-1] for call in comparisons] == (["train.seed=3"] if script.parent.name == "asterisk" else [])
 
 

@@ -13,7 +13,15 @@ from wavetts.config.catalog import find_config, list_configs
 from wavetts.config.load import load_config
 from wavetts.errors import UserError
 
-NAMES = ["compact_16k", "diffusion_16k", "ljspeech_paper_chars", "ljspeech_paper_phonemes", "ljspeech_small", "toy"]
+NAMES = [
+    "compact_16k",
+    "diffusion_16k",
+    "linear_prediction_16k",
+    "ljspeech_paper_chars",
+    "ljspeech_paper_phonemes",
+    "ljspeech_small",
+    "toy",
+]
 
 
 def test_every_config_has_a_name_and_a_description(run):

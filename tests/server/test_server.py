@@ -274,8 +274,7 @@ def test_failure_in_the_middle_of_a_stream(folder, monkeypatch):
 
 
 def test_readmes_client_and_curl(folder, tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (section,) = re.findall(r"^## Serve\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    section = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```py\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     (curl,) = re.findall(r"^curl (?:.*\\\n)*.*\n", section, re.MULTILINE)
     used = set(re.findall(r'voice\\?"?[=:] ?"(\w+)"', code + curl))

@@ -12,7 +12,7 @@ from small_densities import SECTIONS
 from wavetts.config.load import from_dict, to_dict
 from wavetts.model.density import SamplingOptions
 from wavetts.model.density.diffusion.density import DiffusionConfig
-from wavetts.model.generate import Utterance, generate
+from wavetts.model.generate import Engine, Generation, generate
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.runtime.engine import build_engine
 from wavetts.runtime.int8 import Int8Linear
@@ -36,8 +36,8 @@ def test_guidance_goes_to_who_knows_it(small_config, monkeypatch, kind):
     monkeypatch.setattr(type(model.decoder), "step", spy)
 
     def speak(*guidances: float) -> list[np.ndarray]:
-        utterances = [Utterance([3, 4, 5], 1, 3, guidance=guidance, stop_threshold=1.0) for guidance in guidances]
-        generate(model, utterances)
+        utterances = [Generation([3, 4, 5], 1, 3, guidance=guidance, stop_threshold=1.0) for guidance in guidances]
+        generate(Engine(model), utterances)
         return [utterance.waveform for utterance in utterances]
 
     plain, pushed = speak(0.0, 1.0)
