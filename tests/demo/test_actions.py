@@ -44,7 +44,7 @@ def test_voices_and_models_have_names(actions, folder, monkeypatch):
     with pytest.raises(UserError, match="no model of wavetts in it or below it"):
         Actions(folder / "nothing")
     monkeypatch.setattr(catalog, "BUNDLED", folder / "nothing")
-    with pytest.raises(UserError, match="give a folder of models with --models DIR"):
+    with pytest.raises(UserError, match="name a folder of models"):
         Actions()
 
 
