@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import openai
-from test_batching import until
+from waiting import until
 
 from wavetts.server.app import create_app
 from wavetts.server.connections import Server

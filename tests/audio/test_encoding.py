@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import io
 
-import av
 import numpy as np
 import pytest
 import soundfile
+from decoding import decode
 
 from wavetts.audio import codecs as encoding
 from wavetts.audio.codecs import MEDIA_TYPES, PCM_RATE, StreamEncoder, available_formats, encode, encoded_rate
@@ -18,17 +18,6 @@ def tone(rate: int, seconds: float = 1.3) -> np.ndarray:
     time = np.arange(int(seconds * rate)) / rate
     noise = 0.02 * np.random.default_rng(0).standard_normal(len(time))
     return (0.3 * np.sin(2 * np.pi * 440 * time) + noise).astype(np.float32)
-
-
-def decode(data: bytes, format: str) -> tuple[np.ndarray, int]:
-    """With another library than the one that encoded: samples (S,) and their rate."""
-    if format == "pcm":
-        return np.frombuffer(data, "<i2") / 32768, PCM_RATE
-    with av.open(io.BytesIO(data)) as file:
-        parts = [frame.to_ndarray().ravel() for frame in file.decode(audio=0)]
-        rate = file.streams.audio[0].rate
-    samples = np.concatenate(parts)
-    return (samples / 32768 if samples.dtype == np.int16 else samples), rate
 
 
 def stream(samples: np.ndarray, rate: int, format: str, parts: int) -> list[bytes]:

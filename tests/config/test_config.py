@@ -261,8 +261,8 @@ def test_zero_that_means_none_is_allowed(values):
 def test_missing_file(tmp_path):
     path = tmp_path / "nowhere.yaml"
     assert message(load_config, path) == (
-        f"{path}: no such config file; configs that have a name are compact_16k, diffusion_16k, ljspeech_paper_chars, "
-        "ljspeech_paper_phonemes, ljspeech_small, toy"
+        f"{path}: no such config file; configs that have a name are compact_16k, diffusion_16k, linear_prediction_16k, "
+        "ljspeech_paper_chars, ljspeech_paper_phonemes, ljspeech_small, toy"
     )
 
 

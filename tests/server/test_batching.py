@@ -3,12 +3,12 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from toy_voice import save_voice
+from waiting import until
 
 from wavetts.errors import UserError
 from wavetts.server.batching import Batcher, Failure, Finished, Job
@@ -72,14 +72,6 @@ class Client:
         while isinstance(event := self.events.get(timeout=30), np.ndarray):
             chunks.append(event)
         return chunks, event
-
-
-def until(condition):
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come about within 30 s")
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16])

@@ -14,8 +14,8 @@ import time
 import httpx
 import pytest
 from live_server import ENDLESS, LONG, figures, is_idle, serving
-from test_batching import until
 from toy_voice import save_voice
+from waiting import until
 
 from wavetts.server import connections
 from wavetts.server.app import Limits

@@ -14,10 +14,10 @@ import numpy as np
 import openai
 import pytest
 from command_lines import ROOT
+from decoding import decode
 from live_server import ENDLESS, LONG, SETTINGS, client_of, figures, is_idle, serving
-from test_batching import until
-from test_encoding import decode
 from toy_voice import save_voice
+from waiting import until
 
 from wavetts.audio.codecs import MEDIA_TYPES
 from wavetts.server.app import Limits

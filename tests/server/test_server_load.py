@@ -15,10 +15,10 @@ import httpx
 import numpy as np
 import openai
 import pytest
+from decoding import decode
 from live_server import LONG, SETTINGS, figures, is_idle, serving
-from test_batching import until
-from test_encoding import decode
 from toy_voice import save_voice
+from waiting import until
 
 from wavetts.audio.codecs import StreamEncoder
 from wavetts.model.generate import Generation
