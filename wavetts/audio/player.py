@@ -1,4 +1,4 @@
-"""Sound while it is made, by a player that is installed."""
+"""Plays audio while it is generated, by an installed program such as aplay or ffplay."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PLAYERS: dict[str, list[str]] = {
 
 
 class Player:
-    """Plays samples that are written to it; a player that is missing or fails is no error but a `problem`.
+    """Plays samples that are written to it; a missing or failing player is not an exception but a `problem`.
 
     Attributes:
-        problem: why nothing, or not all, is heard; None: nothing is wrong so far.
+        problem: why not everything is played, or None.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        """Looks for a player; it starts with the first samples.
+        """Looks for a player, which is started with the first samples.
 
         Args:
             sample_rate: in Hz.
@@ -44,7 +44,7 @@ class Player:
         self.problem = None if self._program else f"no player is installed (one of {', '.join(PLAYERS)})"
 
     def write(self, pcm: bytes) -> None:
-        """Plays little-endian 16-bit samples after those before."""
+        """Plays little-endian 16-bit samples after the previous ones."""
         if self.problem is not None:
             return
         assert self._program is not None  # else there is a problem
@@ -61,7 +61,7 @@ class Player:
             self._wait(process)
 
     def finish(self) -> None:
-        """Waits until all was heard."""
+        """Waits until all samples are played."""
         if self._samples.exists():
             soundfile.write(self._file, np.fromfile(self._samples, "<i2"), self._rate)
             self._start()
@@ -69,7 +69,7 @@ class Player:
             self._wait(self._process)
 
     def close(self) -> None:
-        """Ends the player, whatever it has still to play."""
+        """Ends the player, also if it is still playing."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -100,7 +100,7 @@ class Player:
 
 @contextlib.contextmanager
 def open_player(sample_rate: int) -> Generator[Player]:
-    """A `Player` that has ended with the context, with an exception at once and else when all was heard."""
+    """A context with a `Player`; at its end waits until all samples are played, after an exception ends the player."""
     player = Player(sample_rate)
     try:
         yield player

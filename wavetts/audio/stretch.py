@@ -1,4 +1,4 @@
-"""Faster and slower speech of the same pitch, whole or while it is made."""
+"""Time stretching: faster and slower speech of the same pitch, of whole utterances or of streams."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 if TYPE_CHECKING:
     import av.filter
 
-# One `atempo` blends what it overlaps up to twice the speed, and takes no less than half.
+# Range of one `atempo` filter in which it overlaps and adds its pieces.
 _SLOWEST, _FASTEST = 0.5, 2.0
-# Silence after the end brings out what the filters hold back.
+# Silence that is appended to get the samples that the filters hold back.
 _TAIL_SECONDS = 0.25
 
 
 class Stretcher:
-    """Changes the speed of speech, chunk by chunk; what comes of it does not depend on where it was cut.
+    """Changes the speed of speech chunk by chunk; the output does not depend on the sizes of the chunks.
 
-    By WSOLA (Verhelst and Roelands 1993), as FFmpeg's filter `atempo` does it: pieces of the waveform are left out or
-    repeated where they fit. Speech keeps its periods, which phase vocoders blur.
+    The algorithm is WSOLA (Verhelst and Roelands 1993), by FFmpeg's filter `atempo`: pieces of the waveform are left
+    out or repeated where they are similar. It keeps the periods of speech, which phase vocoders blur.
 
     Args:
         sample_rate: in Hz.
@@ -33,14 +33,14 @@ class Stretcher:
         self._graph = None if speed == 1 else _build_graph(sample_rate, speed)
 
     def write(self, samples: np.ndarray) -> np.ndarray:
-        """Takes samples (S,) float32 and gives those that are ready (S',) float32; the rest comes later."""
+        """Takes samples (S,) float32 and returns those that are ready, (S',) float32."""
         if self._graph is None:
             return samples
         self._push(self._graph, samples)
         return self._pull(self._graph)
 
     def finish(self) -> np.ndarray:
-        """The end: (S',) float32; in all, the number of samples is that of the input over the speed, rounded."""
+        """Returns the rest (S',) float32; in all, the output has round(S / speed) samples."""
         if self._graph is None:
             return np.zeros(0, dtype=np.float32)
         length = round(self._taken / self._speed)
@@ -74,7 +74,7 @@ class Stretcher:
 
 
 def stretch(samples: np.ndarray, sample_rate: int, speed: float) -> np.ndarray:
-    """Faster or slower speech.
+    """Changes the speed of speech, see `Stretcher`.
 
     Args:
         samples: (S,) float32.

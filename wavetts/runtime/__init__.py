@@ -1,1 +1,1 @@
-"""Engines that speak a checkpoint faster than the model itself, and never change it."""
+"""Faster engines for synthesis with a model, which is not changed: the C kernel, 8-bit weights."""

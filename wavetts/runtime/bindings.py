@@ -1,4 +1,4 @@
-"""The C kernel in `kernel/`, where it was built: how it is found and called, and what it takes for a matrix."""
+"""Python bindings of the C kernel in `kernel/`: finding the library, calling it, packing matrices for it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FUNCTIONS = {"linear": (1, 2), "lstm": (1, 5), "subframe_inverse": (1, 3), "deco
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The kernel; None where it was not built, for want of a C compiler, or is another version's.
+    """The kernel's library; None if it was not built (there was no C compiler) or is that of another version.
 
-    A checkout that is run beside an installation, as the scripts in egs do, takes the installation's.
+    A checkout without a built kernel uses that of an installation of the same version, as the scripts in egs do.
     """
     packages = [str(Path(folder, "wavetts", "runtime")) for folder in sys.path]
     spec = PathFinder.find_spec("_kernel", [str(Path(__file__).parent), *packages])
@@ -45,10 +45,10 @@ def library() -> ctypes.CDLL | None:
 
 
 def call(name: str, structure: Structure, sizes: tuple[int, ...], *tensors: Tensor) -> None:
-    """Calls a function of the kernel with contiguous tensors on the CPU, all float32 or masks; it fills the last ones.
+    """Calls a function of the kernel with contiguous CPU tensors, float32 or masks; the last ones are its outputs.
 
     Raises:
-        MemoryError: there is none left to work in.
+        MemoryError: the kernel could not allocate memory.
     """
     assert all(tensor.dtype in (torch.float32, torch.bool) and tensor.is_contiguous() for tensor in tensors)
     function = getattr(library(), f"wavetts_{name}")
@@ -60,7 +60,7 @@ class Structure(ctypes.Structure):
     """A structure of the kernel that keeps the tensors alive that it points to."""
 
     def point(self, **tensors: Tensor) -> None:
-        """Lets the pointers of these names point to copies of these tensors, without gradients."""
+        """Sets pointers, by name, to copies of tensors, without gradients."""
         for name, tensor in tensors.items():
             tensor = tensor.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, tensor.data_ptr())
@@ -68,7 +68,7 @@ class Structure(ctypes.Structure):
 
 
 class Linear(Structure):
-    """A matrix and a bias, as the kernel takes them."""
+    """A matrix and a bias in the kernel's format."""
 
     _fields_: ClassVar = [
         ("outputs", c_int64),
@@ -98,12 +98,12 @@ class Linear(Structure):
 
     @classmethod
     def of(cls, layer: nn.Linear, smallest: int | None) -> Linear:
-        """A layer's."""
+        """Packs a linear layer."""
         return cls.pack(layer.weight, layer.bias, smallest)
 
     @classmethod
     def of_lstm(cls, lstm: nn.LSTMCell | nn.LSTM, smallest: int | None) -> Linear:
-        """The gates of a cell or of a one-layer LSTM, linear in its input and its h, joined."""
+        """Packs the gates of an LSTM cell or of a one-layer LSTM: one matrix over its input and its h."""
         return cls.pack(*join_gates(lstm), smallest)
 
 
@@ -131,7 +131,7 @@ class Spectrum(Structure):
 
     @classmethod
     def pack(cls, window: Tensor) -> Spectrum:
-        """Of as many samples as the window (K,) has."""
+        """Packs the tables for frames of K samples, the length of the window (K,)."""
         length = len(window)
         # Factors near the square root make the fewest products; a prime length is a transform by definition.
         second = max(factor for factor in range(1, math.isqrt(length) + 1) if length % factor == 0)

@@ -1,4 +1,4 @@
-"""The decoder's step by the C kernel, for forward attention."""
+"""The decoder with forward attention, computed by the C kernel."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class _Decoder(Structure):
 
 @dataclass
 class NativeState:
-    """All that the decoder carries from frame to frame."""
+    """The recurrent state of the decoder."""
 
     joined: Tensor  # (B, widths): the attention LSTM's h and c, the context, each LSTM's h and c
     attention: AttentionState
 
 
 class NativeDecoder(nn.Module):
-    """An `AttentionDecoder` with forward attention that steps by the C kernel, for synthesis alone.
+    """An `AttentionDecoder` with forward attention whose `step` is computed by the C kernel, for synthesis only.
 
     Args:
-        decoder: what is taken over, by copying.
-        smallest: matrices of so many weights or more are held in 8 bits; None leaves all of them exact.
+        decoder: the decoder whose weights are copied.
+        smallest: matrices with at least this many weights are held in 8 bits; None: all are float32.
     """
 
     def __init__(self, decoder: AttentionDecoder, smallest: int | None) -> None:
@@ -85,7 +85,7 @@ class NativeDecoder(nn.Module):
 
     @staticmethod
     def takes(decoder: AttentionDecoder) -> bool:
-        """Whether the kernel has what this decoder needs."""
+        """Whether the kernel supports this decoder."""
         return isinstance(decoder.attention, ForwardAttention) and len(decoder.prenet) > 0 and len(decoder.lstms) > 0
 
     def init_state(self, keys: Keys) -> NativeState:
@@ -97,7 +97,7 @@ class NativeDecoder(nn.Module):
     def step(
         self, prev_frame: Tensor, keys: Keys, state: NativeState, guidance: float | Tensor = 0.0
     ) -> tuple[Tensor, Tensor, NativeState]:
-        """See `AttentionDecoder.step`; the attention's weights are not summed up."""
+        """See `AttentionDecoder.step`; the cumulative weights of the attention's state are not updated."""
         batch, tokens = keys.mask.shape
         cond, stop_logits = torch.empty(batch, self.cond_dim), torch.empty(batch)
         joined, weights = torch.empty_like(state.joined), torch.empty_like(state.attention.weights)

@@ -1,4 +1,4 @@
-"""The subframe flow's inverse by the C kernel, at a fraction of what its hundreds of small tensor operations cost."""
+"""Sampling of subframes of compact flows by the C kernel, which avoids hundreds of small tensor operations."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class _SubframeFlow(Structure):
 
 
 class NativeSubframeFlow(Sampler):
-    """What a `SubframeDensity` of compact flows draws, by the C kernel.
+    """The sampler of a `SubframeDensity` of compact flows, computed by the C kernel.
 
     Args:
-        flow: what is taken over, by copying.
-        smallest: matrices of so many weights or more are held in 8 bits; None leaves all of them exact.
+        flow: the density whose weights are copied.
+        smallest: matrices with at least this many weights are held in 8 bits; None: all are float32.
     """
 
     def __init__(self, flow: SubframeDensity, smallest: int | None) -> None:
@@ -83,7 +83,7 @@ class NativeSubframeFlow(Sampler):
 
     @staticmethod
     def takes(density: Sampler) -> bool:
-        """Whether the kernel has what this density needs."""
+        """Whether the kernel supports this density."""
         return isinstance(density, SubframeDensity) and isinstance(density.flow, CompactFlow)
 
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:

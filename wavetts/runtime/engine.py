@@ -1,4 +1,4 @@
-"""Engines: what speaks with a model's weights, faster than the model itself where that is possible."""
+"""Chooses the engine of a model: PyTorch, 8-bit weights, or the C kernel."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: int = 0) -> Engine:
-    """An engine that speaks a model, which stays as it was and may be trained or scored meanwhile.
+    """Builds an engine for a model, which is not changed and may be trained or evaluated meanwhile.
 
-    With "int8" the large matrices of decoder and density have 8 bits, and the C kernel steps the decoder and draws the
-    frames where it was built and has what this model needs. The encoder runs once an utterance, and the paper's flow
-    has many positions a frame, so that their weights are read seldom: they stay as they are.
+    With "int8" the large matrices of decoder and density are held in 8 bits, and the C kernel computes decoder and
+    density if it was built and supports them. Encoder and the paper's flow keep float32: the encoder runs once per
+    utterance, and the flow has many positions per frame, so that reading their weights is not what takes time.
 
     Args:
         model: in evaluation mode.
-        precision: "float32": torch, with the model's own modules; "int8": for CPUs; "auto": int8 there.
-        threads: of torch on the CPU; 0: one where the kernel does the work, which uses one itself, else torch's choice.
+        precision: "float32": PyTorch with the model's own modules; "int8": only on CPUs; "auto": int8 on CPUs.
+        threads: number of CPU threads of torch; 0: one with the C kernel, which has one thread, else torch's default.
 
     Raises:
         UserError: int8 on another device.
@@ -45,7 +45,7 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
         warn_without_kernel()
         return Engine(model, _quantized(model.decoder), _small_density(model), threads)
     decoder = NativeDecoder(model.decoder, SMALLEST) if NativeDecoder.takes(model.decoder) else None
-    # The kernel draws at one temperature, and what it drew.
+    # The kernel supports neither a temperature by voicing nor removing the dither.
     plain = model.config.synthesis.voiced_scale == 1 and not model.config.synthesis.remove_dither
     native = plain and NativeSubframeFlow.takes(model.density)
     density = NativeSubframeFlow(cast(SubframeDensity, model.density), SMALLEST) if native else None

@@ -1,4 +1,4 @@
-"""Weights in 8 bits for synthesis on CPUs, where reading them from memory is what a frame costs at small batches."""
+"""8-bit weights for synthesis on CPUs, where small batches spend their time reading weights from memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from wavetts.runtime import bindings as native
 
-# Smaller matrices are left alone: they cost little, and attention's steps and stop logits are better exact.
+# Smaller matrices stay float32: they take little time, and attention and stop logits need the precision.
 SMALLEST = 1 << 16
 # Torch's kernel reads whole vectors.
 INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 16
@@ -18,9 +18,9 @@ INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 16
 class Int8Linear(nn.Module):
     """A linear layer whose weights are 8-bit integers with a scale for each output.
 
-    A row's result does not depend on the rows beside it. The C kernel rounds activations to 14 bits or so of the
-    vector's largest and sums exactly. Where it was not built, activations are bfloat16 and their products' sums float32
-    (torch's kernel for weight-only quantisation).
+    The result of a row does not depend on the other rows. The C kernel rounds activations to about 14 bits relative to
+    the largest of a vector and sums exactly. Without it, activations are bfloat16 and sums float32 (torch's kernel for
+    weight-only quantisation).
 
     Args:
         weight: (outputs, inputs).
@@ -57,7 +57,7 @@ class Int8Linear(nn.Module):
 
 
 class Int8LSTMCell(nn.Module):
-    """One step of an LSTM with 8-bit weights; stands for `nn.LSTMCell` and for a layer of `nn.LSTM` in `step`.
+    """One step of an LSTM with 8-bit weights; replaces an `nn.LSTMCell`, or one layer of `nn.LSTM` in `step`.
 
     Args:
         lstm: a cell, or a one-layer LSTM.
@@ -69,7 +69,7 @@ class Int8LSTMCell(nn.Module):
         self.gates = Int8Linear(*native.join_gates(lstm))
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """(B, inputs), state of the frame before -> h, c: (B, hidden_size) each."""
+        """Input (B, inputs) and the previous h, c to the new h, c: (B, hidden_size) each."""
         h, c = state
         if self.gates.native is not None:
             x, h, c = x.contiguous(), h.contiguous(), c.contiguous()
@@ -82,7 +82,7 @@ class Int8LSTMCell(nn.Module):
 
 
 def warn_without_kernel() -> None:
-    """Says what speaking without the C kernel costs."""
+    """Warns that synthesis without the C kernel is slow."""
     warnings.warn(
         "without its C kernel, which it is built with where there is a C compiler, speech takes several times as "
         "long: install one (gcc or clang) and then wavetts again",
@@ -91,7 +91,7 @@ def warn_without_kernel() -> None:
 
 
 def quantize_layers(module: nn.Module) -> nn.Module:
-    """Turns the large matrices of a module's linear layers and LSTMs into 8-bit ones, in place; returns the module."""
+    """Replaces linear layers and LSTMs with large matrices by 8-bit ones, in place; returns the module."""
     for name, child in module.named_children():
         if isinstance(child, (nn.LSTM, nn.LSTMCell)):
             if _fits(4 * child.hidden_size, child.input_size + child.hidden_size):

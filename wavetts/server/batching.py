@@ -25,12 +25,12 @@ logger = logging.getLogger("wavetts.server.batching")
 
 
 class Failure(Exception):
-    """What the client cannot mend: a defect of ours, a full memory, a server that shuts down."""
+    """An error that the client cannot correct: an internal error, full memory, a server that shuts down."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a job: all of its audio was given before."""
+    """The last event of a job, after all of its audio."""
 
     tokens: int
     frames: int
@@ -45,10 +45,10 @@ class Job:
     """A text that a client asked for.
 
     Attributes:
-        voice: name of a voice that the batcher has.
+        voice: name of a voice of the batcher.
         text: what to say.
-        seed: of its noise.
-        temperature: std of the base noise; None: the model's own.
+        seed: seed of the noise.
+        temperature: standard deviation of the base noise; None: the voice's default.
         stream: give each frame as it comes, a sentence that broke off as it is (`Voice.stream`); False: try those
             again and give all at once (`Voice.say`).
         emit: called from the batcher's thread with audio (S,) float32, and last with `Finished`, a `UserError` (there
@@ -67,7 +67,7 @@ class Job:
 
 @dataclass(eq=False)
 class _Progress:
-    """What has come of a job."""
+    """The progress of a job."""
 
     job: Job
     audio: list[np.ndarray] = field(default_factory=list)  # not given yet
@@ -76,10 +76,10 @@ class _Progress:
 
 
 class Batcher:
-    """Speaks jobs in a thread of its own, see `Scheduler`: it decides who speaks, and on new tries.
+    """Runs a `Scheduler` for all jobs in a thread of its own.
 
-    What comes of a job does not depend on the others; it is what `Voice.say` or `Voice.stream` gives of its text, seed
-    and temperature. A job that fails ends alone; the thread goes on whatever happens.
+    The result of a job does not depend on the others; it is that of `Voice.say` or `Voice.stream` with its text, seed
+    and temperature. An exception ends the job that it concerns, not the thread.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Batcher:
         settings: SynthesisSettings,
         on_step: Callable[[int, float], None] = lambda rows, seconds: None,
     ) -> None:
-        """Takes the voices by name.
+        """Creates a batcher; `start` starts its thread.
 
         Args:
-            voices: the batcher's alone from now on.
-            settings: how to speak; seed and temperature are each job's own.
-            on_step: told of every step how many sentences spoke a frame and how long it took.
+            voices: by name; nobody else may use them while the thread runs.
+            settings: how to speak; seed and temperature are those of each job.
+            on_step: called after every step with the number of sentences and the seconds that it took.
         """
         self._voices, self._settings = voices, settings
         self._new_scheduler = functools.partial(Scheduler, settings.batch_size, on_step)
@@ -112,17 +112,17 @@ class Batcher:
         self._thread.join()
 
     def submit(self, job: Job) -> None:
-        """Takes a job, from any thread; how many may wait is the caller's to limit."""
+        """Adds a job, from any thread; the caller limits how many may wait."""
         self._arrivals.put(job)
 
     @property
     def alive(self) -> bool:
-        """The thread runs."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     @property
     def speaking(self) -> int:
-        """How many sentences are in the batch."""
+        """Number of sentences in the batch."""
         return self._scheduler.speaking
 
     def _run(self) -> None:

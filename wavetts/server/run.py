@@ -1,4 +1,4 @@
-"""The speech server's process: where it listens, its key, its voices, and its end."""
+"""The process of the speech server: address, API key, voices, shutdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wavetts.interrupt import Interrupt
 from wavetts.synthesis.catalog import find_voice, list_voices
 from wavetts.synthesis.settings import SynthesisSettings
 
-# Requests may finish when the server is told to end: for less than Docker waits before it kills.
+# Seconds that open requests have after SIGTERM; less than Docker waits before it kills.
 SHUTDOWN_SECONDS = 8
 _PORTS = "a port is a number from 0 to 65535"
 
@@ -85,7 +85,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _voice_paths(wanted: Sequence[str]) -> dict[str, Path]:
-    """The model of each voice that clients may ask for, by its name."""
+    """The model file of each voice that clients may use, by name."""
     named = {entry.name: entry.path for entry in list_voices()}
     if not wanted:
         if not named:

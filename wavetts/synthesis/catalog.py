@@ -1,4 +1,4 @@
-"""Which voices there are, and where: those that come with the package, the user's own, and models in any folder."""
+"""The available voices: those of the package, the user's own, and models in any folder."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class VoiceEntry:
     """A voice that `load_voice` takes by its name.
 
     Attributes:
-        name: of its folder.
+        name: name of its folder.
         path: the model file.
-        description: one line of its card.
-        language: espeak code of the text that it reads.
-        licence: of its weights, as its card says.
+        description: one line from its card.
+        language: espeak code of its language.
+        licence: licence of its weights, from its card.
         sample_rate: in Hz.
-        bundled: it comes with the package; False: it is the user's.
+        bundled: whether it comes with the package; else it is the user's.
     """
 
     name: str
@@ -40,7 +40,7 @@ class VoiceEntry:
 
 
 def list_voices() -> list[VoiceEntry]:
-    """The voices that have a name, the default one first; a voice of the user's hides a bundled one of its name.
+    """The voices that have a name, the default first; a voice of the user replaces a bundled one of the same name.
 
     A voice is a folder with `model.safetensors` in it and, if it has a card, `README.md` that begins with the YAML keys
     `description` and `license`. The user's are in `$WAVETTS_VOICES`, or else in `wavetts/voices` of `$XDG_DATA_HOME`
@@ -70,8 +70,8 @@ def voice_folders() -> list[Path]:
 def find_voice(voice: str | Path | None) -> Path:
     """The path of a voice.
 
-    A name is sought among the voices first: what lies in the working directory does not change who speaks. Words that
-    look like paths (a separator in them, or .safetensors at the end) and `Path` objects are paths first.
+    Names of voices have precedence over files in the working directory, except that `Path` objects, and strings that
+    look like paths (with a separator, or ending in .safetensors), are paths first.
 
     Args:
         voice: the name of a voice, a model file, or the folder of a training run; None takes the default voice.
@@ -116,13 +116,13 @@ def models_under(folder: Path) -> list[Path]:
 
 
 def _voices_in(folder: Path, bundled: bool) -> list[VoiceEntry]:
-    # What cannot be read is no voice; who gives its name or path to `load_voice` is told why.
+    # A file that cannot be read is not listed; `load_voice` with its name or path reports the reason.
     entries = (_entry(path, bundled) for path in sorted(folder.glob(f"*/{_MODEL_NAME}")))
     return [entry for entry in entries if entry is not None]
 
 
 def _entry(path: Path, bundled: bool) -> VoiceEntry | None:
-    """A model file's; None if it is no model of ours, or its metadata is damaged."""
+    """The entry of a model file; None if it is not a model of wavetts or its metadata is damaged."""
     metadata = _read_metadata(path)
     if metadata is None:
         return None
@@ -132,7 +132,7 @@ def _entry(path: Path, bundled: bool) -> VoiceEntry | None:
 
 
 def _read_metadata(path: Path) -> tuple[str, int] | None:
-    """Language and sample rate of a model of ours; None if it is none."""
+    """Language and sample rate of a model file; None if it is not a model of wavetts."""
     import safetensors
 
     # Opening a named pipe would wait for somebody to write to it.

@@ -1,4 +1,4 @@
-"""What synthesis writes: audio files, their report and plots; an interrupted list goes on where it stopped."""
+"""Output of synthesis: audio files, report and plots; an interrupted list is continued by the same command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wavetts.synthesis.voice import Voice
 def speak_to_file(
     voice: Voice, texts: Sequence[Text], settings: SynthesisSettings, progress: Callable[[float], None]
 ) -> tuple[np.ndarray, list[Result]]:
-    """Speaks texts one after the other, with a paragraph's pause between.
+    """Speaks texts into one waveform, with the pause of a paragraph between them.
 
     Returns:
         The audio (S,) and the results.
@@ -56,26 +56,26 @@ def speak_to_folder(
 ) -> list[dict[str, Any]]:
     """Speaks each text into FOLDER/ID.wav and writes a report.
 
-    Files that are there already are left, so that the same command continues an interrupted one. The report has a line
-    for each text: report.jsonl, or with several processes report-RANKofWORLD.jsonl for each one's share (they need not
-    see each other; `cat report-*.jsonl` joins them).
+    Texts whose file exists are skipped, so that the same command continues an interrupted one. The report has one line
+    per text: report.jsonl, or report-RANKofWORLD.jsonl for the share of each of several processes, which need not
+    communicate (`cat report-*.jsonl` joins them).
 
     Args:
-        voice: who speaks.
-        texts: what, with ids that name the files.
-        folder: made if it is not there.
-        settings: how.
-        progress: called with the fraction of a text that was finished.
-        overwrite: speak again what is there.
-        plots: write the attention as FOLDER/ID.png and the spectrogram as FOLDER/ID.spectrogram.png as well.
-        rank: number of this process.
-        world_size: how many processes share the texts.
+        voice: the voice.
+        texts: the texts; their ids name the files.
+        folder: created if missing.
+        settings: how to speak.
+        progress: called with each finished fraction of a text.
+        overwrite: speak texts again whose file exists.
+        plots: also write the attention as FOLDER/ID.png and the spectrogram as FOLDER/ID.spectrogram.png.
+        rank: index of this process.
+        world_size: number of processes that share the texts.
 
     Returns:
         The lines of the report that this run wrote.
 
     Raises:
-        UserError: a file cannot be written; no half-written one is left.
+        UserError: a file cannot be written; no incomplete file is left.
     """
     path = report_path(folder, rank, world_size)
     share = sorted(texts, key=lambda text: (-len(text.text), text.id))[rank::world_size]

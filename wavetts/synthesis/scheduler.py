@@ -1,6 +1,6 @@
-"""The loop behind all speech: texts come in, frames and finished sentences go out, and it decides on new tries.
+"""The synthesis loop: takes texts, generates frames in batches, decides on retries, returns audio and sentences.
 
-It has no thread of its own. `Voice` runs it to the end of a text, the server's thread for as long as there are clients.
+It has no thread of its own. `Voice` runs it to the end of a text, the server's thread while there are clients.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from wavetts.model.generate import Engine, Generation, RunningBatch
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Take, judge, new_generation, pause_before
 
-# Sentences are made ready to speak between two frames; those who speak already wait no longer than about this.
+# Sentences are prepared between two steps; this limits how long the running ones wait for it, in seconds.
 ADMIT_SECONDS = 0.05
-# A task may be so many batches of sentences ahead of the first one that is not finished: what waits takes memory.
+# How many batches of sentences a task may be ahead of its first unfinished sentence; limits the memory.
 BATCHES_AHEAD = 4
 # A task beside another may have so many times its places. On a CPU a step of 16 takes four times as long as one alone.
 MOST_TIMES = 3
 
-# What comes of a task, in the text's order: samples of a streamed one, at the speed that was asked for, each sentence's
-# take, and last None (all is spoken) or what went wrong.
+# Events of a task, in the order of its text: samples (S,) at the requested speed if it streams, each sentence's take,
+# and last None (the end) or the exception that ended it.
 Event = np.ndarray | Take | Exception | None
 
 
 @dataclass(eq=False)
 class _Slot:
-    """A sentence from its first try until it is given away."""
+    """The state of a sentence from its first try until it is returned."""
 
     piece: Piece
     attempt: int = 0
-    generation: Generation | None = None  # of this try; None: it waits for the next one
+    generation: Generation | None = None  # this try; None: it waits for the next one
     paused: bool = False
-    final: bool = False  # `best` is what is given
+    final: bool = False  # there is no further try: `best` is the result
     best: Take | None = None
     frames_given: int = 0
     stretcher: Stretcher | None = None  # of a streamed one
 
     @property
     def runs(self) -> bool:
-        """It has a place in the batch."""
+        """Whether it is in the batch."""
         return self.generation is not None and not self.paused and not self.final
 
     @property
     def waits(self) -> bool:
-        """It needs a place."""
+        """Whether it waits for a place in the batch."""
         return self.paused or (self.generation is None and not self.final)
 
 
@@ -58,14 +58,14 @@ class Task:
     """A text in a scheduler.
 
     Attributes:
-        engine: who speaks.
-        sample_rate: in Hz, of `engine`.
-        pieces: its sentences; each is asked for when there is a place for it. What it raises ends the task.
-        settings: how to speak, with temperature and guidance that are not None.
-        stream: give each frame as it comes. What was heard cannot be tried again, so there is one try.
-        cancelled: who sets it, from any thread, ends the task before the next frame; no further event comes.
-        frames: that were spoken so far, in all tries.
-        tokens: of the sentences that were asked for so far.
+        engine: the engine of its voice.
+        sample_rate: of the engine, in Hz.
+        pieces: its sentences, requested one by one as places become free. An exception of it ends the task.
+        settings: how to speak; temperature and guidance must not be None.
+        stream: return every frame at once. There are no retries then.
+        cancelled: may be set by any thread; ends the task before the next step, without a further event.
+        frames: number of frames generated so far, in all tries.
+        tokens: number of tokens of the sentences requested so far.
     """
 
     engine: Engine
@@ -83,33 +83,33 @@ class Task:
 
     @property
     def speaking(self) -> int:
-        """How many of its sentences have a place in the batch."""
+        """Number of its sentences in the batch."""
         return sum(slot.runs for slot in self._slots)
 
     @property
     def retries(self) -> int:
-        """New tries for a sentence that broke off; without noise every try is the same."""
+        """How often a sentence that broke off is tried again; at temperature 0 all tries are the same."""
         return self.settings.retries if self.settings.temperature and not self.stream else 0
 
 
 class Scheduler:
     """Speaks tasks together, up to `batch_size` sentences at once over all engines.
 
-    A place that becomes free goes to the task that has the fewest, of these to the one that has waited longest for its
-    turn. If none is free, the task that has the most gives one up, as long as it has two more than the other: its last
-    sentence pauses and goes on later. And no task has more than `MOST_TIMES` the places of another: a step takes the
-    longer the more speak in it. So a long text fills the batch when it is alone and does not hold up short ones. What
-    comes of a task does not depend on the others, as exactly as `RunningBatch` says.
+    A free place goes to the task with the fewest places, among these to the one that has waited longest. If no place is
+    free, the task with the most gives one up if it has at least two more than the other: its last sentence pauses and
+    is resumed later. No task has more than `MOST_TIMES` the places of another, as a step takes longer the more
+    sentences are in the batch. So a long text fills the batch while it is alone, and does not delay short ones. The
+    result of a task does not depend on the others, as far as `RunningBatch` guarantees it.
     """
 
     def __init__(
         self, batch_size: int, on_step: Callable[[int, float], None] = lambda sentences, seconds: None
     ) -> None:
-        """No tasks yet.
+        """Creates a scheduler without tasks.
 
         Args:
-            batch_size: the most sentences that speak at once.
-            on_step: told of every step of an engine how many sentences spoke a frame and how long it took.
+            batch_size: largest number of sentences in the batch, over all engines.
+            on_step: called after every step of an engine with the number of sentences and the seconds it took.
         """
         self.batch_size, self._on_step = batch_size, on_step
         self.tasks: list[Task] = []  # in the order of their arrival
@@ -118,27 +118,27 @@ class Scheduler:
         self._events: list[tuple[Task, Event]] = []
 
     def add(self, task: Task) -> None:
-        """Takes a task; it begins with the next step."""
+        """Adds a task; it begins with the next step."""
         self.tasks.append(task)
 
     @property
     def busy(self) -> bool:
-        """There is something to do."""
+        """Whether there are tasks, or sentences of cancelled ones."""
         return bool(self.tasks or self._batches)
 
     @property
     def speaking(self) -> int:
-        """How many sentences are in the batch; any thread may ask."""
+        """Number of sentences in the batch; may be called from any thread."""
         return sum(len(batch.speaking) for batch in list(self._batches.values()))
 
     def step(self) -> list[tuple[Task, Event]]:
-        """Speaks a frame of every sentence that has a place.
+        """Generates one frame of every sentence in the batch.
 
-        An error ends the tasks that it concerns, and no other: what cannot be prepared or judged its own task, a step
-        that fails all tasks that have a sentence in it, as nobody knows what the batch holds then.
+        An exception ends the tasks that it concerns: while a sentence is prepared or judged, its task; in a step, all
+        tasks with a sentence in the batch, whose state is then undefined.
 
         Returns:
-            What came of the tasks.
+            Pairs of a task and an event.
         """
         self._drop_cancelled()
         self._admit()
@@ -160,7 +160,7 @@ class Scheduler:
                 slot.generation.cancelled = True
 
     def _guard(self, task: Task, action: Callable[[Task], None]) -> None:
-        """Does something for a task, which ends if that fails."""
+        """Calls `action(task)`; an exception ends the task."""
         try:
             action(task)
         except Exception as error:
@@ -168,7 +168,7 @@ class Scheduler:
             self._events.append((task, error))
 
     def _admit(self) -> None:
-        """Fills the places that are free, or taken by a task that has too many."""
+        """Gives free places, and places of tasks that have too many, to tasks that wait."""
         until = time.monotonic() + ADMIT_SECONDS
         while time.monotonic() < until:
             able = [task for task in self.tasks if self._has_work(task)]
@@ -205,7 +205,7 @@ class Scheduler:
         slot.paused = True
 
     def _start_next(self, task: Task) -> None:
-        """Gives a place to the first sentence that waits for one, or to the next of the text."""
+        """Adds a waiting sentence of a task to the batch, or the next sentence of its text."""
         self._turns += 1
         task._served = self._turns
         slot = next((slot for slot in task._slots if slot.waits), None)
@@ -242,11 +242,11 @@ class Scheduler:
         if spoken:
             self._on_step(len(spoken), time.perf_counter() - started)
         elif not any(slot.paused for task in self.tasks if task.engine is engine for slot in task._slots):
-            # Its tensors go with it.
+            # Frees its tensors.
             del self._batches[engine]
 
     def _give(self, task: Task) -> None:
-        """Judges the sentences that have ended, and gives away what is next in the text's order."""
+        """Judges the sentences that have ended, and creates the events of those that are next in the text."""
         for slot in task._slots:
             if slot.runs and slot.generation is not None and slot.generation.ended:
                 self._finish_try(task, slot, slot.generation)

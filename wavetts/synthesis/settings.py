@@ -1,4 +1,4 @@
-"""What synthesis reads: texts to speak, from any of the forms they come in, and its settings. Imports no torch."""
+"""The settings of synthesis; imports no torch."""
 
 from __future__ import annotations
 

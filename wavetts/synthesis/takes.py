@@ -1,4 +1,4 @@
-"""What is spoken and what comes of it: a text's pieces, their takes, and the result that they are joined to."""
+"""The parts of a text (pieces), the audio of each (takes), and the result of the whole text."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from wavetts.model.alignment import alignment_scores
 from wavetts.model.generate import Generation
 from wavetts.synthesis.settings import SynthesisSettings
 
-# A sentence may take this many seconds, and this many more for each token. Read speech has 10 to 20 tokens a second:
-# the allowance is two to four times that, so that only attention that is lost runs into it.
+# Limit of a sentence's duration in seconds: a constant, and seconds per token. Read speech has 10 to 20 tokens per
+# second; the limit is two to four times that, so that only sentences whose attention is lost reach it.
 BASE_SECONDS, TOKEN_SECONDS = 1.0, 0.2
-# A sentence was read to its end if so much of its last frame's attention was at its last tokens (punctuation and end
-# mark among them) or beyond: teacher forced, 98 of 100 recordings meet it.
+# A sentence was read to its end if this share of its last frame's attention is at its last tokens (with punctuation and
+# end mark) or beyond. Of 100 recordings, teacher forced, 98 meet it.
 END_TOKENS, END_WEIGHT = 5, 0.4
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a text that is spoken in one go: a sentence, or a part of a long one."""
+    """A part of a text that is generated at once: a sentence, or a part of a long one."""
 
     spoken: str  # normalised
     transcript: str
@@ -39,7 +39,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Take:
-    """A piece as it was spoken, in the best of its tries."""
+    """The audio of a piece, from the best of its tries."""
 
     piece: Piece
     audio: np.ndarray  # (S,) float32 in [-1, 1), at the model's own speed
@@ -52,30 +52,30 @@ class Take:
 
     @property
     def complete(self) -> bool:
-        """It was read to its end and stopped there."""
+        """Whether it was read to its end and ended by the stop token."""
         return self.stopped and self.reached_end
 
     @property
     def quality(self) -> tuple:
-        """Orders the tries of a piece."""
+        """A key that orders the tries of a piece; the largest is the best."""
         return self.complete, self.reached_end, self.coverage, self.stopped
 
     def better(self, later: Take) -> Take:
-        """The better of this and a later try, which counts the tries."""
+        """The better of this take and that of a later try, with the number of tries."""
         return dataclasses.replace(max(self, later, key=lambda take: take.quality), tries=later.tries)
 
 
 def new_generation(piece: Piece, settings: SynthesisSettings, attempt: int, frame_rate: float) -> Generation:
-    """A try of a piece, for `RunningBatch`; every attempt has noise of its own.
+    """Creates a try of a piece for `RunningBatch`; every attempt has a seed of its own.
 
     Args:
-        piece: what to say.
-        settings: how, with temperature and guidance that are not None.
-        attempt: from 0.
+        piece: what to speak.
+        settings: how to speak; temperature and guidance must not be None.
+        attempt: number of the try, from 0.
         frame_rate: frames per second.
     """
     seconds = min(settings.max_seconds, BASE_SECONDS + TOKEN_SECONDS * len(piece.tokens))
-    # 0.3 s of 0.1 s frames are three, whatever the floats say.
+    # Rounding must not make two frames of 0.3 s of 0.1 s frames.
     max_frames = max(1, math.floor(seconds * frame_rate + 1e-6))
     assert settings.temperature is not None and settings.guidance is not None
     options = (settings.temperature, settings.guidance, settings.stop_threshold)
@@ -83,11 +83,11 @@ def new_generation(piece: Piece, settings: SynthesisSettings, attempt: int, fram
 
 
 def judge(piece: Piece, spoken: Generation, attempt: int = 0) -> Take:
-    """A piece as it was spoken and how well it was read; `spoken` has a frame at least."""
+    """Makes a take of a finished generation, with figures of how well it was read; it has at least one frame."""
     alignment = torch.from_numpy(spoken.alignment)
     scores = alignment_scores(alignment[None], torch.tensor([len(piece.tokens)]), torch.tensor([len(alignment)]))
     last = min(END_TOKENS, len(piece.tokens) - 1)
-    # What is missing of a mixture's mass lies beyond the text.
+    # The weights of a mixture sum to less than 1 if part of its mass is beyond the text.
     at_end = 1 - float(alignment[-1, :-last].sum())
     return Take(
         piece,
@@ -103,7 +103,7 @@ def judge(piece: Piece, spoken: Generation, attempt: int = 0) -> Take:
 
 @dataclass(frozen=True)
 class Result:
-    """A text as it was spoken.
+    """The speech of a text.
 
     Attributes:
         audio: (S,) float32 in [-1, 1).
@@ -117,22 +117,22 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Duration in seconds."""
         return len(self.audio) / self.sample_rate
 
     @property
     def stopped(self) -> bool:
-        """All sentences ended with a stop token."""
+        """Whether all sentences were ended by the stop token."""
         return all(take.stopped for take in self.takes)
 
     @property
     def complete(self) -> bool:
-        """All sentences were read to their end and stopped there."""
+        """Whether all sentences are complete, see `Take.complete`."""
         return all(take.complete for take in self.takes)
 
     @property
     def tries(self) -> int:
-        """The most tries that a sentence took."""
+        """The largest number of tries of a sentence."""
         return max(take.tries for take in self.takes)
 
     @property
@@ -147,17 +147,17 @@ class Result:
 
     @property
     def transcript(self) -> str:
-        """Phonemes or characters, unknown ones among them."""
+        """Phonemes or characters, including unknown ones."""
         return " ".join(take.piece.transcript for take in self.takes)
 
     @property
     def unknown(self) -> list[str]:
-        """Symbols that the model does not know and that were left out."""
+        """Symbols that were left out because the model does not have them."""
         return sorted({symbol for take in self.takes for symbol in take.piece.unknown})
 
     @property
     def alignment(self) -> np.ndarray:
-        """(T, I), the sentences' alignments one after the other, pauses left out."""
+        """(T, I), block-diagonal: the alignments of the sentences, without pauses."""
         parts = [take.alignment for take in self.takes]
         joined = np.zeros(np.sum([part.shape for part in parts], axis=0), dtype=np.float32)
         frame = token = 0
@@ -167,7 +167,7 @@ class Result:
         return joined
 
     def report(self) -> dict[str, Any]:
-        """The figures of this result, as they are written to report.jsonl."""
+        """The figures that are written to report.jsonl."""
         return {
             "seconds": round(self.seconds, 3),
             "spoken": self.spoken,
@@ -182,7 +182,7 @@ class Result:
 
     @classmethod
     def join(cls, takes: Sequence[Take], settings: SynthesisSettings, sample_rate: int) -> Result:
-        """The result of a text's takes, at the speed that was asked for, with pauses between them."""
+        """Joins the takes of a text with pauses, at the speed of the settings."""
         parts = []
         for take in takes:
             if parts:
@@ -192,6 +192,6 @@ class Result:
 
 
 def pause_before(piece: Piece, settings: SynthesisSettings, sample_rate: int) -> np.ndarray:
-    """(S,) of silence between a piece and the one before it; shorter in faster speech."""
+    """Silence (S,) between a piece and the one before it; shorter in faster speech."""
     seconds = settings.paragraph_pause if piece.starts_paragraph else settings.sentence_pause
     return np.zeros(round(seconds / settings.speed * sample_rate), dtype=np.float32)

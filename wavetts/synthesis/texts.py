@@ -1,4 +1,4 @@
-"""Texts to speak, from any of the forms they come in."""
+"""Reads texts to speak from lists and standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to speech with a trained model: sentences in batches, tried again where they break off, and joined."""
+"""Text to speech with a trained model: sentences are generated in batches, retried if they break off, and joined."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.takes import Piece, Result, Take
 from wavetts.text.normalize import explain, sentences
 
-# Longer sentences are split: that is 13 s at a usual pace, near the longest that corpora of read speech have.
+# Longer sentences are split. This is 13 s at an average rate, near the longest utterances of corpora of read speech.
 MAX_CHARS = 200
 
 
 class Voice:
-    """A loaded model and the engine that speaks it."""
+    """A trained model and the engine that generates its speech."""
 
     def __init__(self, loaded: LoadedModel, engine: Engine) -> None:
-        """Takes a model that `checkpoint.load_model` gave, and an engine of it (`runtime.engine.build_engine`)."""
+        """Takes the result of `checkpoint.load_model` and an engine of its model (`runtime.engine.build_engine`)."""
         self.model, self.tokenizer, self.info, self.engine = loaded.model, loaded.tokenizer, loaded.info, engine
         self.config = loaded.config
         self.sample_rate: int = loaded.config.audio.sample_rate
@@ -70,12 +70,12 @@ class Voice:
         settings: SynthesisSettings | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> list[Result]:
-        """Speaks texts; what comes of one depends on its text, its seed and the settings, not on the others.
+        """Speaks texts; a result depends on its text, its seed and the settings, not on the other texts.
 
         Args:
-            items: texts and their seeds.
-            settings: how to speak; None takes the defaults. Its own seed is not used.
-            progress: called with the fraction of a text that was finished.
+            items: pairs of a text and a seed.
+            settings: how to speak; None takes the defaults. Its seed is not used.
+            progress: called with each finished fraction of a text.
 
         Raises:
             UserError: there is nothing to speak in a text, or memory is full.
@@ -90,16 +90,16 @@ class Voice:
         return self.speak([self.prepare(text, seed) for text, seed in items], settings, progress)
 
     def prepare(self, text: str, seed: int) -> list[Piece]:
-        """All of `pieces`."""
+        """The list of `pieces`."""
         return list(self.pieces(text, seed))
 
     def pieces(self, text: str, seed: int) -> Iterator[Piece]:
-        """Splits a text into what is spoken in one go, each part made ready when it is asked for.
+        """Splits a text into sentences and converts each to tokens when it is requested.
 
-        Symbols that the model has not learnt are left out, with a warning in the end.
+        Symbols that the model does not have are left out, with a warning at the end.
 
         Raises:
-            UserError: there is nothing to speak in it.
+            UserError: there is nothing to speak in the text.
         """
         count, starts_paragraph, unknown_ones = 0, False, set()
         for sentence in sentences(text, self.tokenizer.language, MAX_CHARS):
@@ -125,7 +125,7 @@ class Voice:
             warnings.warn(f"{_shorten(text)}: symbols left out, unknown to this voice: {names}", stacklevel=2)
 
     def explain(self, text: str) -> list[tuple[str, str, str]]:
-        """What the front end makes of each token of a text: as written, its class, what is said for it."""
+        """For each token of a text: as written, its class, and what is said for it."""
         return explain(text, self.tokenizer.language)
 
     def speak(
@@ -134,7 +134,7 @@ class Voice:
         settings: SynthesisSettings | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> list[Result]:
-        """Speaks what `prepare` gave; arguments as for `synthesize`."""
+        """Speaks the results of `prepare`; other arguments as for `synthesize`."""
         settings = settings or SynthesisSettings()
         keys = [(text, index) for text, pieces in enumerate(texts) for index in range(len(pieces))]
         # The longest first, so that no long one is left alone in the end, and with like ones beside it: less padding.
@@ -192,7 +192,7 @@ class Voice:
             yield from (event for event in events if isinstance(event, Take))
 
     def _run(self, task: Task, batch_size: int) -> Iterator[list[Event]]:
-        """What comes of a task that has a scheduler of its own, step by step."""
+        """Runs a task in a scheduler of its own; yields the events of each step."""
         scheduler = Scheduler(batch_size)
         scheduler.add(task)
         while scheduler.tasks:
@@ -207,10 +207,10 @@ class Voice:
             yield events
 
     def stream(self, text: str, seed: int | None = None, settings: SynthesisSettings | None = None) -> Stream:
-        """Speaks a text and gives the audio while it is made: one frame after the other, pauses between sentences.
+        """Speaks a text and returns the audio while it is generated: frames, and pauses between sentences.
 
-        Together the chunks are what `synthesize` gives with `retries=0`: what was heard cannot be tried again, so a
-        sentence that broke off stays as it is (`stream.result.complete` tells).
+        The chunks together are what `synthesize` returns with `retries=0`. A sentence that breaks off is not tried
+        again; see `stream.result.complete`.
 
         Args:
             text: what to say.
@@ -236,7 +236,7 @@ class Voice:
         return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings)
 
     def settled(self, settings: SynthesisSettings | None = None) -> SynthesisSettings:
-        """The settings, or the defaults, with the model's own temperature and guidance where none are asked for."""
+        """Settings (None: the defaults) with the model's temperature and guidance where they are None."""
         settings, synthesis = settings or SynthesisSettings(), self.config.synthesis
         own = {"temperature": synthesis.temperature, "guidance": synthesis.guidance}
         missing = {name: value for name, value in own.items() if getattr(settings, name) is None}
@@ -244,10 +244,10 @@ class Voice:
 
 
 class Stream(Iterator[np.ndarray]):
-    """A text that is being spoken, as an iterator over its chunks (S,) float32 in [-1, 1); see `Voice.stream`."""
+    """An iterator over chunks (S,) float32 in [-1, 1) of a text that is being spoken; see `Voice.stream`."""
 
     def __init__(self, voice: Voice, pieces: list[Piece], settings: SynthesisSettings) -> None:
-        """Takes what `Voice.prepare` gave."""
+        """Takes the result of `Voice.prepare`; nothing is computed yet."""
         self.sample_rate = voice.sample_rate
         self.pieces = pieces
         self.takes: list[Take] = []  # of the sentences that are finished
@@ -258,12 +258,12 @@ class Stream(Iterator[np.ndarray]):
         return next(self._chunks)
 
     def close(self) -> None:
-        """Stops the work; there are no further chunks."""
+        """Ends the generation; there are no further chunks."""
         self._chunks.close()
 
     @property
     def result(self) -> Result | None:
-        """The sentences that are finished, joined; None before the first one is."""
+        """The finished sentences, joined; None before the first one is finished."""
         return Result.join(self.takes, self._settings, self.sample_rate) if self.takes else None
 
     def _speak(self, voice: Voice) -> Generator[np.ndarray]:
@@ -308,7 +308,7 @@ def load_voice(
 
 
 def _has_letter(symbols: Iterable[str]) -> bool:
-    """Whether there is something to say; stress and length marks are modifiers."""
+    """Whether there is a letter among the symbols; stress and length marks are modifiers."""
     return any(symbol.isalnum() and unicodedata.category(symbol) != "Lm" for symbol in symbols)
 
 

@@ -1,4 +1,4 @@
-"""Held-out figures and samples of a model in training."""
+"""Held-out figures and synthesised samples of a model in training."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def choose_likelihood(model: WaveTacotron, what: Literal["bound", "ode"]) -> Non
 
 
 def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes) -> dict[str, Any]:
-    """Teacher-forced figures of a corpus, see `utterance_figures`.
+    """Teacher-forced figures of a corpus.
 
     Args:
         model: in evaluation mode.
-        corpus: not empty; its batches are dealt out over the processes.
+        corpus: not empty; its batches are distributed over the processes.
         config: for the batch size.
-        processes: those that evaluate together; all get the same figures.
+        processes: the process group; all processes return the same figures.
 
     Returns:
-        As `summarise`.
+        See `summarise`.
     """
     # float64 sums: the figures are compared between runs.
     sums = torch.zeros(COUNT + 1, dtype=torch.float64, device=processes.device)
@@ -63,11 +63,11 @@ def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Pro
 
 
 def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
-    """The figures of utterances whose rows were added up.
+    """The figures of a corpus, from sums over its utterances.
 
     Args:
-        sums: (9,), of the rows that `utterance_figures` yields.
-        model: that they are of.
+        sums: (9,), the sum of the rows that `utterance_figures` yields.
+        model: the model that was measured.
 
     Returns:
         "bits_per_sample" and its "standard_error", which the noise of a bound or an estimate gives it; "nll" (nats per
@@ -100,7 +100,7 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
 def utterance_figures(
     model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes
 ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-    """Measures utterances teacher forced: clean history, T = 1, dequantisation and declared dither from a fixed seed.
+    """Measures utterances teacher forced: clean history, temperature 1, dequantisation and dither with a fixed seed.
 
     Arguments as for `evaluate`.
 
@@ -160,7 +160,7 @@ def _shuffled(batch: Batch) -> Batch:
 
 
 def choose_samples(corpus: Corpus, count: int) -> list[Clip]:
-    """The sentences that are synthesised throughout a run: of lengths that are spread over the corpus'."""
+    """Chooses the sentences that are synthesised throughout a run, with lengths spread over those of the corpus."""
     clips = [clip for batch in corpus.plan_in_order(float("inf")) for clip in batch]
     count = min(count, len(clips))
     return [clips[(2 * number + 1) * len(clips) // (2 * count)] for number in range(count)]
@@ -177,17 +177,17 @@ def log_samples(
     step: int,
     references: bool,
 ) -> None:
-    """Draws teacher-forced alignments, and speaks the sentences: alignment, spectrogram and audio of each.
+    """Logs teacher-forced alignments of clips, and alignment, spectrogram and audio of their synthesis.
 
     Args:
         model: in evaluation mode.
-        corpus: that the clips are of.
-        clips: as `choose_samples` gives them, at least one.
+        corpus: the corpus of the clips.
+        clips: at least one, from `choose_samples`.
         config: for temperature and guidance.
-        tokenizer: names the tokens.
-        log: where everything goes.
-        step: steps done.
-        references: log the recordings too; they do not change.
+        tokenizer: for the labels of tokens.
+        log: the log.
+        step: number of steps so far.
+        references: also log the recordings.
     """
     rate = corpus.sample_rate
     batch = corpus.collate(clips).to(model.scale.device)

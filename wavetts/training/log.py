@@ -1,4 +1,4 @@
-"""A run's record: metrics.jsonl, TensorBoard and the progress bar."""
+"""The log of a run: metrics.jsonl, TensorBoard and the progress bar."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class RunLog:
-    """Writes every figure of a run to all three places.
+    """Writes the figures of a run to metrics.jsonl, to TensorBoard and beside the progress bar.
 
     Args:
-        run_dir: the run folder; lines of metrics.jsonl beyond `step` are removed, TensorBoard purges its own.
-        step: steps done so far.
-        done: the share of the run that is done so far.
+        run_dir: the run folder; lines of metrics.jsonl after `step` are removed, TensorBoard is told to ignore its own.
+        step: number of steps so far.
+        done: share of the run that is done, from 0 to 1.
 
     Raises:
         UserError: metrics.jsonl cannot be read or written.
@@ -157,7 +157,7 @@ class RunLog:
 
     @contextmanager
     def _writing(self) -> Generator[None]:
-        """A full disk, or the like, is told in a line."""
+        """A context that turns an OSError, such as a full disk, into a UserError."""
         try:
             yield
         except OSError as error:
@@ -165,14 +165,14 @@ class RunLog:
 
 
 class Board:
-    """TensorBoard's event file. Unlike torch's `SummaryWriter` it has no thread: what fails is raised where it happens.
+    """A TensorBoard event file. Unlike torch's `SummaryWriter` it has no thread: errors are raised by the failing call.
 
     Args:
-        folder: made if it is not there.
-        purge_step: TensorBoard hides what earlier files of the folder have from this step on.
+        folder: created if missing.
+        purge_step: TensorBoard ignores entries of earlier files in the folder from this step on.
 
     Raises:
-        OSError: the disk is full, or the like; as of every method.
+        OSError: the file cannot be written, for instance as the disk is full; every method may raise it.
     """
 
     def __init__(self, folder: Path, purge_step: int) -> None:
@@ -189,7 +189,7 @@ class Board:
         self._write(Event(step=purge_step, session_log=SessionLog(status=SessionLog.START)))
 
     def add(self, summary: Summary, step: int) -> None:
-        """Adds what a function of `torch.utils.tensorboard.summary` gave."""
+        """Adds the result of a function of `torch.utils.tensorboard.summary`."""
         self._write(self._event(summary=summary, step=step))
 
     def _write(self, event: Event) -> None:
@@ -206,7 +206,7 @@ class Board:
 
 
 class Stopwatch:
-    """Minutes of training, evaluation and synthesis left out, over all resumes."""
+    """Minutes of training so far, over all resumed processes, without evaluation and synthesis."""
 
     def __init__(self, minutes: float) -> None:
         """Starts from `minutes`."""
@@ -218,7 +218,7 @@ class Stopwatch:
 
     @contextmanager
     def paused(self) -> Generator[None]:
-        """What happens inside does not count."""
+        """A context whose time does not count."""
         minutes = self.read()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Training a model from a corpus and a config, as a command or a part of somebody's program."""
+"""Entry point of training: trains a model on a preprocessed corpus."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def train(
     (averaged weights of the last save) and best.safetensors (of the best held-out bits per sample).
 
     Args:
-        config: what to train, and how.
-        data_dir: what `wavetts preprocess` wrote.
-        run_dir: made if it is not there.
-        resume: go on from the newest state of the folder, bit for bit as if it had not ended; only `train.*` fields of
-            the config may have changed.
-        init_from: start with the weights of this model file or run folder.
+        config: the model and its training.
+        data_dir: the output folder of `wavetts preprocess`.
+        run_dir: the run folder, created if missing.
+        resume: continue from the newest state of the folder, bit for bit as if it had not ended; only `train.*` fields
+            of the config may differ.
+        init_from: start from the weights of this model file or run folder.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        threads: of torch on the CPU; 0: torch's default.
-        voice_folders: where a model that `init_from` builds on is sought, besides beside it.
-        objective: what is minimised; None: maximum likelihood, as the config has it.
+        threads: number of CPU threads of torch; 0: torch's default.
+        voice_folders: folders of voices to search for the base of `init_from`.
+        objective: the objective; None: maximum likelihood, with the options of the config.
 
     Raises:
         UserError: data, config, run folder or device do not fit, a package is missing, a file cannot be read or

@@ -1,4 +1,4 @@
-"""What training minimises, and the figures that are reported of it."""
+"""The objective of training, and the figures that are logged of it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from wavetts.model.tacotron import Output, WaveTacotron
 
 
 class Losses(Protocol):
-    """What an objective says of a batch: sums, so that micro-batches and processes add up."""
+    """The losses of a micro-batch, as sums, so that those of micro-batches and processes can be added."""
 
     def loss(self, num_samples: int) -> Tensor:
-        """This batch's share of what is minimised, as a mean over the `num_samples` of the joint batch."""
+        """The loss of this micro-batch, divided by `num_samples`, the number of samples of the whole batch."""
 
     def sums(self) -> dict[str, Tensor]:
-        """Detached scalars to be added up over micro-batches, processes and steps; the keys are always the same."""
+        """Detached scalars (), summed over micro-batches, processes and steps; the keys are `Objective.terms`."""
 
 
 class Objective(Protocol):
@@ -35,7 +35,7 @@ class Objective(Protocol):
         """The keys of `Losses.sums`."""
 
     def prepare(self, model: WaveTacotron) -> None:
-        """Called with the model before its optimiser is built: what is not to be trained is frozen."""
+        """Freezes parameters that are not trained; called before the optimiser is built."""
 
     def __call__(self, model: WaveTacotron, batch: Batch, step: int) -> Losses:
         """The losses of a batch on the model's device at an optimiser step; gradients reach the model's weights.
@@ -44,12 +44,12 @@ class Objective(Protocol):
         """
 
     def figures(self, sums: dict[str, float], num_frames: float, model: WaveTacotron) -> dict[str, float]:
-        """What is logged: means, of the sums over `num_frames` frames; "loss" is what is minimised."""
+        """The figures that are logged, by name, from sums over `num_frames` frames; "loss" is the minimised one."""
 
 
 @dataclass(frozen=True)
 class MaximumLikelihood:
-    """The paper's objective (section 2.3): the frames' negative log-likelihood and the stop token's.
+    """The paper's objective (section 2.3): the negative log-likelihood of frames and stop tokens.
 
     Attributes:
         train: weights, noise of the history, alignment prior and precision.
@@ -59,7 +59,7 @@ class MaximumLikelihood:
     terms = ("nll", "stop")
 
     def prepare(self, model: WaveTacotron) -> None:
-        """See `Objective`: everything is trained."""
+        """See `Objective`; all parameters are trained."""
 
     def __call__(self, model: WaveTacotron, batch: Batch, step: int) -> LossSums:
         """See `Objective`."""
@@ -82,7 +82,7 @@ class MaximumLikelihood:
 
 @dataclass
 class LossSums:
-    """Sums over the valid frames of a batch; dividing by the joint counts makes gradients of micro-batches add up."""
+    """Losses summed over the valid frames of a micro-batch."""
 
     frame_nll: Tensor  # () nats, of the scaled signal
     packed_nll: Tensor  # (N,) the same of each valid frame, utterance after utterance
@@ -94,12 +94,13 @@ class LossSums:
     output: Output
 
     def loss(self, num_samples: int) -> Tensor:
-        """This batch's share of the joint loss: a frame's nats plus `stop_weight` times its stop loss, over K.
+        """The loss of this micro-batch: nats of frames plus `stop_weight` times the stop loss, over `num_samples`.
 
-        Dividing the paper's sum (section 2.3) by K keeps losses and gradient norms comparable between frame lengths.
+        The paper's sum (section 2.3) is divided by K, which makes losses and gradient norms comparable between frame
+        lengths.
 
         Args:
-            num_samples: samples of the joint batch's valid frames, over all micro-batches and processes.
+            num_samples: number of samples in the valid frames of the whole batch, over all processes.
         """
         return (self.frame_nll + self.stop_weight * self.stop_bce) / num_samples
 

@@ -14,10 +14,10 @@ from wavetts.model.lora import has_changes, plain_weights
 
 
 def build_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices (and filters), fused into one kernel.
+    """Builds a fused AdamW with weight decay of matrices and filters.
 
-    Biases and gains are not decayed, nor the weights of a module that says `decays = False`, as that of an invertible
-    matrix: decay would pull its determinant towards 0.
+    Biases and gains are not decayed, nor the weights of modules with `decays = False`, such as invertible matrices,
+    whose determinant decay would pull towards 0.
     """
     exempt = {id(p) for module in model.modules() if not getattr(module, "decays", True) for p in module.parameters()}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -28,7 +28,7 @@ def build_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.AdamW:
 
 
 def progress(train: TrainConfig, step: int, minutes: float) -> float:
-    """The part of a run that is done, by steps or by wall time, whichever is further."""
+    """The share of a run that is done, by steps or by wall time, whichever is larger."""
     by_time = minutes / train.max_minutes if train.max_minutes > 0 else 0.0
     return max(step / train.max_steps, by_time)
 
@@ -38,8 +38,8 @@ def learning_rate(train: TrainConfig, step: int, minutes: float) -> float:
 
     Args:
         train: the schedule.
-        step: steps done so far.
-        minutes: of training so far; counts if `max_minutes` is set.
+        step: number of steps so far.
+        minutes: minutes of training so far; used if `max_minutes` is set.
     """
     rate = train.learning_rate * min(1.0, (step + 1) / max(1, train.warmup_steps))
     left = 1.0 - min(1.0, progress(train, step, minutes))
@@ -49,10 +49,10 @@ def learning_rate(train: TrainConfig, step: int, minutes: float) -> float:
 
 
 class WeightAverage(AveragedModel):
-    """An exponential moving average of a model's weights, in evaluation mode; buffers are the last step's.
+    """An exponential moving average of the weights of a model, in evaluation mode; buffers are those of the last step.
 
-    `module` is a plain model: low-rank changes are averaged as they act, in the weights. (A product of averages is not
-    the average of the products.)
+    `module` is a model without low-rank changes: the weights with their changes are averaged, not the factors, as the
+    product of averages is not the average of products.
     """
 
     def update_parameters(self, model: nn.Module) -> None:
@@ -68,9 +68,9 @@ class WeightAverage(AveragedModel):
 
 
 def build_average(model: nn.Module, decay: float) -> WeightAverage:
-    """The average of a model that is to be trained, which has no low-rank changes here.
+    """Builds the average of a model without low-rank changes.
 
-    The decay of update n is min(decay, (1 + n) / (10 + n)), so that the start of training is soon forgotten.
+    The decay of update n is min(decay, (1 + n) / (10 + n)), so that the first steps lose their weight quickly.
     """
 
     def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:

@@ -1,4 +1,4 @@
-"""Training states to resume from, and another model's weights to start from."""
+"""Training states for resuming, and initialisation from another model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATES_KEPT = 2
 
 
 def merge_tokenizers(old: Tokenizer, new: Tokenizer, path: Path) -> Tokenizer:
-    """The new tokenizer with the old one's symbols at their old places and its own further ones after them.
+    """A tokenizer with the old one's symbols at their old indices, followed by the new one's other symbols.
 
     Raises:
         UserError: one reads phonemes and the other characters.
@@ -56,23 +56,22 @@ def check_front_end(tokenizer: Tokenizer, info: dict[str, Any], data_dir: Path) 
 def start_from(
     path: Path, config: Config, tokenizer: Tokenizer, voice_folders: Sequence[Path] = ()
 ) -> tuple[WaveTacotron, Tokenizer]:
-    """A model for a new run with another one's weights.
+    """Builds the model of a new run from the weights of another model.
 
-    Symbols of the old table keep their embeddings; new ones are appended with fresh rows. The scale of the waveform
-    stays the old model's, as its networks were trained in it. A density of another kind starts anew: encoder and
-    decoder, which have learnt to read, are worth keeping.
+    Symbols of the old table keep their embeddings; those of new symbols are initialised. The scale of the waveform is
+    the old model's. A density of another kind is initialised, and encoder and decoder are kept.
 
     Args:
-        path: of the old model, as for `load_model`.
-        config: of the new run.
-        tokenizer: of the new run's training data.
+        path: the old model, as for `load_model`.
+        config: the config of the new run.
+        tokenizer: the tokenizer of the new run's training data.
         voice_folders: as for `load_model`.
 
     Returns:
-        The model, and the merged tokenizer that it reads.
+        The model, and its tokenizer (`merge_tokenizers`).
 
     Raises:
-        UserError: as `load_model`; or the shapes differ, naming tensors and the config fields that do.
+        UserError: as `load_model`; or shapes differ, with the names of the tensors and the config fields that differ.
     """
     path, tensors, old_config, old_tokenizer, *_ = read_model(path, voice_folders)
     tokenizer = merge_tokenizers(old_tokenizer, tokenizer, path)
@@ -135,7 +134,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def state_path(run_dir: Path, step: int) -> Path:
-    """Where the state after `step` steps lies."""
+    """The file of the state after `step` steps."""
     return Path(run_dir) / f"state-{step:08d}.pt"
 
 
@@ -145,7 +144,7 @@ def list_states(run_dir: Path) -> list[Path]:
 
 
 def newest_state(run_dir: Path) -> dict[str, Any]:
-    """The newest state of a run that can be read; a damaged one is passed over with a warning.
+    """The newest readable state of a run; damaged ones are skipped with a warning.
 
     Raises:
         UserError: there is none.
@@ -190,6 +189,6 @@ def restore(state: dict[str, Any], average: torch.nn.Module, optimizer: torch.op
 
 
 def prune_states(run_dir: Path) -> None:
-    """Removes all states but the last ones."""
+    """Removes all states but the newest `STATES_KEPT`."""
     for path in list_states(run_dir)[:-STATES_KEPT]:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One training run: exact resume, several processes, checkpoints and figures."""
+"""A training run: optimiser steps, exact resuming, data parallel processes, checkpoints, logs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from wavetts.training.optim import build_average, build_optimizer, clip_gradient
 
 
 class Trainer:
-    """One run. Everything that a step depends on is in the state or a pure function of the config and the step."""
+    """A training run. A step depends only on the state, the config and the number of the step."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Trainer:
         voice_folders: Sequence[Path] = (),
         objective: Objective | None = None,
     ) -> None:
-        """Loads data and weights; writes nothing yet. Arguments and errors as of `loop.train`."""
+        """Loads data and weights; writes nothing yet. Arguments and errors as for `loop.train`."""
         self.config, self.run_dir, self.processes = config, run_dir, processes
         self.objective = objective or MaximumLikelihood(config.train)
         state = None
@@ -112,13 +112,13 @@ class Trainer:
         self.figures: dict[str, float] = {}
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Goes on from a state; weights are loaded already."""
+        """Restores optimiser, average and counters from a state; the weights are loaded already."""
         for name in ("step", "epoch", "index", "bad_steps", "best", "minutes", "interval"):
             setattr(self, name, state[name])
         states.restore(state, self.average, self.optimizer, self.run_dir)
 
     def _open_log(self) -> RunLog:
-        """Makes the run folder; removes what an interrupted process left beyond the state."""
+        """Creates the run folder; removes states that an interrupted process wrote after the one that is resumed."""
         write_atomic(self.run_dir / "config.yaml", dump_config(self.config))
         remove_temporaries(self.run_dir)
         for path in states.list_states(self.run_dir):
@@ -127,7 +127,7 @@ class Trainer:
         return RunLog(self.run_dir, self.step, progress(self.config.train, self.step, self.minutes))
 
     def run(self) -> None:
-        """Trains to the end, a signal or a UserError."""
+        """Trains until the end, a signal, or a UserError."""
         train = self.config.train
         # Everybody has looked at the folder before the main process writes to it.
         self.processes.barrier()
@@ -170,7 +170,7 @@ class Trainer:
             raise SystemExit(128 + number)
 
     def _train_step(self, item: Step) -> None:
-        """One optimiser step, or none if the loss or the gradient is not finite."""
+        """Computes a batch and makes an optimiser step, unless the loss or the gradient is not finite."""
         train, processes = self.config.train, self.processes
         num_samples = item.num_frames * self.corpus.frame_length
         terms = self.objective.terms
@@ -215,7 +215,7 @@ class Trainer:
             self._log_interval(rate)
 
     def _skip(self, item: Step, sums: dict[str, float], norm: float) -> None:
-        """Records a step that was left out; ends the run after too many in a row."""
+        """Records a step that was left out; raises a UserError after `train.max_bad_steps` in a row."""
         self.bad_steps += 1
         terms = ", ".join(f"{name} {value / item.num_frames:.4g} a frame" for name, value in sums.items())
         what = f"step {self.step}: not finite ({terms}, gradient norm {norm:.4g})"
@@ -231,7 +231,7 @@ class Trainer:
             )
 
     def _log_interval(self, rate: float) -> None:
-        """Records means since the last record. Their sums are in the state, so that a resumed run records the same."""
+        """Logs means since the last log entry. Their sums are in the state, so that a resumed run logs the same."""
         mean = self.interval
         if self.log is not None and mean["steps"]:
             samples = mean["frames"] * self.corpus.frame_length
@@ -248,7 +248,7 @@ class Trainer:
         self.interval = {**dict.fromkeys(mean, 0.0), "minutes": self.minutes}
 
     def _evaluate(self) -> None:
-        """Held-out figures of the averaged weights, once per step; a better model is kept."""
+        """Logs held-out figures of the averaged weights, at most once per step; saves the best model."""
         if not len(self.dev) or self.evaluated == self.step:
             return
         self.evaluated = self.step
@@ -264,7 +264,7 @@ class Trainer:
                 self._save_model(checkpoint.BEST_NAME, figures)
 
     def _sample(self) -> None:
-        """Synthesised sentences for TensorBoard, once per step."""
+        """Logs synthesised sentences to TensorBoard, at most once per step."""
         if self.log is None or not self.clips or self.sampled == self.step:
             return
         first = self.sampled < 0
@@ -293,7 +293,7 @@ class Trainer:
         checkpoint.save_model(self.run_dir / name, weights, self.config, self.tokenizer, info)
 
     def _save(self) -> None:
-        """State, exported model, and only then the end of the oldest state."""
+        """Saves the state and the model; only then removes the oldest state."""
         if self.log is None:
             return
         state = {

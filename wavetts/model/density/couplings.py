@@ -1,4 +1,4 @@
-"""A flow over values that are nearly white: mean and scale of each, then couplings that know the context by a code."""
+"""A flow for nearly white values: mean and scale of each, then couplings conditioned on a code of the context."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ class CouplingFlowConfig(DensityConfig):
 
 
 class Affine:
-    """Mean and log-scale of every value, which are its `cond`: two of (N, length)."""
+    """An affine map of every value; its `cond` is mean and log-scale, (N, length) each."""
 
     def __call__(self, x: Tensor, cond: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Data to noise."""
+        """See `Layer.__call__`."""
         mean, log_scale = cond
         return (x - mean) * torch.exp(-log_scale), -log_scale.sum(-1)
 
     def inverse(self, z: Tensor, cond: tuple[Tensor, Tensor]) -> Tensor:
-        """Noise to data."""
+        """See `Layer.inverse`."""
         mean, log_scale = cond
         return z * log_scale.exp() + mean
 
 
 class CodedCoupling(AffineCoupling):
-    """Coupling of halves (N, length) by a network of the kept half and a code of the context, its `cond` (N, code_dim).
+    """An affine coupling of halves (N, length) by a network of the kept half and a code of the context.
 
-    The code stands beside the values in the first product. Biases of its own for each coupling, from the whole context,
-    are by far the largest products of a flow of small couplings, and no better.
+    `cond` is the code (N, code_dim), concatenated with the kept half. Projecting the whole context for each coupling,
+    as for `MLPCoupling`, would take most of the time of small couplings and is not better.
     """
 
     def __init__(self, length: int, code_dim: int, hidden_dim: int, bound: float, bf16: bool) -> None:
@@ -91,11 +91,11 @@ class CodedCoupling(AffineCoupling):
 class CouplingFlow(Flow):
     """A conditional affine layer, then pairs of couplings, with a permutation before each pair.
 
-    The first pair divides even from odd values, the others are divided at random, but alike in every model.
+    The first pair splits the values into even and odd ones, the others at random, in the same way in every model.
 
     Args:
-        config: its options.
-        frame_length: n, values, even.
+        config: the options of the flow.
+        frame_length: n, number of values, even.
         cond_dim: D, width of the context.
     """
 
