@@ -212,7 +212,7 @@ def student_section(
     config: DiffusionConfig, teacher: StandardisedDiffusion, steps: int, largest_guidance: float
 ) -> StudentConfig:
     """The section of a teacher's student."""
-    ends = {name: float(getattr(teacher.schedule, name)) for name in ("gamma_min", "gamma_max")}
+    ends = {name: getattr(teacher.schedule, name).item() for name in ("gamma_min", "gamma_max")}
     return StudentConfig.of(dataclasses.replace(config, **ends), steps, largest_guidance)
 
 
