@@ -6,9 +6,11 @@ import dataclasses
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,8 @@ MAX_SEED = 2**31 - 1
 MAX_COMPARED = 4
 # The first sound goes out at once; longer chunks later, as each costs the page a message.
 _FIRST_SECONDS, _LATER_SECONDS = 0.2, 1.0
+# A long text can be stopped so soon.
+_PATIENCE_SECONDS = 0.2
 _VOICES_KEPT = MAX_COMPARED
 
 
@@ -182,8 +186,8 @@ class Actions:
         Arguments and errors as for `speak`.
 
         Yields:
-            The next samples (S,), and how far it has come: first no samples, before anything is spoken; then each
-            sentence with the pause before it; with the last one a `Spoken` with its result.
+            The next samples (S,), and how far it has come: each sentence with the pause before it, with the last one a
+            `Spoken` with its result; and no samples before the first one and while a sentence takes its time.
         """
         if len(text or "") > self.max_long_chars:
             raise UserError(
@@ -196,20 +200,26 @@ class Actions:
         spoken = Spoken(voice, voice.prepare(text, settings.seed))
         spoken.working = time.perf_counter() - started
         yield np.zeros(0, dtype=np.float32), spoken
-        for piece in spoken.pieces:
-            # What the page does meanwhile is no work of the voice's.
-            started = time.perf_counter()
-            (result,) = voice.speak([[piece]], settings)
-            pause = [pause_before(piece, settings, voice.sample_rate)] if takes else []
-            takes += result.takes
-            samples = np.concatenate([*pause, result.audio])
-            spoken.working += time.perf_counter() - started
-            spoken.first = spoken.first or spoken.working
-            spoken.finished += 1
-            spoken.seconds += len(samples) / voice.sample_rate
-            if len(takes) == len(spoken.pieces):
-                spoken.result = Result.join(takes, settings, voice.sample_rate)
-            yield samples, spoken
+        # In a thread of its own, so that who closes this need not wait for the sentence that is being spoken.
+        speaker = ThreadPoolExecutor(1, "wavetts-read")
+        try:
+            for piece in spoken.pieces:
+                speaking = speaker.submit(_timed, voice.speak, [[piece]], settings)
+                while not wait([speaking], _PATIENCE_SECONDS).done:
+                    yield np.zeros(0, dtype=np.float32), spoken
+                (result,), seconds = speaking.result()
+                spoken.working += seconds
+                spoken.first = spoken.first or spoken.working
+                pause = [pause_before(piece, settings, voice.sample_rate)] if takes else []
+                takes += result.takes
+                samples = np.concatenate([*pause, result.audio])
+                spoken.finished += 1
+                spoken.seconds += len(samples) / voice.sample_rate
+                if len(takes) == len(spoken.pieces):
+                    spoken.result = Result.join(takes, settings, voice.sample_rate)
+                yield samples, spoken
+        finally:
+            speaker.shutdown(wait=False, cancel_futures=True)
 
     def compare(self, text: str, variants: Sequence[Variant]) -> Iterator[tuple[Variant, Spoken]]:
         """Speaks a text in each way, one after the other, each in one try: what is compared is the rule.
@@ -287,6 +297,12 @@ def page_settings(
         stop_threshold=_within("stop threshold", stop_threshold, 0.01, 0.99),
         seed=_seed(seed),
     )
+
+
+def _timed(function: Callable, *arguments: Any) -> tuple[Any, float]:
+    """What a function gives, and the seconds that it took."""
+    started = time.perf_counter()
+    return function(*arguments), time.perf_counter() - started
 
 
 def _within(name: str, value: float | None, low: float, high: float) -> float:

@@ -84,7 +84,7 @@ def sentences(spoken: Spoken) -> str:
             f"<details{' open' if number == 0 else ''}><summary>{text} <span>{note}</span></summary>"
             f'<div class="phones">{phones}</div>{picture}</details>'
         )
-    return f'<section class="read"><h3>What was read</h3>{"".join(parts)}{_explained(spoken)}</section>'
+    return f'<section class="read"><h3>What was read</h3>{_explained(spoken)}{"".join(parts)}</section>'
 
 
 def _explained(spoken: Spoken) -> str:
