@@ -103,7 +103,7 @@ def test_every_format_whole_and_streamed(client, alone, format):
         assert "content-length" not in answer.headers
     for data in (whole.content, streamed, *sse(client, wanted)[:1]):
         audio, rate = decode(data, format)
-        assert len(audio) / rate == pytest.approx(4 * 0.12 + 3 * 0.05, abs=0.3 if format == "mp3" else 1e-3)
+        assert len(audio) / rate == pytest.approx(4 * 0.12 + 3 * 0.05, abs=0.3 if format in ("mp3", "aac") else 1e-3)
         assert np.abs(audio).max() > 0.1
 
 
@@ -133,7 +133,7 @@ def test_streams_are_what_the_voice_streams(client, alone):
 
 BAD = [
     ({"model": "gpt-5"}, 404, "model", "model_not_found"),
-    ({"model": None}, 400, "model", "invalid_value"),
+    ({"model": None}, 400, "model", "missing_required_parameter"),
     ({"voice": "nobody"}, 400, "voice", "voice_not_found"),
     ({"voice": "../noise"}, 400, "voice", "voice_not_found"),
     ({"voice": "http://127.0.0.1/model.safetensors"}, 400, "voice", "voice_not_found"),
@@ -146,15 +146,14 @@ BAD = [
     ({"input": "..", "stream_format": "sse"}, 400, "input", "nothing_to_speak"),
     ({"input": "a" * 4097}, 400, "input", "string_above_max_length"),
     ({"input": ["one"]}, 400, "input", "invalid_value"),
-    ({"response_format": "aac"}, 400, "response_format", "unsupported_value"),
-    ({"speed": 1.5}, 400, "speed", "unsupported_value"),
+    ({"response_format": "ape"}, 400, "response_format", "unsupported_value"),
+    ({"speed": 5}, 400, "speed", "invalid_value"),
+    ({"speed": 0.2}, 400, "speed", "invalid_value"),
     ({"speed": "fast"}, 400, "speed", "invalid_value"),
-    ({"instructions": "whisper"}, 400, "instructions", "unsupported_value"),
     ({"stream_format": "ogg"}, 400, "stream_format", "invalid_value"),
     ({"temperature": 3}, 400, "temperature", "invalid_value"),
     ({"seed": -1}, 400, "seed", "invalid_value"),
     ({"seed": 2**63}, 400, "seed", "invalid_value"),
-    ({"pitch": 2}, 400, "pitch", "unknown_parameter"),
 ]
 
 

@@ -1,8 +1,9 @@
-"""Encoders of speech: WAV, raw PCM, FLAC, MP3 and Opus, of whole utterances or while they are generated."""
+"""Encoders of speech: WAV, raw PCM, FLAC, MP3, Opus and AAC, of whole utterances or while they are generated."""
 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -18,12 +19,14 @@ MEDIA_TYPES = {
     "flac": "audio/flac",
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
+    "aac": "audio/aac",
 }
 # Sample rates that a codec supports; other voices are resampled to the next higher one.
 CODEC_RATES = {
     "pcm": [PCM_RATE],
     "mp3": [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000],
     "opus": [8000, 12000, 16000, 24000, 48000],
+    "aac": [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000],
 }
 _CODECS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS")}
 
@@ -35,6 +38,37 @@ def available_formats() -> list[str]:
         for name in MEDIA_TYPES
         if name not in _CODECS or _CODECS[name][1] in soundfile.available_subtypes(_CODECS[name][0])
     ]
+
+
+class _AACWriter:
+    """AAC frames with ADTS headers, by FFmpeg's encoder; the interface of `soundfile.SoundFile` that is used here."""
+
+    def __init__(self, file: io.BytesIO, rate: int) -> None:
+        import av
+
+        self._container: Any = av.open(file, "w", format="adts")
+        self._stream = self._container.add_stream("aac", rate=rate)
+        self._stream.bit_rate, self._stream.layout = 64_000, "mono"
+        self._rate, self._written = rate, 0
+
+    def write(self, pcm: np.ndarray) -> None:
+        """Encodes (S,) int16."""
+        import av
+
+        if len(pcm) == 0:
+            return
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm, np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = self._rate, self._written
+        self._written += len(pcm)
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Writes what the encoder holds back; a second call does nothing."""
+        if self._container is not None:
+            if self._written:
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
+            self._container = None
 
 
 def encoded_rate(format: str, sample_rate: int) -> int:
@@ -58,7 +92,7 @@ def encode(samples: np.ndarray, sample_rate: int, format: str) -> bytes:
     encoder = StreamEncoder(sample_rate, format)
     data = encoder.write(samples) + encoder.finish()
     # A codec completes its header at the end, which a stream does not contain.
-    return encoder.file if format in _CODECS else data
+    return data if format in ("wav", "pcm") else encoder.file
 
 
 class StreamEncoder:
@@ -82,8 +116,10 @@ class StreamEncoder:
         self._header = streaming_wav_header(self.rate) if format == "wav" else b""
         self._file = io.BytesIO()
         self._sent = 0
-        self._writer = None
-        if format in _CODECS:
+        self._writer: Any = None
+        if format == "aac":
+            self._writer = _AACWriter(self._file, self.rate)
+        elif format in _CODECS:
             container, subtype = _CODECS[format]
             self._writer = soundfile.SoundFile(self._file, "w", self.rate, 1, subtype, format=container)
 

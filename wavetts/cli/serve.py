@@ -55,6 +55,14 @@ def add(command: Callable) -> None:
         metavar="S",
         help="seconds that a request may take from its arrival to its last byte (default %(default)s)",
     )
+    sub.add_argument(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        dest="origins",
+        help="let web pages of this origin ask, such as https://example.org, or * for all; several times for several",
+    )
     sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
     add_settings(sub)
     add_device(sub)
@@ -77,4 +85,5 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         threads=args.threads,
         precision=args.precision,
+        origins=args.origins,
     )

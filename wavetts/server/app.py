@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import numpy as np
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import Receive, Scope, Send
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
 
 from wavetts.audio.codecs import MEDIA_TYPES, StreamEncoder, available_formats, encode
-from wavetts.errors import UserError
-from wavetts.server.batching import Batcher, Event, Finished, Job
+from wavetts.server.answers import Answer, Speech, encoded, events, single
+from wavetts.server.batching import Batcher
 from wavetts.server.gate import SPEECH_PATH, ApiError, Gate, Metrics, add_error_handlers
+from wavetts.server.request import MODEL_ENTRY, SpeechRequest, check_model
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice
 from wavetts.version import __version__
-
-MODEL = "wavetts"
-# Names that OpenAI's clients send; every voice has a model of its own, so that the name makes no difference.
-MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 
 
 @dataclass(frozen=True)
@@ -52,66 +46,12 @@ class Limits:
         return 12 * self.max_chars + 4096
 
 
-class VoiceName(BaseModel):
-    """A voice given as an object, which OpenAI's clients may send."""
-
-    model_config = ConfigDict(extra="forbid")
-    id: str
-
-
-class SpeechRequest(BaseModel):
-    """The body of `POST /v1/audio/speech`; seed and temperature are extensions of OpenAI's."""
-
-    model_config = ConfigDict(extra="forbid")
-    model: str
-    input: str
-    voice: str | VoiceName
-    response_format: str = "mp3"
-    speed: float = 1.0
-    stream_format: Literal["audio", "sse"] | None = None
-    instructions: str | None = None
-    seed: int | None = Field(None, ge=0, lt=2**63)
-    temperature: float | None = Field(None, ge=0, le=2)
-
-
-class Speech:
-    """A request that is being spoken: its job, and the audio that has arrived from the batcher."""
-
-    def __init__(
-        self, batcher: Batcher, voice: str, text: str, seed: int, temperature: float | None, stream: bool
-    ) -> None:
-        """Submits the job."""
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        loop, put = asyncio.get_running_loop(), self._events.put_nowait
-        self.job = Job(voice, text, seed, temperature, stream, emit=lambda event: loop.call_soon_threadsafe(put, event))
-        self.finished: Finished | None = None
-        batcher.submit(self.job)
-
-    async def next(self) -> np.ndarray | None:
-        """Waits for audio and returns all (S,) since the last call, or None after the end.
-
-        Raises:
-            ApiError: the text cannot be spoken.
-        """
-        chunks: list[np.ndarray] = []
-        while self.finished is None and not (chunks and self._events.empty()):
-            event = await self._events.get()
-            if isinstance(event, UserError):
-                raise ApiError(400, str(event), "input", "nothing_to_speak")
-            if isinstance(event, Exception):
-                raise ApiError(500, str(event), code="speaking_failed")
-            if isinstance(event, Finished):
-                self.finished = event
-            else:
-                chunks.append(event)
-        return np.concatenate(chunks) if chunks else None
-
-
 def create_app(
     voices: Mapping[str, Voice],
     settings: SynthesisSettings | None = None,
     limits: Limits | None = None,
     api_key: str | None = None,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """Creates the server as an ASGI application.
 
@@ -120,6 +60,8 @@ def create_app(
         settings: how to speak; its seed and temperature are defaults of requests.
         limits: limits of requests; None takes the defaults.
         api_key: the key that clients must send; None: no key is needed.
+        origins: web pages of these origins may ask as well (CORS), "*" for all; preflight requests, in which browsers
+            send no key, are answered without one.
     """
     limits = limits or Limits()
     server = SpeechServer(voices, settings or SynthesisSettings(), limits)
@@ -134,16 +76,33 @@ def create_app(
     app = FastAPI(title="wavetts", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_handlers(app)
     app.add_middleware(Gate, api_key=api_key, max_body=limits.max_body, metrics=server.metrics)
+    if origins:
+        # Added last, it stands before the gate.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["X-Wavetts-Ignored", "Retry-After"],
+        )
 
     @app.post(SPEECH_PATH)
     async def speech(wanted: SpeechRequest, http: Request) -> Response:
         return await server.speak(wanted, http)
 
-    @app.get("/v1/models")
-    async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "wavetts"}]}
+    def get(path: str) -> Callable:
+        return app.api_route(path, methods=["GET", "HEAD"])
 
-    @app.get("/v1/audio/voices")
+    @get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [MODEL_ENTRY]}
+
+    @get("/v1/models/{name}")
+    async def model(name: str) -> dict[str, Any]:
+        check_model(name)
+        return {**MODEL_ENTRY, "id": name}
+
+    @get("/v1/audio/voices")
     async def list_voices() -> dict[str, Any]:
         return {
             "object": "list",
@@ -153,12 +112,12 @@ def create_app(
             ],
         }
 
-    @app.get("/health")
+    @get("/health")
     async def health() -> JSONResponse:
         alive = server.batcher.alive
         return JSONResponse({"status": "ok" if alive else "the voices' thread has ended"}, 200 if alive else 503)
 
-    @app.get("/metrics")
+    @get("/metrics")
     async def metrics() -> Response:
         return Response(server.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -190,7 +149,8 @@ class SpeechServer:
         temperature = self.settings.temperature if wanted.temperature is None else wanted.temperature
         seed = self.settings.seed if wanted.seed is None else wanted.seed
         started, self.open = time.monotonic(), self.open + 1
-        speech = Speech(self.batcher, voice, wanted.input, seed, temperature, wanted.stream_format is not None)
+        streamed = wanted.stream_format is not None
+        speech = Speech(self.batcher, voice, wanted.input, seed, temperature, wanted.speed, streamed)
 
         encoder: StreamEncoder | None = None
 
@@ -209,16 +169,20 @@ class SpeechServer:
             self.metrics.first_audio_seconds.observe(time.monotonic() - started)
             if wanted.stream_format is None:
                 body = await anyio.to_thread.run_sync(encode, first, rate, wanted.response_format)
-                content, headers = _single(body), {"Content-Length": str(len(body))}
+                content, headers = single(body), {"Content-Length": str(len(body))}
             else:
                 encoder = StreamEncoder(rate, wanted.response_format)
-                content = _encoded(speech, first, encoder)
+                content = encoded(speech, first, encoder)
                 # Keeps proxies from buffering.
                 headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            if wanted.ignored:
+                # Names are the client's: what is not plain does not belong into a header.
+                names = [name[:40] for name in wanted.ignored if name.isascii() and name.isidentifier()]
+                headers["X-Wavetts-Ignored"] = ", ".join(names[:20]) or "unknown fields"
             media_type = MEDIA_TYPES[wanted.response_format]
             if wanted.stream_format == "sse":
-                content, media_type = _events(speech, content), "text/event-stream"
-            return _Answer(content, headers, media_type, started + self.limits.timeout, close)
+                content, media_type = events(speech, content), "text/event-stream"
+            return Answer(content, headers, media_type, started + self.limits.timeout, close)
         except BaseException:
             close()
             raise
@@ -230,8 +194,7 @@ class SpeechServer:
             ApiError: the value of a field is not supported.
         """
         voice = wanted.voice if isinstance(wanted.voice, str) else wanted.voice.id
-        if wanted.model != MODEL and wanted.model not in MODEL_ALIASES:
-            raise ApiError(404, f"no model {wanted.model[:60]!r} here: {MODEL}", "model", "model_not_found")
+        check_model(wanted.model)
         if voice not in self.voices:
             raise ApiError(400, f"no voice {voice[:60]!r} here: {', '.join(self.voices)}", "voice", "voice_not_found")
         if not wanted.input.strip():
@@ -250,10 +213,6 @@ class SpeechServer:
                 "response_format",
                 "unsupported_value",
             )
-        if wanted.speed != 1.0:
-            raise ApiError(400, "the voices have one speed, 1.0", "speed", "unsupported_value")
-        if wanted.instructions:
-            raise ApiError(400, "the voices take no instructions", "instructions", "unsupported_value")
         return voice
 
     async def _first_answer(self, speech: Speech, http: Request) -> np.ndarray:
@@ -274,71 +233,6 @@ class SpeechServer:
         finally:
             audio.cancel()
             gone.cancel()
-
-
-class _Answer(StreamingResponse):
-    """A response whose `close` is called however it ends: sent, timed out, failed or disconnected.
-
-    If it fails or times out after its status was sent, it ends early, and the client sees an incomplete answer.
-    """
-
-    def __init__(
-        self,
-        content: AsyncIterator[bytes],
-        headers: dict[str, str],
-        media_type: str,
-        until: float,
-        close: Callable[[], None],
-    ) -> None:
-        super().__init__(content, headers=headers, media_type=media_type)
-        self._until, self._close, self._sent = until, close, False
-
-    async def stream_response(self, send: Send) -> None:
-        await super().stream_response(send)
-        self._sent = True
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            with anyio.move_on_after(self._until - time.monotonic()) as limit:
-                await super().__call__(scope, receive, send)
-            if not self._sent:
-                scope["wavetts.outcome"] = 504 if limit.cancelled_caught else 499
-        except ApiError as error:
-            scope["wavetts.outcome"] = error.status
-        finally:
-            self._close()
-
-
-async def _single(body: bytes) -> AsyncIterator[bytes]:
-    yield body
-
-
-async def _encoded(speech: Speech, first: np.ndarray, encoder: StreamEncoder) -> AsyncIterator[bytes]:
-    audio: np.ndarray | None = first
-    while audio is not None:
-        # A codec may return nothing until a packet is full.
-        if data := await anyio.to_thread.run_sync(encoder.write, audio):
-            yield data
-        audio = await speech.next()
-    yield await anyio.to_thread.run_sync(encoder.finish)
-
-
-async def _events(speech: Speech, encoded: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Encoded audio as OpenAI's server-sent events."""
-    try:
-        async for data in encoded:
-            if data:
-                yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
-    except ApiError as error:
-        yield _event({"type": "error", **error.body})
-        return
-    assert speech.finished is not None  # the audio has ended
-    usage = {"input_tokens": speech.finished.tokens, "output_tokens": speech.finished.frames}
-    yield _event({"type": "speech.audio.done", "usage": {**usage, "total_tokens": sum(usage.values())}})
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(value)}\n\n".encode()
 
 
 async def _disconnected(http: Request) -> None:

@@ -17,7 +17,7 @@ from wavetts.audio.stretch import stretch
 from wavetts.errors import UserError
 from wavetts.synthesis.scheduler import Event as TaskEvent
 from wavetts.synthesis.scheduler import Scheduler, Task
-from wavetts.synthesis.settings import SynthesisSettings
+from wavetts.synthesis.settings import MAX_SPEED, MIN_SPEED, SynthesisSettings
 from wavetts.synthesis.takes import Take, pause_before
 from wavetts.synthesis.voice import Voice
 
@@ -53,6 +53,7 @@ class Job:
             again and give all at once (`Voice.say`).
         emit: called from the batcher's thread with audio (S,) float32, and last with `Finished`, a `UserError` (there
             is nothing to speak in the text) or a `Failure`. A call that raises cancels the job.
+        speed: of speech, relative to that of the batcher's settings.
         cancelled: who sets it, from any thread, ends the job before the next frame; no further event comes.
     """
 
@@ -62,6 +63,7 @@ class Job:
     temperature: float | None
     stream: bool
     emit: Callable[[Event], object]
+    speed: float = 1.0
     cancelled: bool = False
 
 
@@ -155,7 +157,8 @@ class Batcher:
 
     def _new_task(self, job: Job) -> Task:
         voice = self._voices[job.voice]
-        settings = voice.settled(dataclasses.replace(self._settings, temperature=job.temperature))
+        speed = min(MAX_SPEED, max(MIN_SPEED, job.speed * self._settings.speed))
+        settings = voice.settled(dataclasses.replace(self._settings, temperature=job.temperature, speed=speed))
         return Task(voice.engine, voice.sample_rate, voice.pieces(job.text, job.seed), settings, job.stream)
 
     def _drop_cancelled(self) -> None:

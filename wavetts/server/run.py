@@ -35,6 +35,7 @@ def serve(
     device: str,
     threads: int,
     precision: Literal["auto", "float32", "int8"],
+    origins: Sequence[str] = (),
 ) -> None:
     """Serves speech until SIGINT or SIGTERM; the arguments are the options of `wavetts serve`.
 
@@ -58,7 +59,7 @@ def serve(
     print(f"wavetts: speech at {address}, voices: {', '.join(loaded)}", file=sys.stderr, flush=True)
     if api_key is None and host not in ("127.0.0.1", "::1"):
         warnings.warn(f"anyone who reaches {host} may speak here; set an API key", stacklevel=1)
-    app = create_app(loaded, settings, Limits(max_chars, max_requests, timeout), api_key)
+    app = create_app(loaded, settings, Limits(max_chars, max_requests, timeout), api_key, origins)
     server = Server(app, SHUTDOWN_SECONDS)
     # uvicorn passes the signal on when it is done.
     with warnings.catch_warnings(), Interrupt():
