@@ -131,3 +131,55 @@ def _runs(pid: int) -> bool:
     except (PermissionError, OverflowError):
         pass
     return True
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """A context in which no other process is inside `locked` of the same file; the file is there only meanwhile.
+
+    Args:
+        path: of the lock file; its folder is made if it is not there, and removed again if it is empty in the end.
+        what: that is protected, for the message.
+
+    Raises:
+        UserError: another process is inside, or the file cannot be made.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    created = not path.parent.exists()
+    make_folder(path.parent)
+    while True:
+        try:
+            file = path.open("a+")
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}: {error.strerror}; mend that and run the same command again"
+            ) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            who = file.read(20).strip()
+            file.close()
+            process = f"process {who}" if who.isdigit() else "another process"
+            raise UserError(f"{what}: {process} is writing there; wait for its end, or choose another folder") from None
+        except OSError:
+            pass  # a file system without locks
+        # Who had it before may have removed it between the two.
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()
+    with file:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            if created:
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -60,7 +61,8 @@ def test_what_is_there_is_left_unless_overwritten(voice, tmp_path):
     speak(voice, tmp_path)
     (tmp_path / "t3.wav").unlink()
     (tmp_path / "t1.wav").write_bytes(b"mine")
-    assert [line["id"] for line in speak(voice, tmp_path)] == ["t3"]
+    (tmp_path / "t2.wav").write_bytes(b"")
+    assert [line["id"] for line in speak(voice, tmp_path)] == ["t3", "t2"]
     assert (tmp_path / "t1.wav").read_bytes() == b"mine"
     assert len(read_report(tmp_path / "report.jsonl")) == 5
     assert len(speak(voice, tmp_path, overwrite=True)) == 5
@@ -154,18 +156,103 @@ def test_plots(voice, tmp_path, monkeypatch):
     assert drawn == [((20, 12), 12, "a")]
 
 
+def test_what_was_spoken_otherwise_is_spoken_again(voice, tmp_path):
+    speak(voice, tmp_path)
+    changed = [dataclasses.replace(TEXTS[1], text="Other words."), *TEXTS[2:]]
+    with pytest.warns(UserWarning, match="1 files are of another text, voice or settings; they are spoken again"):
+        assert [line["id"] for line in speak(voice, tmp_path, changed)] == ["t1"]
+    assert speak(voice, tmp_path, changed) == []
+    # How many at once is not heard.
+    assert speak(voice, tmp_path, changed, dataclasses.replace(FAST, batch_size=3)) == []
+    with pytest.warns(UserWarning, match="4 files are of another"):
+        assert len(speak(voice, tmp_path, changed, dataclasses.replace(FAST, seed=1))) == 4
+    report = {line["id"]: line for line in read_report(tmp_path / "report.jsonl")}
+    assert (report["t1"]["text"], report["t1"]["settings"]["seed"]) == ("Other words.", 1)
+
+
+def test_another_voice_speaks_again(voice, tmp_path):
+    speak(voice, tmp_path / "out", TEXTS[:1])
+    other = load_voice(save_voice(tmp_path / "other", stop="at once"), "cpu", 1)
+    exact = load_voice(tmp_path / "other", "cpu", 1, "float32")
+    assert len({voice.fingerprint, other.fingerprint, exact.fingerprint}) == 3
+    with pytest.warns(UserWarning, match="1 files are of another text, voice"):
+        assert len(speak(other, tmp_path / "out", TEXTS[:1])) == 1
+
+
+def test_a_file_without_a_line_is_left_with_a_warning(voice, tmp_path):
+    (tmp_path / "t1.wav").write_bytes(b"mine")
+    with pytest.warns(UserWarning, match="1 files are in no report of it; they are left"):
+        assert len(speak(voice, tmp_path)) == 4
+    assert (tmp_path / "t1.wav").read_bytes() == b"mine"
+
+
+def test_reports_of_another_number_of_processes_count(voice, tmp_path):
+    for rank in range(2):
+        speak(voice, tmp_path, rank=rank, world_size=2)
+    assert speak(voice, tmp_path) == []
+
+
+def test_two_runs_in_one_folder(voice, tmp_path):
+    code = f"""
+import time
+from pathlib import Path
+from wavetts.files import locked
+with locked(Path({str(tmp_path / "out" / ".report.jsonl.lock")!r}), "x"):
+    print(flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match=rf"out: process {other.pid} is writing there; wait for its end, or"):
+            speak(voice, tmp_path / "out")
+        other.kill()
+    # What a kill left does not matter.
+    assert len(speak(voice, tmp_path / "out")) == 5
+    assert not list((tmp_path / "out").glob(".*"))
+
+
 def test_one_file_holds_all_texts_in_order(voice):
-    settings = SynthesisSettings(max_seconds=0.2, retries=0, paragraph_pause=0.1)
-    audio, results = speak_to_file(voice, TEXTS[:2], settings, lambda _: None)
-    assert [result.spoken for result in results] == ["word", "word word"]
-    gap = np.zeros(int(0.1 * voice.sample_rate))
-    np.testing.assert_array_equal(audio, np.concatenate([results[0].audio, gap, results[1].audio]))
+    settings = SynthesisSettings(max_seconds=0.2, retries=0, paragraph_pause=0.1, sentence_pause=0.05, batch_size=2)
+    texts = [Text("a", "One two. Three.\n\nFour.", "list:1"), *TEXTS[:2]]
+    chunks, told = [], []
+    spoken = speak_to_file(voice, texts, chunks.append, settings, told.append)
+    (first, *others) = voice.synthesize([(text.text, settings.seed) for text in texts], settings)
+    gap = np.zeros(int(0.1 * voice.sample_rate), np.float32)
+    expected = np.concatenate([first.audio, gap, others[0].audio, gap, others[1].audio])
+    np.testing.assert_allclose(np.concatenate(chunks), expected, atol=1e-4)
+    # A sentence at a time, as it is made.
+    assert len(chunks) == spoken.sentences == 5
+    assert spoken.seconds == len(expected) / voice.sample_rate
+    assert sum(told) == pytest.approx(3)
+    assert min(told) >= 0
+    assert [take.piece.spoken for take in spoken.broken][:2] == ["One two.", "Three."]
+    assert all(take.audio.size == take.alignment.size == 0 for take in spoken.broken)
 
 
-def test_one_file_fails_before_anything_is_spoken(voice, monkeypatch):
-    monkeypatch.setattr(voice, "speak", lambda *_: pytest.fail("spoken"))
+def test_one_file_fails_before_anything_is_spoken(voice):
     with pytest.raises(UserError, match=r"list:7: '\.\.\.': nothing to speak"):
-        speak_to_file(voice, [TEXTS[0], Text("bad", "...", "list:7")], FAST, lambda _: None)
+        bad = [TEXTS[0], Text("bad", "...", "list:7")]
+        speak_to_file(voice, bad, lambda _: pytest.fail("spoken"), FAST, lambda _: None)
+
+
+def test_a_long_text_is_made_ready_a_few_sentences_at_a_time(voice, monkeypatch):
+    """And what was given away is not kept."""
+    transcribed, given, front_end = [], [], type(voice.tokenizer)
+    transcribe = front_end.transcribe_spoken
+    monkeypatch.setattr(
+        front_end, "transcribe_spoken", lambda self, text: transcribed.append(text) or transcribe(self, text)
+    )
+
+    def write(audio):
+        given.append(len(transcribed))
+        if len(given) == 10:
+            raise KeyboardInterrupt
+
+    text = Text("long", "One two. " * 500, "list:1")
+    settings = dataclasses.replace(FAST, max_seconds=0.04)
+    with pytest.raises(KeyboardInterrupt):
+        speak_to_file(voice, [text], write, settings, lambda _: None)
+    assert given[-1] < 60
 
 
 @pytest.mark.slow

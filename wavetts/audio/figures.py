@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,13 +129,14 @@ def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", over: str 
         lines = [line for line in read_metrics(path) if key in line]
         color = next(colors)
         for kind, style in (("train", "-"), ("dev", "o-")):
-            points = [(line[over], line[key]) for line in lines if line["kind"] == kind]
+            # What diverged is a gap in its curve.
+            points = [(line[over], line[key]) for line in lines if line["kind"] == kind and _is_finite(line[key])]
             if points:
                 axes.plot(
                     *zip(*points, strict=True), style, color=color, **looks[kind], label=f"{path.parent.name} {kind}"
                 )
     if not axes.lines:
-        raise UserError(f"{', '.join(map(str, paths))}: no figure named {key!r} in the metrics")
+        raise UserError(f"{', '.join(map(str, paths))}: no finite figure named {key!r} in the metrics")
     axes.set(xlabel=over, ylabel=key)
     # One wild batch must not flatten the rest.
     values = np.concatenate([line.get_ydata() for line in axes.lines])
@@ -143,6 +145,10 @@ def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", over: str 
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def read_metrics(path: Path) -> list[dict]:

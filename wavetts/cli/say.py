@@ -94,7 +94,7 @@ def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: 
     from wavetts.audio.waveform import streaming_wav_header, to_pcm
 
     seconds = working = first = 0.0
-    stream = voice.stream(text.text, settings=settings)
+    stream = voice.stream(text.text, settings=settings, keep=False)
     with ExitStack() as stack:
         player = stack.enter_context(open_player(voice.sample_rate)) if play else None
         kept = stack.enter_context(tempfile.SpooledTemporaryFile(_BYTES_IN_MEMORY))
@@ -141,7 +141,9 @@ def _write(kept: IO[bytes], output: str, sample_rate: int) -> None:
     """Writes 16-bit samples as an audio file."""
     import numpy as np
 
-    from wavetts.audio.waveform import write_audio
+    from wavetts.audio.writer import AudioWriter
 
     kept.seek(0)
-    write_audio(output, np.frombuffer(kept.read(), "<i2").astype(np.float32) / 32768, sample_rate)
+    with AudioWriter(output, sample_rate) as writer:
+        while block := kept.read(1 << 20):
+            writer.write(np.frombuffer(block, "<i2").astype(np.float32) / 32768)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 import time
@@ -20,6 +19,8 @@ from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.texts import Text, read_stdin, read_texts
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wavetts.synthesis.takes import Take
     from wavetts.synthesis.voice import Voice
 
@@ -60,23 +61,33 @@ def check_output(output: str) -> None:
 
 def speak_one_file(voice: Voice, texts: list[Text], output: str, settings: SynthesisSettings) -> None:
     """Speaks texts one after the other into one file, or as WAV to standard output (`-`)."""
-    from wavetts.audio.waveform import write_audio
+    from wavetts.audio.waveform import streaming_wav_header, to_pcm
+    from wavetts.audio.writer import AudioWriter
     from wavetts.synthesis.outputs import speak_to_file
 
     started = time.perf_counter()
-    with speaking_bar(len(texts)) as progress:
-        audio, results = speak_to_file(voice, texts, settings, progress)
     if output == "-":
-        # A WAV header holds the length, which is written last: a pipe cannot go back.
-        encoded = io.BytesIO()
-        write_audio(encoded, audio, voice.sample_rate)
-        sys.stdout.buffer.write(encoded.getvalue())
-        sys.stdout.buffer.flush()
+        out = sys.stdout.buffer
+        header = [streaming_wav_header(voice.sample_rate)]
+
+        def send(samples: np.ndarray) -> None:
+            # With the first samples: what fails before sends nothing.
+            out.write((header.pop() if header else b"") + to_pcm(samples).tobytes())
+            out.flush()
+
+        with speaking_bar(len(texts)) as progress:
+            spoken = speak_to_file(voice, texts, send, settings, progress)
     else:
-        write_audio(output, audio, voice.sample_rate)
-    takes = [take for result in results for take in result.takes]
-    warn_of_broken([take for take in takes if not take.complete], len(takes))
-    made = speech_made(len(audio) / voice.sample_rate, time.perf_counter() - started)
+        writer = AudioWriter(output, voice.sample_rate)
+        try:
+            with writer, speaking_bar(len(texts)) as progress:
+                spoken = speak_to_file(voice, texts, writer.write, settings, progress)
+        except (KeyboardInterrupt, SystemExit):
+            if writer.samples:
+                tell_written(output, what=f"the first {writer.samples / voice.sample_rate:.1f} s, up to the interrupt")
+            raise
+    warn_of_broken(spoken.broken, spoken.sentences)
+    made = speech_made(spoken.seconds, time.perf_counter() - started)
     if output == "-":
         tell(made)
     else:

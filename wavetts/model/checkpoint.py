@@ -189,6 +189,7 @@ def read_model(path: Path, voice_folders: Sequence[Path] = ()) -> ModelFile:
         if "base" in metadata:
             base = find_base(path, json.loads(metadata["base"]), voice_folders)
             tensors = apply_change(_read_file(base)[0], tensors)
+        check_finite(tensors, f"{path}")
         config = from_dict(json.loads(metadata["config"]), str(path))
         tokenizer = _read_tokenizer(json.loads(metadata["tokenizer"]), path)
         return ModelFile(path, tensors, config, tokenizer, json.loads(metadata["info"]), base)
@@ -225,6 +226,13 @@ def _check_room(config: Config, tensors: dict[str, Tensor], problem: str) -> Non
             # Each is a dimension of a weight.
             if isinstance(value, int) and key != "sample_rate" and value > stored:
                 raise UserError(f"{problem}: {section}.{key} is {value}, and all weights together are {stored} numbers")
+
+
+def check_finite(tensors: Mapping[str, Tensor], what: str, advice: str = "take the model of an earlier step") -> None:
+    """Raises a UserError, one line that begins with `what`, if a weight is infinite or no number."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UserError(f"{what}: {name} is not finite, the training has diverged; {advice}")
 
 
 def load_weights(model: WaveTacotron, tensors: dict[str, Tensor], problem: str) -> None:

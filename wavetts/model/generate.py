@@ -33,13 +33,19 @@ class Engine:
         decoder: a module with `init_state` and `step` as of `AttentionDecoder`; None: the model's decoder.
         density: a `Sampler` of frames; None: the model's density.
         threads: number of CPU threads of torch while this engine computes; 0: unchanged.
+        name: of the kind of engine; engines of one name and model give the same samples.
     """
 
     def __init__(
-        self, model: WaveTacotron, decoder: Any = None, density: Sampler | None = None, threads: int = 0
+        self,
+        model: WaveTacotron,
+        decoder: Any = None,
+        density: Sampler | None = None,
+        threads: int = 0,
+        name: str = "float32",
     ) -> None:
         assert not model.training
-        self.model, self.threads = model, threads
+        self.model, self.threads, self.name = model, threads, name
         self.decoder: Any = model.decoder if decoder is None else decoder
         self.density: Sampler = model.density if density is None else density
         self.frame_length, self.past_length = model.frame_length, model.past_length

@@ -43,7 +43,7 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
         return Engine(model, threads=threads)
     if bindings.library() is None:
         warn_without_kernel()
-        return Engine(model, _quantized(model.decoder), _small_density(model), threads)
+        return Engine(model, _quantized(model.decoder), _small_density(model), threads, "int8 by torch")
     decoder = NativeDecoder(model.decoder, SMALLEST) if NativeDecoder.takes(model.decoder) else None
     # The kernel supports neither a temperature by voicing nor removing the dither.
     plain = model.config.synthesis.voiced_scale == 1 and not model.config.synthesis.remove_dither
@@ -51,7 +51,7 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
     density = NativeSubframeFlow(cast(SubframeDensity, model.density), SMALLEST) if native else None
     if not threads and decoder is not None and model.config.density.kind != "flow":
         threads = 1
-    return Engine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads)
+    return Engine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads, "int8")
 
 
 def _small_density(model: WaveTacotron) -> Sampler:

@@ -64,6 +64,10 @@ class Take:
         """The better of this take and that of a later try, with the number of tries."""
         return dataclasses.replace(max(self, later, key=lambda take: take.quality), tries=later.tries)
 
+    def without_sound(self) -> Take:
+        """What is said of it, without audio and alignment, which take memory."""
+        return dataclasses.replace(self, audio=np.zeros(0, np.float32), alignment=np.zeros((0, 0), np.float32))
+
 
 def new_generation(piece: Piece, settings: SynthesisSettings, attempt: int, frame_rate: float) -> Generation:
     """Creates a try of a piece for `RunningBatch`; every attempt has a seed of its own.
@@ -194,4 +198,9 @@ class Result:
 def pause_before(piece: Piece, settings: SynthesisSettings, sample_rate: int) -> np.ndarray:
     """Silence (S,) between a piece and the one before it; shorter in faster speech."""
     seconds = settings.paragraph_pause if piece.starts_paragraph else settings.sentence_pause
-    return np.zeros(round(seconds / settings.speed * sample_rate), dtype=np.float32)
+    return silence(seconds / settings.speed, sample_rate)
+
+
+def silence(seconds: float, sample_rate: int) -> np.ndarray:
+    """(S,) zeros."""
+    return np.zeros(round(seconds * sample_rate), dtype=np.float32)

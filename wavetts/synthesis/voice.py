@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import os
 import unicodedata
 import warnings
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 
 from wavetts.errors import UserError
-from wavetts.model.checkpoint import LoadedModel, load_model
+from wavetts.model.checkpoint import MODEL_NAME, LoadedModel, load_model
 from wavetts.model.device import choose_device
 from wavetts.model.generate import Engine
 from wavetts.runtime.engine import build_engine
@@ -33,8 +35,9 @@ MAX_CHARS = 200
 class Voice:
     """A trained model and the engine that generates its speech."""
 
-    def __init__(self, loaded: LoadedModel, engine: Engine) -> None:
-        """Takes the result of `checkpoint.load_model` and an engine of its model (`runtime.engine.build_engine`)."""
+    def __init__(self, loaded: LoadedModel, engine: Engine, path: Path | None = None) -> None:
+        """Takes what `checkpoint.load_model` gave, an engine of it (`runtime.engine.build_engine`), and its file."""
+        self.path = path
         self.model, self.tokenizer, self.info, self.engine = loaded.model, loaded.tokenizer, loaded.info, engine
         self.config = loaded.config
         self.sample_rate: int = loaded.config.audio.sample_rate
@@ -206,8 +209,10 @@ class Voice:
                 raise error
             yield events
 
-    def stream(self, text: str, seed: int | None = None, settings: SynthesisSettings | None = None) -> Stream:
-        """Speaks a text and returns the audio while it is generated: frames, and pauses between sentences.
+    def stream(
+        self, text: str, seed: int | None = None, settings: SynthesisSettings | None = None, keep: bool = True
+    ) -> Stream:
+        """Speaks a text and gives the audio while it is made: one frame after the other, pauses between sentences.
 
         The chunks together are what `synthesize` returns with `retries=0`. A sentence that breaks off is not tried
         again; see `stream.result.complete`.
@@ -216,6 +221,7 @@ class Voice:
             text: what to say.
             seed: of the noise; None takes the settings' one.
             settings: how to speak; None takes the defaults. Retries and batch size are not used.
+            keep: what was spoken for `stream.result`; False takes no memory for it.
 
         Returns:
             An iterator over (S,) float32 in [-1, 1). Nothing is computed before the first chunk is asked for, nor after
@@ -233,7 +239,13 @@ class Voice:
             2
         """
         settings = settings or SynthesisSettings()
-        return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings)
+        return Stream(self, self.prepare(text, settings.seed if seed is None else seed), settings, keep)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What decides how it sounds besides settings and text: a hash of the model's file and the kind of engine."""
+        file = hashlib.sha256(self.path.read_bytes()).hexdigest()[:16] if self.path is not None else "no file"
+        return f"{file} {self.engine.name}"
 
     def settled(self, settings: SynthesisSettings | None = None) -> SynthesisSettings:
         """Settings (None: the defaults) with the model's temperature and guidance where they are None."""
@@ -246,8 +258,9 @@ class Voice:
 class Stream(Iterator[np.ndarray]):
     """An iterator over chunks (S,) float32 in [-1, 1) of a text that is being spoken; see `Voice.stream`."""
 
-    def __init__(self, voice: Voice, pieces: list[Piece], settings: SynthesisSettings) -> None:
-        """Takes the result of `Voice.prepare`; nothing is computed yet."""
+    def __init__(self, voice: Voice, pieces: list[Piece], settings: SynthesisSettings, keep: bool = True) -> None:
+        """Takes what `Voice.prepare` gave, and whether audio and alignments are kept for `result`."""
+        self._keep = keep
         self.sample_rate = voice.sample_rate
         self.pieces = pieces
         self.takes: list[Take] = []  # of the sentences that are finished
@@ -272,7 +285,8 @@ class Stream(Iterator[np.ndarray]):
         # One sentence at a time: the sooner its sound is there.
         for events in voice._run(task, 1):
             # Before the last chunk is given away, so that who has it finds the result complete.
-            self.takes += [event for event in events if isinstance(event, Take)]
+            takes = [event for event in events if isinstance(event, Take)]
+            self.takes += takes if self._keep else [take.without_sound() for take in takes]
             yield from (event for event in events if isinstance(event, np.ndarray))
 
 
@@ -304,7 +318,8 @@ def load_voice(
     if precision == "int8" and place.type != "cpu":
         raise UserError(f"precision int8 is for CPUs, not for {place}; use float32")
     loaded = load_model(path, place, voice_folders())
-    return Voice(loaded, build_engine(loaded.model, precision, threads))
+    file = path / MODEL_NAME if path.is_dir() else path
+    return Voice(loaded, build_engine(loaded.model, precision, threads), file)
 
 
 def _has_letter(symbols: Iterable[str]) -> bool:

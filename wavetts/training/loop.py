@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from wavetts.config import Config
 from wavetts.errors import UserError
 from wavetts.extras import require
+from wavetts.files import locked
 from wavetts.model.device import float32_products, own_random_numbers, torch_threads
 from wavetts.training.distributed import join_processes
 from wavetts.training.objective import Objective
@@ -61,4 +63,7 @@ def train(
         if not processes.is_main:
             warnings.simplefilter("ignore")  # The main process says the same.
         paths = (Path(data_dir), Path(run_dir))
-        Trainer(config, *paths, resume, init_from, processes, voice_folders, objective).run()
+        # Two that write one folder would lose each other's states.
+        alone = locked(paths[1] / ".lock", str(run_dir)) if processes.is_main else nullcontext()
+        with alone:
+            Trainer(config, *paths, resume, init_from, processes, voice_folders, objective).run()

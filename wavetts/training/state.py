@@ -15,7 +15,7 @@ from wavetts.config import Config, DensityConfig
 from wavetts.config.load import from_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
-from wavetts.model.checkpoint import config_differences, load_weights, read_model
+from wavetts.model.checkpoint import check_finite, config_differences, load_weights, read_model
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
 
@@ -130,6 +130,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: cut off, damaged or not a training state ({type(error).__name__})") from None
     if not isinstance(state, dict) or "step" not in state:
         raise UserError(f"{path}: not a training state")
+    check_finite({**state.get("model", {}), **state.get("average", {})}, str(path))
     return state
 
 

@@ -20,6 +20,7 @@ from wavetts.errors import UserError
 from wavetts.files import remove_temporaries, write_atomic
 from wavetts.interrupt import Interrupt
 from wavetts.model import checkpoint
+from wavetts.model.checkpoint import check_finite
 from wavetts.model.lora import plain_weights, train_low_rank
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
@@ -293,7 +294,14 @@ class Trainer:
         checkpoint.save_model(self.run_dir / name, weights, self.config, self.tokenizer, info)
 
     def _save(self) -> None:
-        """Saves the state and the model; only then removes the oldest state."""
+        """State, exported model, and only then the end of the oldest state.
+
+        Raises:
+            UserError: weights are not finite; nothing is written over those of earlier steps.
+        """
+        weights = {**self.model.state_dict(), **self.average.state_dict()}
+        what = f"{self.run_dir}: step {self.step} is not saved"
+        check_finite(weights, what, "resume with a lower train.learning_rate")
         if self.log is None:
             return
         state = {
