@@ -44,12 +44,20 @@ DIFFUSION = {"kind": "diffusion", "hidden_dim": 256, "num_layers": 4, "num_cepst
 WHOLE = {**DIFFUSION, "network": "conv", "hidden_dim": 96, "num_layers": 6, "squeeze": 20}
 HALVES = {"kind": "cascade", "low_length": 160, "low": COMPACT}
 TEACHER = "subframe of diffusion"
+# 5 ms at 16 kHz.
+SUBFRAME = 80
 
 
 def subframe(**inner: Any) -> dict[str, Any]:
     """The recipe's subframes, of an inner density."""
     past = {"past_noise": 0.5, "past_gain": 0.3, "past_filter": 0.4}
-    return {"kind": "subframe", "subframe_length": 80, "context_dim": 512, **past, "inner": inner}
+    return {"kind": "subframe", "subframe_length": SUBFRAME, "context_dim": 512, **past, "inner": inner}
+
+
+def residual(**inner: Any) -> dict[str, Any]:
+    """Subframes of which an inner density models the linear-prediction residual; no disturbance is needed."""
+    inner = {"kind": "linear_prediction", "inner": inner}
+    return {"kind": "subframe", "subframe_length": SUBFRAME, "context_dim": 512, "inner": inner}
 
 
 ARMS: dict[str, dict[str, Any]] = {
@@ -71,6 +79,9 @@ ARMS: dict[str, dict[str, Any]] = {
     },
     "subframe of compact flow": subframe(**COMPACT),
     "subframe of paper's flow": subframe(kind="flow", num_stages=3, num_steps=4, hidden_dim=64),
+    "linear prediction of gaussian": residual(kind="gaussian"),
+    "linear prediction of couplings": residual(kind="couplings", num_couplings=8, hidden_dim=192, code_dim=64),
+    "linear prediction of diffusion": residual(**{**DIFFUSION, "transform": "none", "num_cepstra": 0}),
     TEACHER: subframe(**DIFFUSION),
     "subframe of diffusion, eps": subframe(**DIFFUSION, prediction="eps"),
     "subframe of diffusion, x": subframe(**DIFFUSION, prediction="x"),

@@ -15,6 +15,7 @@ from wavetts.model.density import SamplingOptions
 from wavetts.model.density.diffusion.density import DiffusionConfig
 from wavetts.model.density.diffusion.guidance import GuidedConfig
 from wavetts.model.density.diffusion.student import Student
+from wavetts.model.density.linear_prediction import LinearPredictionConfig
 from wavetts.model.density.subframe import SubframeConfig
 from wavetts.training.distill import distill, find_diffusion, student_model
 from wavetts.training.loop import train
@@ -24,6 +25,11 @@ SECTIONS = {
     "whole frames": DIFFUSION,
     "guided subframes": GuidedConfig(
         inner=SubframeConfig(subframe_length=80, context_dim=16, past_noise=0.3, inner=DIFFUSION)
+    ),
+    "residual": SubframeConfig(
+        subframe_length=80,
+        context_dim=16,
+        inner=LinearPredictionConfig(order=8, num_bins=16, num_cepstra=4, inner=DIFFUSION),
     ),
 }
 

@@ -27,6 +27,7 @@ from wavetts.model.density.diffusion.density import Diffusion, DiffusionConfig
 from wavetts.model.density.diffusion.guidance import Guided, GuidedConfig
 from wavetts.model.density.diffusion.standardised import StandardisedDiffusion
 from wavetts.model.density.diffusion.student import Student, halve, match_guided, student_section, student_weights
+from wavetts.model.density.linear_prediction import LinearPrediction, LinearPredictionConfig
 from wavetts.model.density.subframe import SubframeConfig, SubframeDensity
 from wavetts.model.layers import length_mask, valid_index
 from wavetts.model.tacotron import WaveTacotron
@@ -65,7 +66,7 @@ def _replace_section(
     """A teacher's section with a student's in the place of the diffusion's."""
     if isinstance(section, GuidedConfig):
         return _replace_section(section.inner, leaf, steps, largest_guidance)
-    if isinstance(section, SubframeConfig):
+    if isinstance(section, (SubframeConfig, LinearPredictionConfig)):
         return dataclasses.replace(section, inner=_replace_section(section.inner, leaf, steps, largest_guidance))
     assert isinstance(section, DiffusionConfig)
     return student_section(section, leaf, steps, largest_guidance)
@@ -77,6 +78,8 @@ def find_diffusion(density: Density) -> StandardisedDiffusion | None:
         return find_diffusion(density.inner)
     if isinstance(density, SubframeDensity):
         return find_diffusion(density.flow)
+    if isinstance(density, LinearPrediction):
+        return find_diffusion(density.inner)
     return density if isinstance(density, StandardisedDiffusion) else None
 
 
@@ -90,10 +93,12 @@ def _diffused(density: Density, frames: Tensor, cond: Tensor, null: Tensor | Non
         return _diffused(density.inner, frames, cond, density.without_context(cond))
     contexts = [cond] if null is None else [cond, null]
     if isinstance(density, SubframeDensity):
-        # The past is disturbed as it was for the teacher, and alike with the text and without.
-        seed = int(torch.randint(2**62, ()))
-        parts = [density.subframes(frames, c, True, torch.Generator().manual_seed(seed)) for c in contexts]
-        return (parts[0][0].flatten(0, 1), *(context.flatten(0, 1) for _, context in parts))
+        # The past is disturbed as it was for the teacher.
+        parts = density.subframes_alike(frames, contexts, disturbed=True)
+        return _diffused(density.flow, *(part.flatten(0, 1) for part in parts))
+    if isinstance(density, LinearPrediction):
+        assert null is None, "its residual is not guided"
+        return _diffused(density.inner, *density.residual(frames, cond))
     return (frames, *contexts)
 
 
@@ -177,7 +182,8 @@ def distill(
     halving.
 
     Args:
-        teacher: model file or run folder; its density is a diffusion, guided or not, of whole frames or of subframes.
+        teacher: model file or run folder; its density is a diffusion, guided or not, of frames, subframes or
+            their residual.
         data_dir: what `wavetts preprocess` made, in the teacher's symbols.
         run_dir: made if it is not there.
         steps: of the last student.
@@ -228,6 +234,6 @@ def _training_config(config: Config, overrides: Sequence[str], source: str) -> C
 
 def _with_steps(section: DensityConfig, steps: int) -> DensityConfig:
     """A student's section with another number of steps."""
-    if isinstance(section, SubframeConfig):
+    if isinstance(section, (SubframeConfig, LinearPredictionConfig)):
         return dataclasses.replace(section, inner=_with_steps(section.inner, steps))
     return dataclasses.replace(section, sampler_steps=steps)

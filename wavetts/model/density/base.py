@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from wavetts.errors import UserError
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
@@ -160,7 +162,12 @@ class Density(Sampler):
 
         Returns:
             (..., K).
+
+        Raises:
+            UserError: the likelihood is not exact; the noise of a bound would be louder than what is removed.
         """
+        if self.likelihood != "exact":
+            raise UserError(f"synthesis.remove_dither: needs an exact likelihood; this density's is {self.likelihood}")
         with torch.inference_mode(False), torch.enable_grad():
             # Copies, as those of inference mode cannot be differentiated.
             noisy, cond = frames.detach().clone().requires_grad_(), cond.detach().clone()

@@ -137,6 +137,11 @@ class LinearPrediction(Density):
         residual = residual * torch.exp(-known.log_gain) - known.copied
         return residual, known.hidden, -self.frame_length * known.log_gain[:, 0]
 
+    def residual(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
+        """What the inner density models of packed frames (N, n), and its contexts (N, D)."""
+        values, hidden, _ = self._residual(frames, *self._split(cond))
+        return values, hidden
+
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.log_prob`."""
         parts, (contexts, samples) = self._pack(frames)[:, None], self._split(cond)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -166,6 +166,15 @@ class SubframeDensity(Density):
             past = past * torch.exp(gain)
         return frames.unflatten(1, (-1, self.subframe_length)), self._context(past, self._bias(cond))
 
+    def subframes_alike(
+        self, frames: Tensor, conds: Sequence[Tensor], disturbed: bool, generator: torch.Generator | None = None
+    ) -> list[Tensor]:
+        """`subframes` for several contexts, with the same disturbance: subframes and the contexts of each."""
+        device = frames.device if generator is None else generator.device
+        seed = int(torch.randint(2**62, (), generator=generator, device=device))
+        found = [self.subframes(frames, cond, disturbed, torch.Generator().manual_seed(seed)) for cond in conds]
+        return [found[0][0], *(contexts for _, contexts in found)]
+
     def _in_turn(self, method: str, frames: Tensor, cond: Tensor, generator: torch.Generator | None) -> Tensor:
         """`log_prob` or `loss` of the frames, by an inner density that is conditioned on the past itself."""
         with torch.autocast(frames.device.type, enabled=False):
@@ -185,14 +194,23 @@ class SubframeDensity(Density):
             parts, contexts = self.subframes(self._pack(frames), self._pack(cond))
             return self.flow.log_prob(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
 
-    def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """See `Density.loss`; in training mode the past is disturbed, as drawn samples deviate from recordings."""
+    def loss(
+        self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None, shown: Tensor | None = None
+    ) -> Tensor:
+        """See `Density.loss`; in training mode the past is disturbed, as drawn samples deviate from recordings.
+
+        `shown` is for an inner density that can be guided, see `Diffusion.loss`.
+        """
         disturbed = self.training and bool(self.past_noise or self.past_gain or self.past_filter)
         if self.sees_past and not disturbed:
             return self._in_turn("loss", frames, cond, generator)
         with torch.autocast(frames.device.type, enabled=False):
-            parts, contexts = self.subframes(self._pack(frames), self._pack(cond), disturbed, generator)
-            return self.flow.loss(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
+            frames, conds = self._pack(frames), [self._pack(cond)]
+            if shown is None:
+                parts, contexts = self.subframes(frames, conds[0], disturbed, generator)
+                return self.flow.loss(parts, contexts, generator).sum(-1).reshape(cond.shape[:-1])
+            parts, *contexts = self.subframes_alike(frames, [*conds, self._pack(shown)], disturbed, generator)
+            return self.flow.loss(parts, contexts[0], generator, contexts[1]).sum(-1).reshape(cond.shape[:-1])
 
     @torch.no_grad()
     def sample(

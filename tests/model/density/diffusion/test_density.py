@@ -15,6 +15,8 @@ from wavetts.errors import UserError
 from wavetts.model.density import SamplingOptions
 from wavetts.model.density.diffusion.density import DiffusionConfig, report
 from wavetts.model.density.diffusion.guidance import GuidedConfig
+from wavetts.model.density.diffusion.prediction import scales
+from wavetts.model.density.diffusion.samplers import Path, run, spaced_levels
 from wavetts.model.density.gaussian import GaussianConfig
 from wavetts.model.density.subframe import SubframeConfig
 
@@ -129,20 +131,51 @@ def test_inpainting_in_the_domain_of_the_samples(transform):
     assert not torch.equal(drawn, density.inpaint(cond, SamplingOptions(steps=40), seeded(1), x, given))
 
 
-def test_guidance_extrapolates_between_contexts():
-    """x^w = (1 + w) x_c - w x_null: with exact Gaussian denoisers the guided mean moves away from the null's."""
-    section = GuidedConfig(dropout=0.3, inner=dataclasses.replace(SMALL, transform="none", sampler="ddim"))
-    torch.manual_seed(0)
-    density = fit(section, 400)
-    cond = torch.ones(2000, 1)
-    means = []
-    for guidance in (0.0, 1.0, torch.full((2000, 1), 1.0)):
-        drawn = density.sample(cond, SamplingOptions(guidance=guidance), seeded())
-        means.append(drawn.mean().item())
-    # The null's mean is 0 and its spread larger: guided, the mean is beyond 1.
-    assert means[0] == pytest.approx(1.0, abs=0.15)
-    assert means[1] > means[0] + 0.2
-    assert means[2] == pytest.approx(means[1], abs=1e-3)
+def test_guidance_extrapolates_as_exact_denoisers_do():
+    """x^w = (1 + w) x(cond) - w x(null), against the same combination of the two Gaussians' own denoisers."""
+    inner = dataclasses.replace(SMALL, transform="none", sampler="ddim", standardise="overall")
+    density = fit(GuidedConfig(dropout=0.3, inner=inner), 700)
+    told = torch.eye(4)
+    told[:2, :2] = torch.tensor([[1.0, 1.0], [1.0, 1.09]])
+    null = told + 1  # the mean is not known, and varies by 1
+    mean, log_scale = (part[0] for part in density.inner.affine._mean_log_scale(torch.ones(1, 1)))
+    scale = log_scale.exp().detach()
+
+    def eps(z: Tensor, gamma: Tensor, covariance: Tensor, centre: Tensor) -> Tensor:
+        alpha, sigma = scales(gamma)
+        spread = alpha**2 * covariance / torch.outer(scale, scale) + sigma**2 * torch.eye(4)
+        return sigma * torch.linalg.solve(spread, (z - alpha * (centre - mean.detach()) / scale).T).T
+
+    def exact(z: Tensor, gamma: Tensor) -> Tensor:
+        with_text, without = eps(z, gamma, told, torch.ones(4)), eps(z, gamma, null, torch.zeros(4))
+        return with_text + 1.0 * (with_text - without)
+
+    cond, noise = torch.ones(2000, 1), torch.randn(2000, 4, generator=seeded())
+    schedule = density.inner.schedule
+    path = Path(exact, spaced_levels(schedule.gamma_min, schedule.gamma_max, 20), torch.Tensor)
+    expected = run("ddim", path, noise) * scale + mean.detach()
+    plain = density.sample(cond, SamplingOptions(), noise)
+    pushed = density.sample(cond, SamplingOptions(guidance=1.0), noise)
+    each = density.sample(cond, SamplingOptions(guidance=torch.ones(2000, 1)), noise)
+    assert plain.mean().item() == pytest.approx(1.0, abs=0.15)
+    assert expected.mean() > 1.2  # further from the mean without text than the text says
+    assert pushed.mean().item() == pytest.approx(expected.mean().item(), abs=0.15)
+    assert (pushed - expected).abs().mean() < 0.5 * (plain - expected).abs().mean()
+    torch.testing.assert_close(each, pushed)
+
+
+def test_values_are_standardised_alike_with_the_text_and_without():
+    """So that the two predictions are in one space: what is shown to the denoiser changes no log-determinant."""
+    density = fit(dataclasses.replace(SMALL, transform="none"), 60)
+    x, cond = data_rows(200)
+    plain, shown = (density.loss(x, cond, seeded(), other) for other in (None, cond + 3))
+    assert torch.equal(plain, density.loss(x, cond, seeded(), cond))
+    assert not torch.equal(plain, shown)
+    gradients = torch.autograd.grad(plain.sum(), density.affine.linear.bias, retain_graph=True)
+    torch.testing.assert_close(gradients, torch.autograd.grad(shown.sum(), density.affine.linear.bias))
+    overall = dataclasses.replace(SMALL, standardise="overall").build(4, 1, AudioConfig())
+    first, second = (overall.standardise(x, context) for context in (cond, cond + 3))
+    assert torch.equal(first[0], second[0])
 
 
 def test_dropping_leaves_the_past():
@@ -167,6 +200,12 @@ def test_dropping_leaves_the_past():
 def test_options_that_do_not_go_together(fields, message):
     with pytest.raises(UserError, match=message):
         dataclasses.replace(SMALL, **fields)
+
+
+def test_dither_is_not_removed_by_a_bound():
+    density = SMALL.build(4, 2, AudioConfig())
+    with pytest.raises(UserError, match="remove_dither: needs an exact likelihood; this density's is bound"):
+        density.remove_dither(torch.zeros(2, 4), torch.zeros(2, 2), 0.1)
 
 
 def test_only_what_can_be_guided_is():

@@ -114,12 +114,18 @@ class Diffusion(StandardisedDiffusion):
         gate = VarianceGate() if torch.is_grad_enabled() else None
         return continuous_term(model, x, self.schedule, t, eps, gate)
 
-    def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """See `Density.loss`: the weighted loss, over the mean weight; with weighting=elbo a draw of the bound."""
+    def loss(
+        self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None, shown: Tensor | None = None
+    ) -> Tensor:
+        """See `Density.loss`: the weighted loss, over the mean weight; with weighting=elbo a draw of the bound.
+
+        With `shown`, contexts as cond, the denoiser is shown these; values are standardised by cond all the same, so
+        that what it learns with and without the text are predictions in one space (see `Guided`).
+        """
         with torch.autocast(frames.device.type, enabled=False):
             packed = self._pack(cond)
             values, log_det = self.standardise(self._pack(frames), packed)
-            x, context = values.detach(), self.denoiser.prepare(packed)
+            x, context = values.detach(), self.denoiser.prepare(packed if shown is None else self._pack(shown))
 
             def model(z: Tensor, gamma: Tensor) -> Tensor:
                 return self.denoiser.eps(z, gamma, context)
@@ -181,7 +187,7 @@ class Diffusion(StandardisedDiffusion):
     def sample(
         self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator, null: Tensor | None = None
     ) -> Tensor:
-        """See `Sampler.sample`; with `null`, contexts (..., C) that say nothing, guided by `options.guidance`."""
+        """See `Sampler.sample`; with `null`, contexts without text (..., C) for the denoiser, guided from them."""
         with torch.autocast(cond.device.type, enabled=False):
             first, *later = self._pack(self.draw_noise(cond, noise)).split(self.frame_length, -1)
             blocks = iter(later)

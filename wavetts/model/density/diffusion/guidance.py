@@ -45,6 +45,10 @@ class GuidedConfig(DensityConfig):
 class Guided(Density):
     """A density that knows what frames are like without their context as well.
 
+    It is the denoiser whose context is dropped: both of its predictions are of values that the same context has
+    standardised, or they could not be combined. What the affine layer says is not guided; with the diffusion's
+    `standardise=overall` that is nothing.
+
     Args:
         config: its options.
         length: K.
@@ -73,7 +77,8 @@ class Guided(Density):
         if self.training:
             device = cond.device if generator is None else generator.device
             drawn = torch.rand((*cond.shape[:-1], 1), generator=generator, device=device).to(cond.device)
-            cond = torch.where(drawn < self.dropout, self.without_context(cond), cond)
+            shown = torch.where(drawn < self.dropout, self.without_context(cond), cond)
+            return self.inner.loss(frames, cond, generator, shown)
         return self.inner.loss(frames, cond, generator)
 
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:

@@ -33,6 +33,10 @@ class DenoiserConfig(DensityConfig):
     gamma_min: float = opt(-12.0, "log of noise over signal at the data's end; learned: at the start", below=0)
     gamma_max: float = opt(6.0, "log of noise over signal at the noise's end; learned: at the start", above=0)
     transform: Literal["dct", "none"] = opt("dct", "what the affine layer and the diffusion see")
+    standardise: Literal["context", "overall"] = opt(
+        "context",
+        "mean and scale of the affine layer: the context's, or the same for all, and all is left to the denoiser",
+    )
     num_cepstra: int = opt(0, "smooth functions of frequency in the affine layer's log-scales", at_least=0)
     affine_bound: float = opt(6.0, "bound of the affine layer's log-scale", above=0)
 
@@ -72,13 +76,16 @@ class StandardisedDiffusion(Density):
     ) -> None:
         super().__init__(length, cond_dim, noise_dim=noise_dim)
         self.dct = DCT(length) if config.transform == "dct" else None
-        self.affine = ConditionalAffine(length, cond_dim, config.affine_bound, config.num_cepstra)
+        self.by_context = config.standardise == "context"
+        self.affine = ConditionalAffine(
+            length, cond_dim if self.by_context else 1, config.affine_bound, config.num_cepstra
+        )
         self.schedule = SCHEDULES[config.schedule](config.gamma_min, config.gamma_max)
         self.denoiser = config.build_denoiser(length, cond_dim, num_extras)
 
     def layers(self, cond: Tensor) -> Iterable[tuple[Layer, Any]]:
         """From values (N, n) to standardised ones, given contexts (N, C), as `Compose` takes them."""
-        affine = [(self.affine, cond)]
+        affine = [(self.affine, cond if self.by_context else torch.ones_like(cond[:, :1]))]
         return affine if self.dct is None else [(self.dct, None), *affine]
 
     def standardise(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
