@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from wavetts.errors import UserError
@@ -134,7 +134,7 @@ def _runs(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str) -> Generator[None]:
     """A context in which no other process is inside `locked` of the same file; the file is there only meanwhile.
 
     Args:

@@ -31,14 +31,8 @@ def message(function, *args) -> str:
 
 
 def test_recipes_are_there():
-    assert {
-        "ljspeech_paper_chars",
-        "ljspeech_paper_phonemes",
-        "ljspeech_small",
-        "compact_16k",
-        "diffusion_16k",
-        "toy",
-    } <= {path.stem for path in RECIPES}
+    names = "ljspeech_paper_chars ljspeech_paper_phonemes ljspeech_small compact_16k diffusion_16k toy linear_prediction_16k"
+    assert {*names.split()} <= {path.stem for path in RECIPES}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

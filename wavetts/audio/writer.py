@@ -82,7 +82,10 @@ class AudioWriter:
                 self._close()
         finally:
             with contextlib.suppress(OSError, soundfile.SoundFileError):
-                (self._wav or self._flac).close()
+                if self._wav is not None:
+                    self._wav.close()
+                if self._flac is not None:
+                    self._flac.close()
             with contextlib.suppress(OSError):
                 self._temporary.unlink()
 
