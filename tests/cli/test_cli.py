@@ -19,21 +19,8 @@ import wavetts
 from wavetts.cli import config as config_command
 from wavetts.synthesis.catalog import find_voice
 
-COMMANDS = [
-    "preprocess",
-    "train",
-    "distill",
-    "config",
-    "synthesize",
-    "say",
-    "repair",
-    "voices",
-    "demo",
-    "evaluate",
-    "curves",
-    "export",
-    "serve",
-]
+COMMANDS = [*["preprocess", "train", "distill", "config", "synthesize", "say", "repair"]]
+COMMANDS += ["voices", "demo", "evaluate", "curves", "export", "serve"]
 SENTENCES = str(ROOT / "recipes" / "synthesize" / "sentences.txt")
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 
@@ -113,7 +100,8 @@ def test_train_takes_overrides_anywhere(monkeypatch, run):
     monkeypatch.setattr(wavetts.training.loop, "train", lambda *args, **kwargs: calls.append((args, kwargs)))
     config = str(ROOT / "recipes" / "train" / "toy.yaml")
     flags = ["--data", "D", "train.max_steps=7", "--run", "R", "--init_from", "joe", "train.seed=3"]
-    assert run("train", config, "train.log_every=2", *flags) == (0, "", "")
+    hint = 'hear it: wavetts say --voice R/model.safetensors "Hello."\n'
+    assert run("train", config, "train.log_every=2", *flags) == (0, "", hint)
     ((args, kwargs),) = calls
     assert args[1:] == (Path("D"), Path("R"))
     assert (args[0].train.max_steps, args[0].train.seed, args[0].train.log_every) == (7, 3, 2)
@@ -260,7 +248,8 @@ def test_audio_on_standard_output(voice):
     done = wavetts_process("synthesize", voice, "--input", "-", "-o", "-", *FAST, input=b"one\ntwo\n", check=True)
     audio, rate = soundfile.read(io.BytesIO(done.stdout))
     assert len(audio) == (2 * 0.2 + 0.5) * rate
-    assert int.from_bytes(done.stdout[4:8], "little") == len(done.stdout) - 8
+    # Sent while it is made: the header cannot say how long it will be.
+    assert int.from_bytes(done.stdout[4:8], "little") > len(done.stdout)
 
 
 def test_list_to_folder(run, voice):

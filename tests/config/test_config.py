@@ -31,7 +31,7 @@ def message(function, *args) -> str:
 
 
 def test_recipes_are_there():
-    names = "ljspeech_paper_chars ljspeech_paper_phonemes ljspeech_small compact_16k diffusion_16k toy linear_prediction_16k"
+    names = "ljspeech_paper_chars ljspeech_paper_phonemes ljspeech_small compact_16k diffusion_16k toy"
     assert {*names.split()} <= {path.stem for path in RECIPES}
 
 
