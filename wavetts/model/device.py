@@ -45,12 +45,14 @@ def float32_products(tf32: bool) -> Generator[None]:
 def torch_threads(count: int) -> Generator[None]:
     """A context in which torch uses this number of CPU threads; 0 changes nothing."""
     before = torch.get_num_threads()
-    if count:
+    # To set the number that there is already takes time, too.
+    changes = count not in (0, before)
+    if changes:
         torch.set_num_threads(count)
     try:
         yield
     finally:
-        if count:
+        if changes:
             torch.set_num_threads(before)
 
 
