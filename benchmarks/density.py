@@ -56,8 +56,9 @@ def subframe(**inner: Any) -> dict[str, Any]:
 
 def residual(**inner: Any) -> dict[str, Any]:
     """Subframes of which an inner density models the linear-prediction residual; no disturbance is needed."""
-    inner = {"kind": "linear_prediction", "inner": inner}
-    return {"kind": "subframe", "subframe_length": SUBFRAME, "context_dim": 512, "inner": inner}
+    inner = {"kind": "linear_prediction", "precision": "bf16", "inner": inner}
+    size = {"subframe_length": SUBFRAME, "context_dim": 512, "precision": "bf16"}
+    return {"kind": "subframe", **size, "inner": inner}
 
 
 ARMS: dict[str, dict[str, Any]] = {
@@ -66,21 +67,10 @@ ARMS: dict[str, dict[str, Any]] = {
     # Scaled down to what a core can train.
     "paper's flow": {"kind": "flow", "num_steps": 4, "hidden_dim": 64},
     "subframe of gaussian": subframe(kind="gaussian"),
-    "subframe of linear prediction": {
-        "kind": "subframe",
-        "subframe_length": 80,
-        "context_dim": 512,
-        "precision": "bf16",
-        "inner": {
-            "kind": "linear_prediction",
-            "precision": "bf16",
-            "inner": {"kind": "couplings", "precision": "bf16"},
-        },
-    },
     "subframe of compact flow": subframe(**COMPACT),
     "subframe of paper's flow": subframe(kind="flow", num_stages=3, num_steps=4, hidden_dim=64),
     "linear prediction of gaussian": residual(kind="gaussian"),
-    "linear prediction of couplings": residual(kind="couplings", num_couplings=8, hidden_dim=192, code_dim=64),
+    "linear prediction of couplings": residual(kind="couplings", precision="bf16"),
     "linear prediction of diffusion": residual(**{**DIFFUSION, "transform": "none", "num_cepstra": 0}),
     TEACHER: subframe(**DIFFUSION),
     "subframe of diffusion, eps": subframe(**DIFFUSION, prediction="eps"),
@@ -188,19 +178,32 @@ def trained(arm: str, frames: data.Frames, args: argparse.Namespace) -> Subframe
 
 def evaluations(density: Any) -> int:
     """How often a network is run for a frame that is drawn: denoisers, or couplings' networks."""
-    count, hooks = [], []
+    counts: list[dict[nn.Module, int]] = []
+    hooks = []
     for part in density.modules():
-        # A coupling's network is run from `inverse`, which is no module's call: by its first layer.
-        layer = part.network if isinstance(part, Denoiser) else None
-        if isinstance(part, AffineCoupling):
-            layer = next(child for child in part.modules() if isinstance(child, nn.Linear))
-        if layer is not None:
-            hooks.append(layer.register_forward_hook(lambda *_: count.append(1)))
+        if not isinstance(part, (Denoiser, AffineCoupling)):
+            continue
+        # A coupling's network is run from `inverse`, which is no module's call, and some layers' weights are used as
+        # they are: what is called most often is called once a run.
+        runs: dict[nn.Module, int] = {}
+        counts.append(runs)
+        layers = (
+            [part.network] if isinstance(part, Denoiser) else [m for m in part.modules() if isinstance(m, nn.Linear)]
+        )
+        for layer in layers:
+            hooks.append(layer.register_forward_hook(_count(runs)))
     cond = torch.zeros(1, density.cond_dim + density.past_dim)
     density.sample(cond, SamplingOptions(), torch.Generator())
     for hook in hooks:
         hook.remove()
-    return len(count)
+    return sum(max(runs.values(), default=0) for runs in counts)
+
+
+def _count(runs: dict[nn.Module, int]) -> Callable[..., None]:
+    def count(module: nn.Module, *_: Any) -> None:
+        runs[module] = runs.get(module, 0) + 1
+
+    return count
 
 
 def measure(density: Any, frames: data.Frames) -> dict[str, Any]:

@@ -100,12 +100,16 @@ class Diffusion(StandardisedDiffusion):
         self.ode, self.likelihood = config.likelihood == "ode", TAGS[config.likelihood]
 
     def _decoder_loss(self, x: Tensor, model: EpsModel, eps: Tensor) -> Tensor:
-        """-log p(x | z_0) of standardised values (N, n) with noise (N, n)."""
+        """-log p(x | z_0) of standardised values (N, n) with noise (N, n).
+
+        Its mean, the denoiser's, is trained by it on the bound alone; a weighting says itself what the lowest level is
+        worth.
+        """
         gamma = self.schedule.gamma_min.expand(len(x))
         z = noised(x, eps, gamma)
-        return decoder_term(
-            x, to_x(model(z, gamma), z, gamma, "eps"), F.logsigmoid(self.schedule.gamma_min) + self.decoder_log_variance
-        )
+        mean = to_x(model(z, gamma), z, gamma, "eps")
+        log_variance = F.logsigmoid(self.schedule.gamma_min) + self.decoder_log_variance
+        return decoder_term(x, mean if self.loss_is_likelihood else mean.detach(), log_variance)
 
     def _diffusion_loss(self, x: Tensor, model: EpsModel, t: Tensor, eps: Tensor) -> Tensor:
         """One draw of the bound's middle term (N,), in the number of steps that was chosen."""
