@@ -37,7 +37,12 @@ CONFIGS = ("ljspeech_paper_phonemes", "compact_16k")
 # What makes either config small enough to try the script itself.
 TINY = {
     "ljspeech_paper_phonemes": ["density.num_stages=2", "density.num_steps=1", "density.hidden_dim=8"],
-    "compact_16k": ["density.num_couplings=2", "density.hidden_dim=8", "density.context_dim=8"],
+    "compact_16k": ["density.inner.num_couplings=2", "density.inner.hidden_dim=8", "density.context_dim=8"],
+}
+# The couplings' networks in the precision that is asked for; the rest of a flow is float32.
+COUPLINGS = {
+    "ljspeech_paper_phonemes": {name: [f"density.precision={name}"] for name in ("float32", "bf16")},
+    "compact_16k": {name: [f"density.inner.precision={name}"] for name in ("float32", "bf16")},
 }
 SYMBOLS = 80
 CHARACTERS_PER_SECOND = 14  # of LJSpeech
@@ -131,7 +136,8 @@ def main(argv: list[str]) -> None:
     )
     for recipe in CONFIGS:
         overrides = [f"train.precision={args.precision}", f"train.compile={args.compile}"]
-        overrides += [f"train.compile_attention={args.compile}", *(TINY[recipe] if args.tiny else [])]
+        overrides += [f"train.compile_attention={args.compile}", *COUPLINGS[recipe][args.precision]]
+        overrides += TINY[recipe] if args.tiny else []
         config = load_config(RECIPES / f"{recipe}.yaml", overrides)
         torch.manual_seed(config.train.seed)
         training = time_training(config, device, args.batch_size, args.seconds, args.steps)

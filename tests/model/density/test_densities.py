@@ -13,6 +13,7 @@ from wavetts.config import AudioConfig, Config
 from wavetts.model.density import SamplingOptions, build_density
 from wavetts.model.density.compact import CompactFlowConfig
 from wavetts.model.density.flow import FlowConfig
+from wavetts.model.density.transforms import AffineCoupling
 
 
 def test_flow_whose_last_stage_has_an_odd_number_of_positions(float64):
@@ -112,10 +113,11 @@ def test_compact_flow_inverts_in_float32():
         assert (density.inverse(density(x, cond)[0], cond) - x).abs().max() < 1e-4
 
 
-def test_bf16_networks_round_in_training_alone():
-    exact = make("compact")
+@pytest.mark.parametrize("kind", ["compact", "flow"])
+def test_bf16_networks_round_in_training_alone(kind):
+    exact = make(kind)
     rounded = copy.deepcopy(exact)
-    for coupling in rounded.couplings:
+    for coupling in couplings(rounded):
         coupling.bf16 = True
     frames, cond = torch.randn(6, K), torch.randn(6, C)
     expected = exact.log_prob(frames, cond)
@@ -129,8 +131,15 @@ def test_bf16_networks_round_in_training_alone():
     torch.testing.assert_close(rounded.inverse(noise, cond), frames, rtol=1e-3, atol=1e-3)
 
 
+def couplings(density):
+    return [module for module in density.modules() if isinstance(module, AffineCoupling)]
+
+
 def test_config_asks_for_bf16():
-    assert all(coupling.bf16 for coupling in build(CompactFlowConfig(precision="bf16")).couplings)
+    small = FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4, precision="bf16")
+    for config in (CompactFlowConfig(precision="bf16"), small):
+        found = couplings(build(config))
+        assert found and all(coupling.bf16 for coupling in found)
 
 
 def test_compact_permutations_are_the_same_in_every_model():

@@ -28,6 +28,9 @@ class FlowConfig(DensityConfig):
     hidden_dim: int = opt(256, "channels of the coupling networks", at_least=1)
     position_dim: int = opt(64, "sinusoidal position features, even; 0: none (not published)", at_least=0)
     scale_bound: float = opt(2.0, "bound b of a coupling's log-scale, b tanh(g / b)", above=0)
+    precision: Literal["float32", "bf16"] = opt(
+        "float32", "of the coupling networks' products in training; everything else is float32"
+    )
 
     def check(self) -> None:
         """See `Section.check`."""
@@ -65,7 +68,7 @@ class FlowStep(nn.Module):
         super().__init__()
         self.actnorm = ActNorm(channels)
         self.conv = InvertibleConv(channels)
-        self.coupling = ConvCoupling(channels // 2, config.hidden_dim, config.scale_bound)
+        self.coupling = ConvCoupling(channels // 2, config.hidden_dim, config.scale_bound, config.precision == "bf16")
 
     def forward(self, x: Tensor, cond: StepCond) -> tuple[Tensor, Tensor]:
         """See `Layer.__call__`; x is (N, J, channels)."""

@@ -216,11 +216,12 @@ class ConvCoupling(AffineCoupling):
     """An affine coupling of halves (N, J, channels) by three convolutions over J with kernels 3, 1 and 3.
 
     `cond` is the bias of the first convolution in two parts: one per frame (N, hidden_dim), one per position
-    (J, hidden_dim).
+    (J, hidden_dim). With `bf16` the convolutions multiply in bfloat16 in training, as in `MLPCoupling`.
     """
 
-    def __init__(self, channels: int, hidden_dim: int, bound: float):
+    def __init__(self, channels: int, hidden_dim: int, bound: float, bf16: bool = False):
         super().__init__(bound)
+        self.bf16 = bf16
         # Kernels of 3 are matrices over the channels of positions j - 1, j and j + 1.
         self.input = nn.Linear(3 * channels, hidden_dim, bias=False)
         self.hidden = nn.Linear(hidden_dim, hidden_dim)
@@ -236,9 +237,11 @@ class ConvCoupling(AffineCoupling):
         # products are shifted instead. They are most of the flow's memory, so they are changed in place.
         neighbours = torch.cat((padded[:, :-2], kept, padded[:, 2:]), -1).flatten(0, 1)
         bias = (frame_bias[:, None] + position_bias).flatten(0, 1)
-        hidden = F.relu_(torch.addmm(bias, neighbours, self.input.weight.T))
-        hidden = F.relu_(self.hidden(hidden))
-        left, centre, right = self.output(hidden).view(n, length, -1).chunk(3, -1)
+        with network_precision(kept, self.bf16 and self.training):
+            hidden = F.relu_(torch.addmm(bias, neighbours, self.input.weight.T))
+            hidden = F.relu_(self.hidden(hidden))
+            parts = self.output(hidden).to(kept.dtype)
+        left, centre, right = parts.view(n, length, -1).chunk(3, -1)
         result = centre + self.output_bias
         result[:, 1:] += left[:, :-1]
         result[:, :-1] += right[:, 1:]
