@@ -15,9 +15,9 @@ from wavetts.cli.messages import speech_made, tell, tell_written
 from wavetts.cli.speaking import DEFAULT_OUTPUT, check_output, read_input, speak_one_file, warn_of_broken
 from wavetts.errors import UserError
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.synthesis.texts import Text
 
 if TYPE_CHECKING:
+    from wavetts.synthesis.texts import Text
     from wavetts.synthesis.voice import Voice
 
 # Of speech that may have to be written after all; more goes to a temporary file.

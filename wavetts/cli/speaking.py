@@ -16,12 +16,12 @@ from wavetts.cli.messages import speech_made, tell, tell_written
 from wavetts.errors import UserError
 from wavetts.progress import progress_bar
 from wavetts.synthesis.settings import SynthesisSettings
-from wavetts.synthesis.texts import Text, read_stdin, read_texts
 
 if TYPE_CHECKING:
     import numpy as np
 
     from wavetts.synthesis.takes import Take
+    from wavetts.synthesis.texts import Text
     from wavetts.synthesis.voice import Voice
 
 # Where speech goes if nobody says so.
@@ -34,6 +34,8 @@ def read_input(args: argparse.Namespace) -> list[Text]:
     Raises:
         UserError: there are none, or two of these were given.
     """
+    from wavetts.synthesis.texts import Text, read_stdin, read_texts
+
     if args.input is not None:
         if args.text is not None:
             raise UserError("give a TEXT or --input FILE, not both")
