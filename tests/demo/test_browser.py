@@ -27,7 +27,7 @@ FLAGS = [
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
 LONG = "One. " * 60
-PATIENCE = 120_000  # milliseconds; other tests may keep the machine busy
+PATIENCE = 180_000  # milliseconds; other tests may keep the machine busy
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,6 @@ def test_stop_silences_at_once_and_keeps_what_was_spoken(show, name, text):
     wait_until_heard(window)
     window.locator("button.stop:visible").click()
     assert audio(window).evaluate("audio => audio.paused")
-    window.locator(".status:visible", has_text="Stopped.").wait_for()
     window.locator(".player:visible .save").wait_for()
     seconds = length(window)
     assert seconds > 0
