@@ -34,7 +34,7 @@ def test_curves_of_runs(run: Path, tmp_path: Path):
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
     save_figure(curve_figure([run], "loss", over="minutes"), tmp_path / "minutes.png")
     assert (tmp_path / "minutes.png").stat().st_size > 1000
-    with pytest.raises(UserError, match="no figure named 'bits'"):
+    with pytest.raises(UserError, match="no finite figure named 'bits'"):
         curve_figure([run], "bits")
     with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be read: No such file"):
         curve_figure([tmp_path], "loss")
