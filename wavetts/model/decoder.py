@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from wavetts.config import Config
 from wavetts.model.attention import AttentionState, Keys, build_attention
@@ -132,13 +134,19 @@ class AttentionDecoder(nn.Module):
         input_weight, context_weight = cell.weight_ih[:, :width], cell.weight_ih[:, width:].contiguous()
         projected = F.linear(inputs, input_weight, cell.bias_ih + cell.bias_hh).transpose(0, 1).contiguous()
         recurrent_weight = torch.cat([context_weight, cell.weight_hh], dim=1).t()
+        # Its gradient takes one product after the loop in place of one, and one sum of matrices, for every frame.
+        inputs_of_weight: list[Tensor] = []
+        projected = _WeightGradient.apply(projected, recurrent_weight, inputs_of_weight)
+        recurrent_weight = recurrent_weight.detach()
         state = self.init_state(keys)
         (query, memory_cell), context, attention = state.attention_lstm, state.context, state.attention
         queries, contexts, weights = [], [], []
         priors = [None] * len(projected) if prior is None else prior.unbind(1)
         for gates, frame_prior in zip(projected.unbind(0), priors, strict=True):
+            recurrent = torch.cat([context, query], dim=1)
+            inputs_of_weight.append(recurrent.detach())
             query, memory_cell, context, attention = self.attend_step(
-                gates, recurrent_weight, query, memory_cell, context, attention, keys, frame_prior
+                gates, recurrent_weight, recurrent, memory_cell, attention, keys, frame_prior
             )
             queries.append(query)
             contexts.append(context)
@@ -149,9 +157,8 @@ class AttentionDecoder(nn.Module):
         self,
         gates: Tensor,
         recurrent_weight: Tensor,
-        query: Tensor,
+        recurrent: Tensor,
         memory_cell: Tensor,
-        context: Tensor,
         attention: AttentionState,
         keys: Keys,
         prior: Tensor | None,
@@ -161,9 +168,8 @@ class AttentionDecoder(nn.Module):
         Args:
             gates: (B, 4D), the part of the LSTM's gates that comes from the pre-net, with biases.
             recurrent_weight: (E + D, 4D), weights of context and query.
-            query: (B, D), the LSTM's output for the previous frame.
+            recurrent: (B, E + D), context and LSTM output of the previous frame.
             memory_cell: (B, D), the LSTM's cell.
-            context: (B, E), the context of the previous frame.
             attention: the attention's state after the previous frame.
             keys: `attention.prepare(memory, token_lengths)`.
             prior: (B, I), or None.
@@ -171,7 +177,7 @@ class AttentionDecoder(nn.Module):
         Returns:
             Query, cell, context and attention state of this frame.
         """
-        gates = torch.addmm(gates, torch.cat([context, query], dim=1), recurrent_weight)
+        gates = torch.addmm(gates, recurrent, recurrent_weight)
         i, f, g, o = gates.chunk(4, dim=1)
         memory_cell = torch.sigmoid(f) * memory_cell + torch.sigmoid(i) * torch.tanh(g)
         query = torch.sigmoid(o) * torch.tanh(memory_cell)
@@ -200,6 +206,26 @@ class AttentionDecoder(nn.Module):
             parts = [x, context, history] if self.skip else [x, context]
             x = self.head(torch.cat(parts, dim=-1))
         return x, self.stop(x)[..., 0]
+
+
+class _WeightGradient(torch.autograd.Function):
+    """The identity on x, for y_t = x_t + h_t W with recurrent inputs h_t; it gives W its gradient.
+
+    The loop multiplies by W detached. As every y_t has the gradient of x_t, that of W is the sum of h_t^T dx_t, which
+    is one product once the gradients of all steps are known.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, inputs: list[Tensor]) -> Tensor:
+        """x (T, B, 4D), W (H, 4D), and the list that the loop appends h_t (B, H) to."""
+        ctx.inputs = inputs
+        return x.view_as(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # ty: ignore[invalid-method-override]
+        """The gradients of x and of W."""
+        return grad, torch.cat(ctx.inputs).t() @ grad.flatten(0, 1), None
 
 
 def _step_lstm(lstm: nn.Module, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
