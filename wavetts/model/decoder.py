@@ -223,8 +223,9 @@ class _WeightGradient(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # ty: ignore[invalid-method-override]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         """The gradients of x and of W."""
+        (grad,) = grads
         return grad, torch.cat(ctx.inputs).t() @ grad.flatten(0, 1), None
 
 
