@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -57,7 +58,7 @@ class PitchSearch(nn.Module):
             low: (N, L), the signal as `low_pass` leaves it.
 
         Returns:
-            (N,), the best normalised correlation, at most about 1; (N,) int64, its lag in samples.
+            (N,), the best normalised correlation, at most about 1; (N,), its lag in samples.
         """
         low = low[:, self.start :: self.step]
         query, size = low[:, -self.query :], low.shape[1]
@@ -74,7 +75,74 @@ class PitchSearch(nn.Module):
         slope, bend = near[:, 2] - near[:, 0], (near[:, 0] - 2 * near[:, 1] + near[:, 2]).clamp(max=-1e-6)
         offset = (-0.5 * slope / bend).clamp(-0.5, 0.5)
         lag = self.step * (self.last - 1 - place - offset)
-        return near[:, 1] + 0.25 * slope * offset, lag.round().long().clamp(self.shortest, self.longest)
+        return near[:, 1] + 0.25 * slope * offset, lag.clamp(self.shortest, self.longest)
+
+
+# Samples of the end of a signal that a period is fitted to, and the fastest that it may change, in samples a sample.
+FIT_SECONDS, FASTEST_GLIDE = 0.015, 0.05
+# Most samples that the lag is moved by at once, and relative to the curvature, how much less than a full step is taken.
+LONGEST_STEP, DAMPING = 1.5, 0.05
+
+
+def interpolate(signal: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """A signal between its samples, and its slope, by Catmull and Rom's cubic (1974).
+
+    Args:
+        signal: (N, L).
+        places: (N, M), in samples; those too near to an end are moved.
+
+    Returns:
+        Values and slopes, (N, M) each.
+    """
+    places = places.clamp(1, signal.shape[1] - 2.001)
+    before = places.floor()
+    part, before = places - before, before.long()
+    a, b, c, d = (signal.gather(1, before + step) for step in (-1, 0, 1, 2))
+    first, second = 0.5 * (c - a), a - 2.5 * b + 2 * c - 0.5 * d
+    third = 0.5 * (d - a) + 1.5 * (b - c)
+    value = b + part * (first + part * (second + part * third))
+    return value, first + part * (2 * second + 3 * part * third)
+
+
+class Period(NamedTuple):
+    """That of each of N signals: T(t) = lag + glide (t - L), in samples, at time t of L samples."""
+
+    lag: Tensor  # (N, 1)
+    glide: Tensor  # (N, 1)
+
+    def before(self, places: Tensor, length: int) -> Tensor:
+        """One period before places (N, M) of signals of so many samples."""
+        return places - (self.lag + self.glide * (places - length))
+
+
+def fit_period(signal: Tensor, period: Period, size: int) -> Period:
+    """A Gauss-Newton step towards the period that best predicts the end of a signal from a period before.
+
+    Voices glide: by the tenth harmonic a copy with a whole or constant lag is out of phase within 5 ms.
+
+    Args:
+        signal: (N, L), low-passed enough for the lag's error to be a small part of its shortest wave.
+        period: the guess.
+        size: Q, of the last samples.
+    """
+    length = signal.shape[1]
+    time = torch.arange(length - size, length, device=signal.device, dtype=signal.dtype)
+    end = signal[:, -size:]
+    copied, slope = interpolate(signal, period.before(time, length))
+    # How much louder the end is than what is copied.
+    gain = ((copied * end).sum(1) / (copied.square().sum(1) + 1e-6)).clamp(0.2, 2)[:, None]
+    error = end - gain * copied
+    # By the lag, and by the change of the lag over the Q samples.
+    by_lag = -gain * slope
+    by_glide = by_lag * ((time - length) / size)
+    aa, ab, bb = ((x * y).sum(1) for x, y in ((by_lag, by_lag), (by_lag, by_glide), (by_glide, by_glide)))
+    ae, be = (by_lag * error).sum(1), (by_glide * error).sum(1)
+    aa, bb = aa * (1 + DAMPING) + 1e-6, bb * (1 + DAMPING) + 1e-6
+    determinant = aa * bb - ab * ab
+    lag = ((bb * ae - ab * be) / determinant).clamp(-LONGEST_STEP, LONGEST_STEP)
+    glide = ((aa * be - ab * ae) / determinant / size).clamp(-FASTEST_GLIDE / 2, FASTEST_GLIDE / 2)
+    glide = (period.glide + glide[:, None]).clamp(-FASTEST_GLIDE, FASTEST_GLIDE)
+    return Period(period.lag + lag[:, None], glide)
 
 
 class Voicing(nn.Module):

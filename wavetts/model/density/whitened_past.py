@@ -6,10 +6,20 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.model.density.all_pole import fast_length, levinson, whiten
-from wavetts.model.density.pitch import NOISE_FLOOR, PitchSearch, low_pass
+from wavetts.model.density.pitch import (
+    FASTEST_GLIDE,
+    FIT_SECONDS,
+    NOISE_FLOOR,
+    Period,
+    PitchSearch,
+    fit_period,
+    interpolate,
+    low_pass,
+)
 from wavetts.model.density.transforms import network_precision
 
 # A Gaussian window of the autocorrelation's lags, as wide as a smoothing of the spectrum by so many Hz; and what the
@@ -26,7 +36,7 @@ ROWS = 512
 class Seen(NamedTuple):
     """Of N pasts."""
 
-    features: Tensor  # (N, dim): the residual's end, the copied period, its low part, how periodic, the log of the lag
+    features: Tensor  # (N, dim): the residual's end, the copied period, its low part, how periodic, log lag, glide
     copied: Tensor  # (N, n): the residual of the last period, repeated
     low: Tensor  # (N, n): what it has below 1.5 kHz
 
@@ -47,7 +57,7 @@ class WhitenedPast(nn.Module):
     window: Tensor  # (past,)
     cosine: Tensor  # (bins, p + 1)
     low_pass: Tensor
-    places: Tensor  # (lags, n) int64
+    smoothing: Tensor  # (1, 1, 5)
 
     def __init__(self, order: int, length: int, sample_rate: int) -> None:
         super().__init__()
@@ -69,10 +79,11 @@ class WhitenedPast(nn.Module):
         self.register_buffer("cosine", cosine * smooth, persistent=False)
         self.register_buffer("low_pass", low_pass(residual, sample_rate), persistent=False)
         self.search = PitchSearch(residual, round(QUERY * sample_rate), sample_rate, NOISE_FLOOR)
-        # For each lag the places in the residual that are copied: the last period, again and again.
-        lags, step = torch.arange(self.search.shortest, self.search.longest + 1)[:, None], torch.arange(length)
-        self.register_buffer("places", residual + step - (step // lags + 1) * lags, persistent=False)
-        self.dim = self.view + 2 * length + 2
+        # Half at 3 kHz of 16; of the residual, so that the period is fitted to what is above the pitch search, too.
+        self.register_buffer("smoothing", torch.tensor([[[1.0, 4.0, 6.0, 4.0, 1.0]]]) / 16, persistent=False)
+        self.fitted = round(FIT_SECONDS * sample_rate)
+        self.length, self.periods = length, length // (self.search.shortest // 2) + 1
+        self.dim = self.view + 2 * length + 3
 
     @torch.no_grad()
     def forward(self, samples: Tensor, step: int = 1, bf16: bool = False) -> Seen:
@@ -106,8 +117,22 @@ class WhitenedPast(nn.Module):
         with network_precision(past, bf16):
             low = (residual @ self.low_pass).to(residual)
         periodic, lag = self.search(low)
-        places = self.places[lag - self.search.shortest]
-        copied, copied_low = residual.gather(1, places), low.gather(1, places)
+        period = Period(lag[:, None], torch.zeros_like(lag[:, None]))
+        smooth = F.conv1d(residual[:, None], self.smoothing, padding=self.smoothing.shape[-1] // 2)[:, 0]
+        for signal in (low, smooth, smooth):
+            period = fit_period(signal, period, self.fitted)
+        places = self._last_period(period, residual.shape[1])
+        copied, copied_low = (interpolate(signal, places)[0] for signal in (residual, low))
         parts = [residual[:, -self.view :], copied]
         parts = [part.clamp(-LOUDEST, LOUDEST) for part in parts] + [copied_low, periodic[:, None]]
-        return Seen(torch.cat([*parts, torch.log(lag[:, None] / self.search.shortest) - 1.5], 1), copied, copied_low)
+        parts += [torch.log(period.lag.clamp(min=1) / self.search.shortest) - 1.5, period.glide / FASTEST_GLIDE]
+        return Seen(torch.cat(parts, 1), copied, copied_low)
+
+    def _last_period(self, period: Period, length: int) -> Tensor:
+        """Where in the past (N, length) the next samples (N, n) were, as many periods before as it takes."""
+        places = torch.arange(length, length + self.length, device=period.lag.device, dtype=period.lag.dtype)
+        places = places.expand(len(period.lag), -1)
+        for _ in range(self.periods):
+            # The last samples have none after them to interpolate with.
+            places = torch.where(places > length - 3, period.before(places, length), places)
+        return places
