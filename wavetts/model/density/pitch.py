@@ -84,24 +84,28 @@ FIT_SECONDS, FASTEST_GLIDE = 0.015, 0.05
 LONGEST_STEP, DAMPING = 1.5, 0.05
 
 
-def interpolate(signal: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """A signal between its samples, and its slope, by Catmull and Rom's cubic (1974).
+def _cubic(signal: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The sample before each place, the part of a sample after it, and the coefficients of the polynomial in it."""
+    places = places.clamp(1, signal.shape[1] - 2.001)
+    before = places.floor()
+    part, before = places - before, before.long()
+    a, b, c, d = (signal.gather(1, before + step) for step in (-1, 0, 1, 2))
+    third = 0.5 * (d - a) + 1.5 * (b - c)
+    return b, part, 0.5 * (c - a), a - 2.5 * b + 2 * c - 0.5 * d, third
+
+
+def interpolate(signal: Tensor, places: Tensor) -> Tensor:
+    """A signal between its samples, by Catmull and Rom's cubic (1974).
 
     Args:
         signal: (N, L).
         places: (N, M), in samples; those too near to an end are moved.
 
     Returns:
-        Values and slopes, (N, M) each.
+        (N, M).
     """
-    places = places.clamp(1, signal.shape[1] - 2.001)
-    before = places.floor()
-    part, before = places - before, before.long()
-    a, b, c, d = (signal.gather(1, before + step) for step in (-1, 0, 1, 2))
-    first, second = 0.5 * (c - a), a - 2.5 * b + 2 * c - 0.5 * d
-    third = 0.5 * (d - a) + 1.5 * (b - c)
-    value = b + part * (first + part * (second + part * third))
-    return value, first + part * (2 * second + 3 * part * third)
+    before, part, first, second, third = _cubic(signal, places)
+    return before + part * (first + part * (second + part * third))
 
 
 class Period(NamedTuple):
@@ -115,7 +119,7 @@ class Period(NamedTuple):
         return places - (self.lag + self.glide * (places - length))
 
 
-def fit_period(signal: Tensor, period: Period, size: int) -> Period:
+def fit_period(signal: Tensor, period: Period, size: int, step: int) -> Period:
     """A Gauss-Newton step towards the period that best predicts the end of a signal from a period before.
 
     Voices glide: by the tenth harmonic a copy with a whole or constant lag is out of phase within 5 ms.
@@ -124,11 +128,14 @@ def fit_period(signal: Tensor, period: Period, size: int) -> Period:
         signal: (N, L), low-passed enough for the lag's error to be a small part of its shortest wave.
         period: the guess.
         size: Q, of the last samples.
+        step: every so many of them are looked at, as the low-pass allows.
     """
     length = signal.shape[1]
-    time = torch.arange(length - size, length, device=signal.device, dtype=signal.dtype)
-    end = signal[:, -size:]
-    copied, slope = interpolate(signal, period.before(time, length))
+    time = torch.arange(length - size, length, step, device=signal.device, dtype=signal.dtype)
+    end = signal[:, -size::step]
+    before, part, first, second, third = _cubic(signal, period.before(time, length))
+    copied = before + part * (first + part * (second + part * third))
+    slope = first + part * (2 * second + 3 * part * third)
     # How much louder the end is than what is copied.
     gain = ((copied * end).sum(1) / (copied.square().sum(1) + 1e-6)).clamp(0.2, 2)[:, None]
     error = end - gain * copied

@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavetts.model.density.all_pole import fast_length, levinson, whiten
@@ -56,8 +55,7 @@ class WhitenedPast(nn.Module):
 
     window: Tensor  # (past,)
     cosine: Tensor  # (bins, p + 1)
-    low_pass: Tensor
-    smoothing: Tensor  # (1, 1, 5)
+    filters: Tensor  # (samples, 2 samples), the low-pass and the smoothing
 
     def __init__(self, order: int, length: int, sample_rate: int) -> None:
         super().__init__()
@@ -77,11 +75,13 @@ class WhitenedPast(nn.Module):
         smooth = torch.exp(-0.5 * (2 * math.pi * LAG_WINDOW_HZ * lag / sample_rate) ** 2)
         smooth[0] = WHITE_NOISE
         self.register_buffer("cosine", cosine * smooth, persistent=False)
-        self.register_buffer("low_pass", low_pass(residual, sample_rate), persistent=False)
+        # Half at 3 kHz of 16 and nearly nothing at 6: the period is fitted to what is above the pitch search, too.
+        lag = (torch.arange(residual)[:, None] - torch.arange(residual)).abs()
+        smoothing = torch.tensor([6.0, 4.0, 1.0])[lag.clamp(max=2)] * (lag <= 2) / 16
+        self.register_buffer("filters", torch.cat([low_pass(residual, sample_rate), smoothing], 1), persistent=False)
         self.search = PitchSearch(residual, round(QUERY * sample_rate), sample_rate, NOISE_FLOOR)
-        # Half at 3 kHz of 16; of the residual, so that the period is fitted to what is above the pitch search, too.
-        self.register_buffer("smoothing", torch.tensor([[[1.0, 4.0, 6.0, 4.0, 1.0]]]) / 16, persistent=False)
         self.fitted = round(FIT_SECONDS * sample_rate)
+        # A lag may become a little shorter than any that is searched for.
         self.length, self.periods = length, length // (self.search.shortest // 2) + 1
         self.dim = self.view + 2 * length + 3
 
@@ -115,14 +115,13 @@ class WhitenedPast(nn.Module):
     def _see(self, past: Tensor, a: Tensor, power: Tensor, bf16: bool) -> Seen:
         residual = whiten(past, a) * power.rsqrt()[:, None]
         with network_precision(past, bf16):
-            low = (residual @ self.low_pass).to(residual)
+            low, smooth = (residual @ self.filters).to(residual).chunk(2, 1)
         periodic, lag = self.search(low)
         period = Period(lag[:, None], torch.zeros_like(lag[:, None]))
-        smooth = F.conv1d(residual[:, None], self.smoothing, padding=self.smoothing.shape[-1] // 2)[:, 0]
-        for signal in (low, smooth, smooth):
-            period = fit_period(signal, period, self.fitted)
+        period = fit_period(low, period, self.fitted, self.search.step)
+        period = fit_period(smooth, period, self.fitted, max(1, self.search.step // 2))
         places = self._last_period(period, residual.shape[1])
-        copied, copied_low = (interpolate(signal, places)[0] for signal in (residual, low))
+        copied, copied_low = (interpolate(signal, places) for signal in (residual, low))
         parts = [residual[:, -self.view :], copied]
         parts = [part.clamp(-LOUDEST, LOUDEST) for part in parts] + [copied_low, periodic[:, None]]
         parts += [torch.log(period.lag.clamp(min=1) / self.search.shortest) - 1.5, period.glide / FASTEST_GLIDE]
