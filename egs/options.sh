@@ -8,11 +8,12 @@ stop_stage=99
 overrides=()
 
 die() {
-  echo "$(basename "$(dirname "$0")")/run.sh: $1; see --help" >&2
+  echo "$(basename "$(dirname "$0")")/$(basename "$0"): $1; see --help" >&2
   exit 2
 }
 
 # Set the variables named in the first word from `--name value` or `--name=value`; - and _ are the same in a name.
+# A name that ends with ! takes no value: its variable becomes 1.
 parse_options() {
   local known=" stage stop_stage $1 " name word
   shift
@@ -32,6 +33,10 @@ parse_options() {
         name=${word#--}
         name=${name%%=*}
         name=${name//-/_}
+        if [[ $known == *" $name! "* && $word != *=* ]]; then
+          printf -v "$name" 1
+          continue
+        fi
         [[ $known == *" $name "* ]] || die "unknown option ${word%%=*}"
         if [[ $word == *=* ]]; then
           printf -v "$name" %s "${word#*=}"

@@ -29,9 +29,9 @@ def check_wavetts(words: list[str]) -> None:
 
 
 def check_recipe(script: str, words: list[str]) -> None:
-    """Looks for the options in the help of a script in recipes/."""
+    """Looks for the options in the help of a script in recipes/, or of its command, if the first word is one."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, script, "--help"]
+    command = [sys.executable, script, *(word for word in words[:1] if not word.startswith("-")), "--help"]
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     known = set(re.findall(r"--[a-z][a-z0-9-]*", shown.stdout))
     assert {word.partition("=")[0] for word in dashed(words) if word.startswith("--")} <= known, (script, words)

@@ -111,6 +111,22 @@ def test_forward_and_step_have_the_same_gradients(kind, decoder, memory, frames)
 
 
 @every_kind
+def test_gradients_under_autocast_are_those_without_but_for_rounding(kind, decoder, memory, frames):
+    model = decoder(kind, cond_dim=11).float()
+    memory, frames, gradients = memory.float(), frames.float(), []
+    for enabled in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            cond, *_ = model(frames, model.attention.prepare(memory, LENGTHS))
+        cond.float().square().sum().backward()
+        weights = model.attention_lstm
+        gradients.append(torch.cat([weights.weight_hh.grad.flatten(), weights.weight_ih.grad.flatten()]))
+    assert gradients[1].dtype == torch.float32
+    assert not torch.equal(*gradients)
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+@every_kind
 @every_skip
 @every_head
 def test_a_frame_changes_only_what_comes_after_it(kind, skip, cond_dim, decoder, memory, frames):

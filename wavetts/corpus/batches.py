@@ -82,7 +82,7 @@ class Corpus:
     Args:
         utterances: the utterances of a manifest.
         tokenizer: encodes their transcripts.
-        config: its sections audio and text are used.
+        config: its sections audio and text are used, and `train.keep_audio`.
         skip_unknown: leave out utterances with symbols that the tokenizer does not have, with one warning.
 
     Raises:
@@ -93,6 +93,7 @@ class Corpus:
         self, utterances: Sequence[Utterance], tokenizer: Tokenizer, config: Config, skip_unknown: bool = False
     ) -> None:
         self.frame_length, self.sample_rate = config.audio.frame_length, config.audio.sample_rate
+        self.kept: dict[int, np.ndarray] | None = {} if config.train.keep_audio else None
         self.utterances: list[Utterance] = []
         self.tokens: list[list[int]] = []
         short, unknown, symbols = [], [], set()
@@ -202,6 +203,8 @@ class Corpus:
         Raises:
             UserError: the audio file is missing or damaged, or its length or rate are not those of the manifest.
         """
+        if self.kept and (audio := self.kept.get(index)) is not None:
+            return audio
         utterance = self.utterances[index]
         audio, rate = read_audio(utterance.audio)
         if rate != self.sample_rate or len(audio) != utterance.samples:
@@ -209,6 +212,8 @@ class Corpus:
                 f"{utterance.audio}: {len(audio)} samples at {rate} Hz, the manifest says {utterance.samples} at "
                 f"{self.sample_rate}; run `wavetts preprocess` again"
             )
+        if self.kept is not None:
+            self.kept[index] = audio
         return audio
 
 

@@ -218,7 +218,7 @@ class _WeightGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, inputs: list[Tensor]) -> Tensor:
         """x (T, B, 4D), W (H, 4D), and the list that the loop appends h_t (B, H) to."""
-        ctx.inputs = inputs
+        ctx.inputs, ctx.dtype = inputs, weight.dtype
         return x.view_as(x)
 
     @staticmethod
@@ -226,7 +226,9 @@ class _WeightGradient(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         """The gradients of x and of W."""
         (grad,) = grads
-        return grad, torch.cat(ctx.inputs).t() @ grad.flatten(0, 1), None
+        # Under autocast the products' inputs were rounded, and so are they here.
+        weight_grad = torch.cat(ctx.inputs).to(grad).t() @ grad.flatten(0, 1)
+        return grad, weight_grad.to(ctx.dtype), None
 
 
 def _step_lstm(lstm: nn.Module, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

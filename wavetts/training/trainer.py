@@ -108,6 +108,7 @@ class Trainer:
             self.model.decoder.attend_step = torch.compile(self.model.decoder.attend_step, dynamic=True)
         self.interrupt = Interrupt()
         self.stopping = False  # once all processes have agreed to stop
+        self.saved = self.minutes
         self.evaluated = self.sampled = -1
         # Held-out figures of step `evaluated`.
         self.figures: dict[str, float] = {}
@@ -147,13 +148,16 @@ class Trainer:
             with self.interrupt:
                 while progress(train, self.step, self.minutes) < 1 and not self.stopping:
                     self._train_step(next(data))
+                    # By the main process' clock, which all have the time of.
+                    due = 0 < train.save_minutes <= self.minutes - self.saved
                     with self.watch.paused():
-                        if self.step % train.eval_every == 0:
+                        if due or self.step % train.eval_every == 0:
                             self._evaluate()
                         if self.step % train.sample_every == 0:
                             self._sample()
-                    if self.step % train.save_every == 0:
+                    if due or self.step % train.save_every == 0:
                         self._save()
+                        self.saved = self.minutes
                 if not self.stopping:
                     with self.watch.paused():
                         self._evaluate()
