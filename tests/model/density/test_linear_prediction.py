@@ -152,6 +152,18 @@ def test_speech_is_likelier_than_without_a_filter():
     assert loss.item() < gaussian - 1.0
 
 
+def test_the_past_does_not_change_envelope_and_level():
+    density = predictor()
+    contexts = torch.randn(6, density.cond_dim)
+    filters, gains = [], []
+    for past in (torch.randn(6, density.past_dim), 9 * vowel(density.past_dim, rows=6)):
+        known = density._predict(contexts, past)
+        filters.append(known.filter)
+        gains.append(known.log_gain)
+    assert torch.equal(*filters) and torch.equal(*gains)
+    assert filters[0].std(0).max() > 0.01 and gains[0].std() > 0.01
+
+
 # What is seen of the past
 
 

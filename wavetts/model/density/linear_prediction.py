@@ -67,10 +67,10 @@ class LinearPrediction(Density):
 
     A density of samples has to learn the ringing of the past and the correlations of each formant from data; the filter
     has them by construction, from an envelope of a few dozen numbers. The map is triangular with 1 / g on its diagonal.
-    The envelope comes from the context alone; of the past a network sees only `WhitenedPast`, and it says, for each
-    sample, how much of the copied last period and of its low part is expected.
+    The envelope, and with it the level, comes from the context alone; of the past a network sees only `WhitenedPast`,
+    and it says, for each sample, how much of the copied last period and of its low part is expected.
 
-    The context is added to the network's first layer: it is D values wide.
+    The context is added to the first layer of either network: it is D values wide.
 
     Args:
         config: its options.
@@ -93,6 +93,7 @@ class LinearPrediction(Density):
         self.past = past
         self.input = nn.Linear(past.dim, cond_dim, bias=False)
         self.layers = module_list(nn.Linear(cond_dim, cond_dim) for _ in range(config.num_layers - 1))
+        self.shape = nn.Linear(cond_dim, cond_dim)
         self.envelope = zero_linear(cond_dim, config.num_cepstra + config.num_bins)
         self.gates = zero_linear(cond_dim, 2 * frame_length)
         self.inner = inner
@@ -119,7 +120,10 @@ class LinearPrediction(Density):
             hidden = F.silu(self.input(seen.features) + contexts)
             for layer in self.layers:
                 hidden = hidden + F.silu(layer(hidden))
-            envelope, gates = self.envelope(hidden).to(samples), self.gates(hidden).to(samples)
+            # Of the context alone: where a past of its own making could change the level, speech fades out in vowels.
+            shape = F.silu(contexts)
+            shape = shape + F.silu(self.shape(shape))
+            envelope, gates = self.envelope(shape).to(samples), self.gates(hidden).to(samples)
         log_power = envelope[:, self.num_cepstra :]
         if self.num_cepstra:
             log_power = torch.addmm(log_power, envelope[:, : self.num_cepstra], self.cepstra)
