@@ -105,14 +105,31 @@ def test_the_gain_moves_the_likelihood_as_it_should(float64):
     density = predictor(std=0.0, inner=GaussianConfig())
     x, cond = torch.randn(3, N), conds(density, 3)
     before, residual = density.log_prob(x, cond), density._residual(x, *density._split(cond))[0]
-    copied = density._predict(*density._split(cond)).copied
     with torch.no_grad():
         # A constant in all bins, by the first cepstral coefficient; far from the bounds it is nearly itself.
         density.envelope.bias[0] = 0.2
-    # The copied period, of half weight at the start, does not scale with it.
-    quieter = (residual + copied) * math.exp(-0.1) - copied
+    # The copied period scales with it.
+    quieter = residual * math.exp(-0.1)
     expected = before - 0.1 * N + 0.5 * (residual.square() - quieter.square()).sum(1)
     torch.testing.assert_close(density.log_prob(x, cond), expected, atol=1e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["envelope.bias", "shape.weight", "input.weight", "gates.bias"])
+def test_gradients_are_those_of_the_likelihood(name, float64):
+    """Through the filter of the samples and of the copied period, against differences."""
+    density = predictor()
+    past, x = vowel(density.past_dim + N, rows=4).double().split([density.past_dim, N], 1)
+    cond = torch.cat([torch.randn(4, density.cond_dim), past], 1)
+    parameter = dict(density.named_parameters())[name]
+    (gradient,) = torch.autograd.grad(density.log_prob(x, cond).sum(), parameter)
+    direction = torch.randn_like(parameter)
+    sums = []
+    for step in (1e-6, -1e-6):
+        with torch.no_grad():
+            parameter.add_(step * direction)
+            sums.append(density.log_prob(x, cond).sum())
+            parameter.sub_(step * direction)
+    torch.testing.assert_close((gradient * direction).sum(), (sums[0] - sums[1]) / 2e-6, rtol=1e-4, atol=1e-4)
 
 
 def test_bf16_rounds_in_training_alone():
@@ -131,7 +148,7 @@ def test_bf16_rounds_in_training_alone():
     rounded = density.train().log_prob(x, cond)
     assert rounded.dtype == torch.float32
     assert not torch.equal(rounded, expected)
-    torch.testing.assert_close(rounded, expected, rtol=0.05, atol=0.5)
+    torch.testing.assert_close(rounded, expected, rtol=0.1, atol=0.5)
 
 
 def test_speech_is_likelier_than_without_a_filter():
@@ -170,7 +187,7 @@ def test_the_past_does_not_change_envelope_and_level():
 def seen_parts(past: WhitenedPast, signal: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The residual's end (N, view), the copied period, how periodic, the lag's logarithm."""
     seen = past(signal)
-    return seen.features[:, : past.view], seen.copied, seen.features[:, -3], seen.features[:, -2]
+    return seen.features[:, : past.view], seen.period, seen.features[:, -3], seen.features[:, -2]
 
 
 def test_the_past_is_white_and_has_no_level():
@@ -201,16 +218,16 @@ def test_silence_and_wild_pasts_are_finite():
 @pytest.mark.parametrize("f0", [70.0, 110.0, 180.0, 260.0])
 def test_the_copied_period_goes_on_with_the_signal(f0):
     torch.manual_seed(0)
-    past = WhitenedPast(32, 80, RATE)
-    signal = vowel(640 + 80, f0, rows=30)
+    past = WhitenedPast(32, 80, RATE, before=20, after=10)
+    signal = vowel(640 + 90, f0, rows=30)
     _, copied, periodic, log_lag = seen_parts(past, signal[:, :640])
     assert periodic.min() > 0.8
     lag = torch.exp(log_lag + 1.5) * past.search.shortest
     periods = lag * f0 / RATE
     assert (periods - periods.round()).abs().max() < 0.01
-    # It tells of the residual that comes, by the filter of that.
-    truth = past(signal[:, 80:]).features[:, past.view - 80 : past.view]
-    assert torch.nn.functional.cosine_similarity(copied, truth).mean() > 0.25
+    # It is the waveform that comes, and around it.
+    truth = signal[:, 640 - 20 : 640 + 80 + 10]
+    assert torch.nn.functional.cosine_similarity(copied, truth).min() > 0.9
 
 
 @pytest.mark.parametrize("rate", [-0.02, -0.01, 0.01, 0.025])
@@ -234,9 +251,8 @@ def test_the_copied_period_follows_a_glide(rate):
         copied = interpolate(signal[:, :640], places)
         return torch.nn.functional.cosine_similarity(copied, signal[:, 640:]).min().item()
 
-    length = 640
-    followed = likeness(past._last_period(period, length))
-    constant = likeness(past._last_period(Period(period.lag, 0 * period.glide), length))
+    followed = likeness(past._last_period(period))
+    constant = likeness(past._last_period(Period(period.lag, 0 * period.glide)))
     assert followed > 0.97 > constant
 
 

@@ -16,13 +16,17 @@ from wavetts.model.density.all_pole import levinson, synthesise, whiten
 from wavetts.model.density.base import Density, SamplingOptions
 from wavetts.model.density.couplings import CouplingFlowConfig
 from wavetts.model.density.transforms import bounded, network_precision, zero_linear
-from wavetts.model.density.whitened_past import WhitenedPast
+from wavetts.model.density.whitened_past import LOUDEST, WhitenedPast
 from wavetts.model.layers import module_list
 
 # The envelope's log power is so much above or below a level that is a little below the signal's.
 RANGE, LEVEL = 8.0, -2.0
+# The copied period's part below this is expected more surely than the rest; the low-pass is 2 ms long.
+LOW_PASS_HZ, LOW_PASS_SECONDS = 1250.0, 0.002
 # White noise, relative to the envelope's mean power: the filter's poles stay away from the unit circle.
 WHITE_NOISE = 3e-4
+# Power of a copied period, relative to the residual's, that is not scaled up any more.
+SOFTEST = 0.01
 
 
 @dataclass
@@ -59,7 +63,7 @@ class Prediction(NamedTuple):
     hidden: Tensor  # (N, D), the context of the residual's density
     filter: Tensor  # a, (N, p + 1)
     log_gain: Tensor  # (N, 1)
-    copied: Tensor  # (N, n), the part of the residual that the last period tells
+    copied: Tensor  # (N, n), what the last period tells of the residual, in units of the gain
 
 
 class LinearPrediction(Density):
@@ -68,7 +72,9 @@ class LinearPrediction(Density):
     A density of samples has to learn the ringing of the past and the correlations of each formant from data; the filter
     has them by construction, from an envelope of a few dozen numbers. The map is triangular with 1 / g on its diagonal.
     The envelope, and with it the level, comes from the context alone; of the past a network sees only `WhitenedPast`,
-    and it says, for each sample, how much of the copied last period and of its low part is expected.
+    and it says, for each sample, how much of the last period is expected again, below 1.25 kHz and above. The copied
+    period is taken from the waveform and goes through the same filter as the samples: what the envelope lacks, it lacks
+    for both. At most all of it is expected, so that no error of the level grows.
 
     The context is added to the first layer of either network: it is D values wide.
 
@@ -79,11 +85,13 @@ class LinearPrediction(Density):
         audio: for the sample rate.
     """
 
+    low_pass: Tensor  # (n + 2 margin, n)
     cosine: Tensor  # (num_bins, order + 1)
     cepstra: Tensor  # (num_cepstra, num_bins)
 
     def __init__(self, config: LinearPredictionConfig, frame_length: int, cond_dim: int, audio: AudioConfig) -> None:
-        past = WhitenedPast(config.order, frame_length, audio.sample_rate)
+        self.margin = margin = round(LOW_PASS_SECONDS * audio.sample_rate / 2)
+        past = WhitenedPast(config.order, frame_length, audio.sample_rate, config.order + margin, margin)
         inner = config.inner.build(frame_length, cond_dim, audio)
         assert not inner.past_dim, "the residual's density sees no samples"
         super().__init__(frame_length, cond_dim, past.past_dim, inner.noise_dim)
@@ -91,12 +99,16 @@ class LinearPrediction(Density):
         self.likelihood, self.guides = inner.likelihood, inner.guides
         self.loss_is_likelihood = inner.loss_is_likelihood
         self.past = past
-        self.input = nn.Linear(past.dim, cond_dim, bias=False)
+        self.input = nn.Linear(2 * frame_length + past.dim, cond_dim, bias=False)
         self.layers = module_list(nn.Linear(cond_dim, cond_dim) for _ in range(config.num_layers - 1))
         self.shape = nn.Linear(cond_dim, cond_dim)
         self.envelope = zero_linear(cond_dim, config.num_cepstra + config.num_bins)
         self.gates = zero_linear(cond_dim, 2 * frame_length)
         self.inner = inner
+        time = torch.arange(frame_length + 2 * margin)[:, None] - margin - torch.arange(frame_length)
+        window = torch.cos(math.pi / 2 * (time / (margin + 1)).clamp(-1, 1)).square()
+        low_pass = torch.sinc(2 * LOW_PASS_HZ / audio.sample_rate * time) * window
+        self.register_buffer("low_pass", low_pass / low_pass.sum(0), persistent=False)
         place = (torch.arange(config.num_bins) + 0.5) / config.num_bins
         lag = torch.arange(config.order + 1)
         cosine = torch.cos(math.pi * torch.outer(place, lag)) / config.num_bins
@@ -115,23 +127,33 @@ class LinearPrediction(Density):
             samples: (N, P + (J - 1) n), as `WhitenedPast` takes them.
         """
         bf16 = self.bf16 and self.training
-        seen = self.past(samples, self.frame_length, bf16)
         with network_precision(samples, bf16):
-            hidden = F.silu(self.input(seen.features) + contexts)
-            for layer in self.layers:
-                hidden = hidden + F.silu(layer(hidden))
             # Of the context alone: where a past of its own making could change the level, speech fades out in vowels.
             shape = F.silu(contexts)
             shape = shape + F.silu(self.shape(shape))
-            envelope, gates = self.envelope(shape).to(samples), self.gates(hidden).to(samples)
+            envelope = self.envelope(shape).to(samples)
         log_power = envelope[:, self.num_cepstra :]
         if self.num_cepstra:
             log_power = torch.addmm(log_power, envelope[:, : self.num_cepstra], self.cepstra)
         power = torch.exp(bounded(log_power, RANGE) + LEVEL)
         a, error = levinson(power @ self.cosine)
-        first, second = torch.sigmoid(gates - 1).chunk(2, 1)
-        copied = first * seen.copied + second * seen.low
-        return Prediction(hidden.to(samples), a, 0.5 * torch.log(error)[:, None], copied)
+        log_gain = 0.5 * torch.log(error)[:, None]
+
+        seen = self.past(samples, self.frame_length, bf16)
+        period = whiten(seen.period, a) * torch.exp(-log_gain)
+        low = period @ self.low_pass
+        level = (period.square().mean(1, keepdim=True) + SOFTEST).rsqrt()
+        period = period[:, self.margin : -self.margin]
+        # Without its level, as all that is seen of the past.
+        features = [(part * level).clamp(-LOUDEST, LOUDEST) for part in (period, low)]
+        with network_precision(samples, bf16):
+            hidden = F.silu(self.input(torch.cat([*features, seen.features], 1)) + contexts)
+            for layer in self.layers:
+                hidden = hidden + F.silu(layer(hidden))
+            gates = self.gates(hidden).to(samples)
+        above, below = torch.sigmoid(gates - 1).chunk(2, 1)
+        copied = above * (period - low) + below * low
+        return Prediction(hidden.to(samples), a, log_gain, copied)
 
     def _residual(self, frames: Tensor, contexts: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Packed frames (N J, n) to their residuals u, the contexts of these (N J, D) and log-determinants (N J,)."""

@@ -35,29 +35,32 @@ ROWS = 512
 class Seen(NamedTuple):
     """Of N pasts."""
 
-    features: Tensor  # (N, dim): the residual's end, the copied period, its low part, how periodic, log lag, glide
-    copied: Tensor  # (N, n): the residual of the last period, repeated
-    low: Tensor  # (N, n): what it has below 1.5 kHz
+    features: Tensor  # (N, dim): the residual's end, how periodic it is, the log of its period, how that changes
+    period: (
+        Tensor  # (N, before + n + after): the samples of the last period, repeated; -before is the place of the first
+    )
 
 
 class WhitenedPast(nn.Module):
     """The past through its own filter (Atal and Schroeder 1979), of unit power; without parameters or gradients.
 
     A density that sees the past's envelope or level learns to go on with them, and drifts when it hears itself. Of
-    these only the text shall tell. What is left is where the pulses are; the last period, copied, is the guess of what
-    comes next.
+    these only the text shall tell. What is left is where the pulses are. The last period, copied, is a guess of the
+    waveform that comes next.
 
     Args:
         order: p, of the backward filter.
         length: n, samples that are to come.
         sample_rate: in Hz.
+        before: samples before those to come for which the last period is copied, too.
+        after: samples after them.
     """
 
     window: Tensor  # (past,)
     cosine: Tensor  # (bins, p + 1)
     filters: Tensor  # (samples, 2 samples), the low-pass and the smoothing
 
-    def __init__(self, order: int, length: int, sample_rate: int) -> None:
+    def __init__(self, order: int, length: int, sample_rate: int, before: int = 0, after: int = 0) -> None:
         super().__init__()
         self.past_dim = past = round(PAST * sample_rate)
         self.order, self.view = order, round(VIEW * sample_rate)
@@ -81,9 +84,10 @@ class WhitenedPast(nn.Module):
         self.register_buffer("filters", torch.cat([low_pass(residual, sample_rate), smoothing], 1), persistent=False)
         self.search = PitchSearch(residual, round(QUERY * sample_rate), sample_rate, NOISE_FLOOR)
         self.fitted = round(FIT_SECONDS * sample_rate)
+        self.before, self.length = before, before + length + after
         # A lag may become a little shorter than any that is searched for.
-        self.length, self.periods = length, length // (self.search.shortest // 2) + 1
-        self.dim = self.view + 2 * length + 3
+        self.periods = (length + after) // (self.search.shortest // 2) + 1
+        self.dim = self.view + 3
 
     @torch.no_grad()
     def forward(self, samples: Tensor, step: int = 1, bf16: bool = False) -> Seen:
@@ -120,18 +124,16 @@ class WhitenedPast(nn.Module):
         period = Period(lag[:, None], torch.zeros_like(lag[:, None]))
         period = fit_period(low, period, self.fitted, self.search.step)
         period = fit_period(smooth, period, self.fitted, max(1, self.search.step // 2))
-        places = self._last_period(period, residual.shape[1])
-        copied, copied_low = (interpolate(signal, places) for signal in (residual, low))
-        parts = [residual[:, -self.view :], copied]
-        parts = [part.clamp(-LOUDEST, LOUDEST) for part in parts] + [copied_low, periodic[:, None]]
+        parts = [residual[:, -self.view :].clamp(-LOUDEST, LOUDEST), periodic[:, None]]
         parts += [torch.log(period.lag.clamp(min=1) / self.search.shortest) - 1.5, period.glide / FASTEST_GLIDE]
-        return Seen(torch.cat(parts, 1), copied, copied_low)
+        return Seen(torch.cat(parts, 1), interpolate(past, self._last_period(period)))
 
-    def _last_period(self, period: Period, length: int) -> Tensor:
-        """Where in the past (N, length) the next samples (N, n) were, as many periods before as it takes."""
-        places = torch.arange(length, length + self.length, device=period.lag.device, dtype=period.lag.dtype)
-        places = places.expand(len(period.lag), -1)
+    def _last_period(self, period: Period) -> Tensor:
+        """Where in the past the samples around those to come were, one period before or as many as it takes."""
+        lag, end = period.lag, self.past_dim
+        places = torch.arange(end - self.before, end - self.before + self.length, device=lag.device, dtype=lag.dtype)
+        places = period.before(places, end)
         for _ in range(self.periods):
             # The last samples have none after them to interpolate with.
-            places = torch.where(places > length - 3, period.before(places, length), places)
+            places = torch.where(places > end - 3, period.before(places, end), places)
         return places
