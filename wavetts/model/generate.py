@@ -78,8 +78,8 @@ class Engine:
         """See `AttentionDecoder.step`; guidance is (B, 1), for the density if that was trained to be guided."""
         return self.decoder.step(prev_frame, keys, state, 0.0 if self.density.guides else guidance)
 
-    def sample(self, cond: Tensor, past: Tensor, options: SamplingOptions, noise: Tensor) -> Tensor:
-        """Draws frames (B, K).
+    def sample(self, cond: Tensor, past: Tensor, options: SamplingOptions, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Draws frames (B, K); and what is to be heard of them, without `audio.dither` if the voice removes it.
 
         Args:
             cond: (B, C), the decoder's output.
@@ -87,14 +87,7 @@ class Engine:
             options: temperature and guidance, (B, 1) each; guidance is used by densities that were trained for it.
             noise: (B, noise_dim).
         """
-        cond = self.model.join_past(cond, past)
-        return self.density.sample(cond, options, noise.to(cond))
-
-    def without_dither(self, frames: Tensor, cond: Tensor, past: Tensor) -> Tensor:
-        """Drawn frames (B, K) minus the expected `audio.dither`, if the voice removes it; see `sample`."""
-        return (
-            self.density.remove_dither(frames, self.model.join_past(cond, past), self.dither) if self.dither else frames
-        )
+        return self.density.sample_clean(self.model.join_past(cond, past), options, noise.to(cond), self.dither)
 
     def to_waveform(self, frames: Tensor, last_sample: Tensor) -> Tensor:
         """Frames (B, T, K) to samples (B, T * K); see `WaveTacotron.to_waveform`."""
@@ -220,13 +213,19 @@ class RunningBatch:
         size = engine.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=self._noise[generation]) for generation in self.speaking])
         options = SamplingOptions(temperature, guidance, voiced_scale=engine.voiced_scale)
-        drawn = engine.sample(cond, past, options, noise)
+        drawn, heard = engine.sample(cond, past, options, noise)
         frame = drawn.nan_to_num(0.0).clamp(-engine.largest, engine.largest)
-        # The next frame goes on from what was drawn; what is heard may be without the noise of training.
-        waveform = engine.to_waveform(engine.without_dither(frame, cond, past)[:, None], last_sample)
+        in_range = (drawn.abs() <= engine.largest).all(-1)
+        if heard is drawn:
+            heard = frame
+        else:
+            # The next frame goes on from what was drawn; what is heard is without the noise of training. What is
+            # silenced below need not be without it.
+            heard = torch.where(in_range[:, None], heard, frame)
+        waveform = engine.to_waveform(heard[:, None], last_sample)
         past = torch.cat([past, frame], dim=1)[:, -engine.past_length :]
         self._rows.write(3, (state, past, waveform[:, -1]))
-        wild = ~(drawn.abs() <= engine.largest).all(-1) | ((waveform.abs() > 1).float().mean(-1) > 0.5)
+        wild = ~in_range | ((waveform.abs() > 1).float().mean(-1) > 0.5)
         samples = waveform.masked_fill(wild[:, None], 0.0).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
         weights = state.attention.weights.float().cpu().numpy()
         spoken = self.speaking

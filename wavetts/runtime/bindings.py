@@ -16,12 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # As in kernel.h: a library that was built from other sources is not called.
-VERSION = 2
-# As in linear.c.
-PANEL = 64
+VERSION = 3
+# As in linear.c and kernel.h.
+PANEL = SLIDE = 64
 
 # How many sizes each function takes after its structure, and then how many tensors.
-FUNCTIONS = {"linear": (1, 2), "lstm": (1, 5), "subframe_inverse": (1, 3), "decoder_step": (2, 12)}
+FUNCTIONS = {
+    "linear": (1, 2),
+    "lstm": (1, 5),
+    "subframe_inverse": (1, 3),
+    "linear_prediction": (2, 6),
+    "decoder_step": (2, 12),
+}
 
 
 @functools.cache

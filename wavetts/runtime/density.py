@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, c_float, c_int64, c_void_p
+from ctypes import c_float, c_int64, c_void_p
 from typing import ClassVar
 
 import torch
@@ -12,16 +12,14 @@ from wavetts.model.density.base import Sampler, SamplingOptions
 from wavetts.model.density.compact import CompactFlow
 from wavetts.model.density.subframe import LOUDEST, SubframeDensity
 from wavetts.runtime.bindings import Linear, Spectrum, Structure, call
+from wavetts.runtime.couplings import Couplings
 
 
 class _SubframeFlow(Structure):
     _fields_: ClassVar = [
         ("frame_length", c_int64),
         ("subframe_length", c_int64),
-        ("num_couplings", c_int64),
-        ("num_layers", c_int64),
         ("affine_bound", c_float),
-        ("scale_bound", c_float),
         ("loudest", c_float),
         ("spectrum", Spectrum),
         ("position", c_void_p),
@@ -33,8 +31,7 @@ class _SubframeFlow(Structure):
         ("envelope", Linear),
         ("cosines", Linear),
         ("dct", Linear),
-        ("couplings", POINTER(Linear)),
-        ("orders", c_void_p),
+        ("couplings", Couplings),
     ]
 
 
@@ -63,23 +60,19 @@ class NativeSubframeFlow(Sampler):
         if affine.envelope is not None:
             parts["envelope"] = Linear.of(affine.envelope, smallest)
             parts["cosines"] = Linear.pack(affine.cosines.T, None, None)
-        layers = [layer for network in couplings for layer in (network.input, *network.layers, network.output)]
-        networks = [Linear.of(layer, smallest) for layer in layers]
+        networks = [(network.input, *network.layers, network.output) for network in couplings]
+        linears = [[Linear.of(layer, smallest) for layer in network] for network in networks]
+        parts["couplings"] = Couplings.pack(linears, None, couplings[0].bound, list(compact.permutations))
         self._flow = _SubframeFlow(
             frame_length=flow.frame_length,
             subframe_length=flow.subframe_length,
-            num_couplings=len(couplings),
-            num_layers=len(couplings[0].layers),
             affine_bound=affine.bound,
-            scale_bound=couplings[0].bound,
             loudest=LOUDEST,
-            couplings=(Linear * len(networks))(*networks),
             **parts,
         )
-        orders = torch.stack([permutation.inverse_order for permutation in compact.permutations])
-        self._flow.point(position=flow.position.float(), orders=orders)
+        self._flow.point(position=flow.position.float())
         # The structure has copies of these, which keep no tensor alive.
-        self._parts = [*parts.values(), *networks]
+        self._parts = list(parts.values())
 
     @staticmethod
     def takes(density: Sampler) -> bool:

@@ -15,6 +15,7 @@ from wavetts.model.tacotron import WaveTacotron
 from wavetts.runtime import bindings
 from wavetts.runtime.decoder import NativeDecoder
 from wavetts.runtime.density import NativeSubframeFlow
+from wavetts.runtime.prediction import NativeLinearPrediction
 from wavetts.runtime.int8 import SMALLEST, quantize_layers, warn_without_kernel
 
 Precision = Literal["auto", "float32", "int8"]
@@ -45,17 +46,27 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
         warn_without_kernel()
         return Engine(model, _quantized(model.decoder), _small_density(model), threads, "int8 by torch")
     decoder = NativeDecoder(model.decoder, SMALLEST) if NativeDecoder.takes(model.decoder) else None
-    # The kernel supports neither a temperature by voicing nor removing the dither.
-    plain = model.config.synthesis.voiced_scale == 1 and not model.config.synthesis.remove_dither
-    native = plain and NativeSubframeFlow.takes(model.density)
-    density = NativeSubframeFlow(cast(SubframeDensity, model.density), SMALLEST) if native else None
+    density = _native_density(model)
     if not threads and decoder is not None and model.config.density.kind != "flow":
         threads = 1
     return Engine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads, "int8")
 
 
+def _native_density(model: WaveTacotron) -> Sampler | None:
+    """The density by the kernel; None: it does not support this one, or not what the voice asks of it."""
+    density, synthesis = model.density, model.config.synthesis
+    if NativeLinearPrediction.takes(density):
+        return NativeLinearPrediction(cast(SubframeDensity, density), SMALLEST)
+    plain = synthesis.voiced_scale == 1 and not synthesis.remove_dither
+    if plain and NativeSubframeFlow.takes(density):
+        return NativeSubframeFlow(cast(SubframeDensity, density), SMALLEST)
+    return None
+
+
 def _small_density(model: WaveTacotron) -> Sampler:
-    return model.density if model.config.density.kind == "flow" else _quantized(model.density)
+    # 8-bit layers have no gradients, which dither is removed by.
+    exact = model.config.density.kind == "flow" or model.config.synthesis.remove_dither
+    return model.density if exact else _quantized(model.density)
 
 
 def _quantized(module: M) -> M:

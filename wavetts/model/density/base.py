@@ -70,6 +70,23 @@ class Sampler(nn.Module, ABC):
             (..., K), in the parameters' precision (float32), under autocast too.
         """
 
+    def sample_clean(
+        self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator, dither: float
+    ) -> tuple[Tensor, Tensor]:
+        """`sample`, and what is to be heard of it: without the noise of this standard deviation, see `remove_dither`.
+
+        Args:
+            cond: (..., C + P).
+            options: as of `sample`.
+            noise: as of `sample`.
+            dither: standard deviation of the white noise that training added; 0: what is drawn is heard.
+
+        Returns:
+            Twice (..., K).
+        """
+        frames = self.sample(cond, options, noise)
+        return frames, self.remove_dither(frames, cond, dither) if dither else frames
+
     @torch.no_grad()
     def inpaint(
         self, cond: Tensor, options: SamplingOptions, generator: torch.Generator, frames: Tensor, given: Tensor

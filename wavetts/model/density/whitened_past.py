@@ -58,6 +58,7 @@ class WhitenedPast(nn.Module):
 
     window: Tensor  # (past,)
     cosine: Tensor  # (bins, p + 1)
+    lag_window: Tensor  # (p + 1,), which is in `cosine`
     filters: Tensor  # (samples, 2 samples), the low-pass and the smoothing
 
     def __init__(self, order: int, length: int, sample_rate: int, before: int = 0, after: int = 0) -> None:
@@ -78,6 +79,7 @@ class WhitenedPast(nn.Module):
         smooth = torch.exp(-0.5 * (2 * math.pi * LAG_WINDOW_HZ * lag / sample_rate) ** 2)
         smooth[0] = WHITE_NOISE
         self.register_buffer("cosine", cosine * smooth, persistent=False)
+        self.register_buffer("lag_window", smooth, persistent=False)
         # Half at 3 kHz of 16 and nearly nothing at 6: the period is fitted to what is above the pitch search, too.
         lag = (torch.arange(residual)[:, None] - torch.arange(residual)).abs()
         smoothing = torch.tensor([6.0, 4.0, 1.0])[lag.clamp(max=2)] * (lag <= 2) / 16

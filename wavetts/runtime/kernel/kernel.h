@@ -1,7 +1,7 @@
 /*
  * What speaking costs on a CPU, without the price of a tensor operation at every step.
  *
- * Plain C, called through ctypes by native.py, native_decoder.py and density/native.py, whose structures mirror those
+ * Plain C, called through ctypes by bindings.py, decoder.py, density.py and prediction.py, whose structures mirror those
  * here. Loops are written for the compiler to vectorise. Weights are read once for all rows of a batch, and no row's
  * result depends on the others. Nothing is kept between calls, which may come from several threads.
  */
@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Changes with every structure and function that Python knows: an old library is not called. */
-#define VERSION 2
+#define VERSION 3
 
 /* One library for all x86 processors: the loader takes the clone for the one at hand. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
@@ -20,6 +20,8 @@
 #else
 #define VECTORISED
 #endif
+/* So many sums over shifted samples are computed at once, in registers. */
+#define SLIDE 64
 #define INLINE static inline __attribute__((always_inline))
 
 /* A batch of vectors, `stride` values apart; a stride of 0 is one vector for all rows. */
@@ -53,6 +55,39 @@ typedef struct {
     const float *outer_cos, *outer_sin; /* (first, first) */
 } Spectrum;
 
+/* Where a period is sought, in the low-passed signal at every `step`th sample. */
+typedef struct {
+    int64_t length, step, size, query, first, last;
+    float floor;
+    const float *response; /* (2 length - 1 + SLIDE,) of the low-pass, at distances from 1 - length on */
+    const float *phases;   /* (step, 2 size + SLIDE): every `step`th of these, from each phase on */
+} PitchSearch;
+
+/* The past through its own filter. */
+typedef struct {
+    int64_t length, order, view;
+    float noise_floor;
+    const float *window; /* (length,) */
+    const float *smooth; /* (order + 1,): of the lags */
+    PitchSearch search;  /* in the residual, of length - order samples */
+} WhitenedPast;
+
+/* Pairs of affine couplings of halves, a permutation after each pair on the way from noise to data. */
+typedef struct {
+    int64_t length, count, num_layers;
+    float bound;
+    const Linear *networks; /* (count, num_layers + 2): input, layers, output */
+    const Linear *backward; /* as many: transposed, without biases, for the score; or NULL */
+    const int64_t *orders;  /* (count / 2, length): of the permutations' inverses */
+} Couplings;
+
+/* What couplings work with, for all rows; `scored`: with the score, which takes `backward`. */
+typedef struct {
+    int64_t rows, scored;
+    Codes codes;
+    Rows x, spare, score, spare_score, shift_scale, hidden, other, slopes;
+} CouplingWork;
+
 /* Names that the linker sees are ours alone: another library's function must not take the place of one. */
 
 /* y = W x + added, for all rows. */
@@ -68,6 +103,47 @@ void wavetts_silu(int64_t length, float *restrict x);
 /* Compressed magnitudes of the windowed samples' DFT, bins 1 to half the length; `scratch` holds five lengths. */
 void wavetts_log_magnitudes(const Spectrum *spectrum, float loudest, const float *restrict samples,
                             float *restrict result, float *restrict scratch);
+
+/* hidden + silu(layer(hidden)), by way of `other`. */
+void wavetts_residual_layer(const Linear *layer, int64_t rows, Rows hidden, Rows other, Codes codes);
+
+/* z to e^scale z + mean: a mean for each value, then an unbounded log-scale for each. */
+void wavetts_undo_affine(int64_t length, float bound, const float *restrict mean_scale, float *restrict z);
+
+/* The score of z to that of the result of wavetts_undo_affine. */
+void wavetts_affine_score(int64_t length, float bound, const float *restrict mean_scale, float *restrict score);
+
+/* Noise, `work->x`, to data; if it is scored, `work->score` of the noise to that of the data.
+ * `biases`: of each network's first layer, one beside the other. */
+void wavetts_undo_couplings(const Couplings *couplings, Rows biases, CouplingWork *work);
+
+/* How many values `work` needs for a row, and placing it at `values`, which are then after it. */
+int64_t wavetts_coupling_values(const Couplings *couplings);
+void wavetts_place_couplings(const Couplings *couplings, float **values, CouplingWork *work);
+
+/* sums[i] += sum of taps[k stride] values[i + k] over k, for i < count; `values` are read up to a multiple of SLIDE. */
+void wavetts_slide(int64_t count, int64_t num_taps, const float *taps, int64_t stride, const float *restrict values,
+                   float *restrict sums);
+
+/* The predictor (order + 1,) of a process of this autocorrelation (order + 1,); returns the error's power. */
+float wavetts_levinson(int64_t order, const float *restrict correlation, float *restrict filter);
+
+/* The samples of this residual, which those of index -order to -1 precede. */
+void wavetts_synthesise(int64_t length, int64_t order, const float *restrict filter, const float *restrict residual,
+                        float *restrict samples);
+
+/* What `count` of the samples (length,), from `start` on, have below the low-pass' frequency. */
+void wavetts_low_pass(const PitchSearch *search, int64_t start, int64_t count, const float *samples, float *low);
+
+/* How periodic the samples (length,) end; with `lag`, their period. */
+float wavetts_pitch(const PitchSearch *search, const float *samples, int64_t *lag);
+
+/* The factor of the noise after these samples (length,). */
+float wavetts_voicing(const PitchSearch *search, const float *samples, float voiced_scale);
+
+/* What a density of `count` samples sees of those before: features (view + 2 count + 2,), and `copied` (2 count,), the
+ * residual's last period and what it has below the low-pass' frequency. */
+void wavetts_see_past(const WhitenedPast *past, int64_t count, const float *samples, float *features, float *copied);
 
 /* The next `count` of the values that `free_values` points to. */
 INLINE float *take(float **free_values, int64_t count)
@@ -100,5 +176,7 @@ INLINE float exponential(float x)
 INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
 INLINE float hyperbolic_tangent(float x) { return 1.0f - 2.0f * sigmoid(-2.0f * x); }
+
+INLINE float bounded(float x, float bound) { return bound * hyperbolic_tangent(x / bound); }
 
 #endif

@@ -1,0 +1,190 @@
+"""Sampling of subframes of linear prediction by the C kernel, the dither removed from what is heard."""
+
+from __future__ import annotations
+
+from ctypes import POINTER, c_float, c_int64, c_void_p
+from typing import ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wavetts.model.density.base import Sampler, SamplingOptions
+from wavetts.model.density.couplings import CodedCoupling, CouplingFlow
+from wavetts.model.density.linear_prediction import LEVEL, RANGE, LinearPrediction
+from wavetts.model.density.pitch import NOISE_FLOOR, PitchSearch
+from wavetts.model.density.subframe import SubframeDensity
+from wavetts.model.density.whitened_past import WhitenedPast
+from wavetts.runtime.bindings import SLIDE, Linear, Structure, call
+from wavetts.runtime.couplings import Couplings
+
+# The couplings' matrices are small and many: as float32 they would be read from main memory for every subframe.
+COUPLING_SHARE = 16
+
+
+class _PitchSearch(Structure):
+    _fields_: ClassVar = [
+        ("length", c_int64),
+        ("step", c_int64),
+        ("size", c_int64),
+        ("query", c_int64),
+        ("first", c_int64),
+        ("last", c_int64),
+        ("floor", c_float),
+        ("response", c_void_p),
+        ("phases", c_void_p),
+    ]
+
+    @classmethod
+    def pack(cls, search: PitchSearch, low_pass: Tensor) -> _PitchSearch:
+        """Packs a search in what the symmetric Toeplitz matrix `low_pass` (L, L) leaves of a signal."""
+        length, step = len(low_pass), search.step
+        size = -(-length // step)
+        packed = cls(length=length, step=step, size=size, query=search.query, first=search.first, last=search.last)
+        packed.floor = search.floor
+        response = torch.cat([low_pass[0].flip(0), low_pass[0, 1:]])
+        # At distances step j + phase, j from 1 - size on; what no sample is at is never used.
+        distances = step * torch.arange(1 - size, size) + torch.arange(step)[:, None]
+        phases = low_pass[0][distances.abs().clamp(max=length - 1)]
+        packed.point(response=F.pad(response, (0, SLIDE)), phases=F.pad(phases, (0, SLIDE + 1)))
+        return packed
+
+
+class _WhitenedPast(Structure):
+    _fields_: ClassVar = [
+        ("length", c_int64),
+        ("order", c_int64),
+        ("view", c_int64),
+        ("noise_floor", c_float),
+        ("window", c_void_p),
+        ("smooth", c_void_p),
+        ("search", _PitchSearch),
+    ]
+
+    @classmethod
+    def pack(cls, past: WhitenedPast) -> _WhitenedPast:
+        """Packs the tables."""
+        search = _PitchSearch.pack(past.search, past.low_pass)
+        packed = cls(length=past.past_dim, order=past.order, view=past.view, noise_floor=NOISE_FLOOR, search=search)
+        packed.point(window=past.window, smooth=past.smooth)
+        packed.parts = [search]
+        return packed
+
+
+class _LinearPrediction(Structure):
+    _fields_: ClassVar = [
+        ("frame_length", c_int64),
+        ("subframe_length", c_int64),
+        ("num_layers", c_int64),
+        ("range", c_float),
+        ("level", c_float),
+        ("affine_bound", c_float),
+        ("position", c_void_p),
+        ("past", _WhitenedPast),
+        ("voicing", _PitchSearch),
+        ("cond", Linear),
+        ("input", Linear),
+        ("layers", POINTER(Linear)),
+        ("envelope", Linear),
+        ("cosine", Linear),
+        ("gates", Linear),
+        ("moments", Linear),
+        ("code", Linear),
+        ("biases", Linear),
+        ("couplings", Couplings),
+    ]
+
+
+class NativeLinearPrediction(Sampler):
+    """The sampler of a `SubframeDensity` of `LinearPrediction` of a `CouplingFlow`, computed by the C kernel.
+
+    The score, which the dither is removed by, is computed on the way from noise to samples: each layer's inverse turns
+    that of its output into that of its input.
+
+    Args:
+        density: the density whose weights are copied.
+        smallest: matrices with at least this many weights are held in 8 bits, those of the couplings with a
+            `COUPLING_SHARE` of it; None: all are float32.
+    """
+
+    def __init__(self, density: SubframeDensity, smallest: int | None) -> None:
+        super().__init__(density.frame_length, density.cond_dim, density.past_dim)
+        prediction = cast(LinearPrediction, density.flow)
+        flow = cast(CouplingFlow, prediction.inner)
+        layers = [Linear.of(layer, smallest) for layer in prediction.layers]
+        gates = prediction.gates
+        parts: dict[str, Structure] = {
+            "past": _WhitenedPast.pack(prediction.past),
+            "cond": Linear.of(density.cond_linear, smallest),
+            "input": Linear.of(prediction.input, smallest),
+            "envelope": _pack_envelope(prediction, smallest),
+            "cosine": Linear.pack(prediction.cosine.T, None, None),
+            "gates": Linear.pack(gates.weight, gates.bias - 1, smallest),
+            "moments": Linear.of(flow.moments, smallest),
+            "couplings": Couplings(length=flow.frame_length),
+        }
+        if density.voicing is not None:
+            parts["voicing"] = _PitchSearch.pack(density.voicing.search, density.voicing.low_pass)
+        if flow.code is not None:
+            parts["code"] = Linear.of(flow.code, smallest)
+            parts |= _pack_couplings(flow, None if smallest is None else smallest // COUPLING_SHARE)
+        self._density = _LinearPrediction(
+            frame_length=density.frame_length,
+            subframe_length=density.subframe_length,
+            num_layers=len(layers),
+            range=RANGE,
+            level=LEVEL,
+            affine_bound=flow.affine_bound,
+            layers=(Linear * len(layers))(*layers),
+            **parts,
+        )
+        self._density.point(position=density.position.float())
+        # The structure has copies of these, which keep no tensor alive.
+        self._parts = [*parts.values(), *layers]
+
+    @staticmethod
+    def takes(density: Sampler) -> bool:
+        """Whether the kernel supports this density."""
+        if not isinstance(density, SubframeDensity) or not isinstance(density.flow, LinearPrediction):
+            return False
+        return isinstance(density.flow.inner, CouplingFlow)
+
+    def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
+        """See `Sampler.sample`; on the CPU, in float32."""
+        return self.sample_clean(cond, options, noise, 0.0)[0]
+
+    def sample_clean(
+        self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator, dither: float
+    ) -> tuple[Tensor, Tensor]:
+        """See `Sampler.sample_clean`; on the CPU, in float32."""
+        assert cond.shape[-1] == self.cond_dim + self.past_dim, cond.shape
+        noise = self.draw_noise(cond, noise) * options.temperature
+        scale = torch.as_tensor(options.voiced_scale, dtype=torch.float32).expand(*noise.shape[:-1], 1)
+        frames, heard = torch.empty(noise.shape), torch.empty(noise.shape)
+        inputs = [values.reshape(-1, values.shape[-1]).contiguous() for values in (noise, scale, cond)]
+        sizes = len(inputs[0]), dither > 0
+        call("linear_prediction", self._density, sizes, *inputs, torch.tensor([dither**2]), frames, heard)
+        return frames, heard
+
+
+def _pack_envelope(prediction: LinearPrediction, smallest: int | None) -> Linear:
+    """The envelope with the cepstra's part in it, which is linear, too."""
+    weight, bias = prediction.envelope.weight.detach(), prediction.envelope.bias.detach()
+    smooth, count = prediction.cepstra.T, prediction.num_cepstra
+    return Linear.pack(weight[count:] + smooth @ weight[:count], bias[count:] + smooth @ bias[:count], smallest)
+
+
+def _pack_couplings(flow: CouplingFlow, smallest: int | None) -> dict[str, Structure]:
+    """The couplings' networks, and the code's part of their first layers, for all of them together."""
+    half, couplings = flow.frame_length // 2, [cast(CodedCoupling, coupling) for coupling in flow.couplings]
+    told = torch.cat([coupling.input.weight[:, half:] for coupling in couplings])
+    biases = Linear.pack(told, torch.cat([coupling.input.bias for coupling in couplings]), smallest)
+    networks, backward = [], []
+    for coupling in couplings:
+        seen = coupling.input.weight[:, :half]
+        networks.append([Linear.pack(seen, None, smallest)])
+        networks[-1] += [Linear.of(layer, smallest) for layer in (coupling.layer, coupling.output)]
+        matrices = (seen, coupling.layer.weight, coupling.output.weight)
+        backward.append([Linear.pack(matrix.T, None, smallest) for matrix in matrices])
+    packed = Couplings.pack(networks, backward, couplings[0].bound, list(flow.permutations))
+    return {"couplings": packed, "biases": biases}
