@@ -121,7 +121,7 @@ def test_step_and_sample_are_close_and_all_large_matrices_small(density):
         for engine in (build_engine(model, "float32"), small):
             keys = model.decoder.attention.prepare(model.encoder(tokens, lengths), lengths)
             cond, stop_logits, state = engine.step(frame, keys, engine.init_state(keys), torch.zeros(3, 1))
-            drawn = engine.sample(cond, frame, SamplingOptions(0.7), noise)
+            drawn, _ = engine.sample(cond, frame, SamplingOptions(0.7), noise)
             outputs.append((cond, stop_logits, state.attention.weights, drawn))
     for exact, ours in zip(*outputs, strict=True):
         assert relative_error(ours, exact) < 0.03

@@ -81,11 +81,11 @@ typedef struct {
     const int64_t *orders;  /* (count / 2, length): of the permutations' inverses */
 } Couplings;
 
-/* What couplings work with, for all rows; `scored`: with the score, which takes `backward`. */
+/* What couplings work with, for all rows. The tape has what their score takes, of each coupling; or NULL. */
 typedef struct {
-    int64_t rows, scored;
+    int64_t rows;
     Codes codes;
-    Rows x, spare, score, spare_score, shift_scale, hidden, other, slopes;
+    Rows x, spare, shift_scale, hidden, other, tape;
 } CouplingWork;
 
 /* Names that the linker sees are ours alone: another library's function must not take the place of one. */
@@ -113,13 +113,15 @@ void wavetts_undo_affine(int64_t length, float bound, const float *restrict mean
 /* The score of z to that of the result of wavetts_undo_affine. */
 void wavetts_affine_score(int64_t length, float bound, const float *restrict mean_scale, float *restrict score);
 
-/* Noise, `work->x`, to data; if it is scored, `work->score` of the noise to that of the data.
- * `biases`: of each network's first layer, one beside the other. */
+/* Noise, `work->x`, to data. `biases`: of each network's first layer, one beside the other. */
 void wavetts_undo_couplings(const Couplings *couplings, Rows biases, CouplingWork *work);
 
-/* How many values `work` needs for a row, and placing it at `values`, which are then after it. */
-int64_t wavetts_coupling_values(const Couplings *couplings);
-void wavetts_place_couplings(const Couplings *couplings, float **values, CouplingWork *work);
+/* The score of noise, `work->x`, to that of the data which became of it, by what that left on the tape. */
+void wavetts_coupling_score(const Couplings *couplings, CouplingWork *work);
+
+/* How many values `work` needs for a row, and placing it at `values`, which are then after it; with a tape if scored. */
+int64_t wavetts_coupling_values(const Couplings *couplings, int64_t scored);
+void wavetts_place_couplings(const Couplings *couplings, int64_t scored, float **values, CouplingWork *work);
 
 /* sums[i] += sum of taps[k stride] values[i + k] over k, for i < count; `values` are read up to a multiple of SLIDE. */
 void wavetts_slide(int64_t count, int64_t num_taps, const float *taps, int64_t stride, const float *restrict values,

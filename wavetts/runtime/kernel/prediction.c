@@ -22,14 +22,16 @@ typedef struct {
     Couplings couplings;
 } LinearPrediction;
 
-/* What drawing works with, for all rows; made anew for each call, as calls may come from several threads. */
+/* What drawing works with, for all rows; made anew for each call, as calls may come from several threads. What the
+ * score takes, too, is there for each part and row: all parts have theirs in one go, so that weights are read once. */
 typedef struct {
     int64_t rows;
     void *memory;
     Codes codes;
-    Rows samples, score; /* with the past; with what would belong to the past, and of the frame */
-    Rows bias, added, features, copied, hidden, other, power, correlation, filter, gain, gates, mean_scale, code, biases;
-    CouplingWork couplings;
+    Rows samples; /* those of the past, then the frame's */
+    Rows bias, added, features, copied, hidden, other, power, correlation, gates, code, biases;
+    Rows filter, gain, mean_scale; /* (parts, rows) */
+    CouplingWork couplings, scores;
 } Work;
 
 VECTORISED static void to_power(int64_t length, float range, float level, float *restrict log_power)
@@ -51,9 +53,15 @@ VECTORISED static void to_residual(int64_t length, float gain, const float *rest
         u[i] = (u[i] + copied[i]) * gain;
 }
 
+static Rows part_of(Rows rows, int64_t part, const Work *work)
+{
+    return (Rows){rows.data + part * work->rows * rows.stride, rows.stride};
+}
+
 /* LinearPrediction._predict, of which the residual's context is left in `hidden`. */
 static void predict(const LinearPrediction *density, int64_t part, Work *work)
 {
+    Rows filter = part_of(work->filter, part, work), gain = part_of(work->gain, part, work);
     int64_t rows = work->rows, length = density->subframe_length, width = density->cond.outputs;
     for (int64_t row = 0; row < rows; row++) {
         wavetts_see_past(&density->past, length, row_of(work->samples, row) + part * length,
@@ -74,81 +82,11 @@ static void predict(const LinearPrediction *density, int64_t part, Work *work)
     }
     wavetts_product(&density->cosine, rows, work->power, bias_of(&density->cosine), work->correlation, work->codes);
     for (int64_t row = 0; row < rows; row++)
-        *row_of(work->gain, row) =
-            sqrtf(wavetts_levinson(density->past.order, row_of(work->correlation, row), row_of(work->filter, row)));
+        *row_of(gain, row) =
+            sqrtf(wavetts_levinson(density->past.order, row_of(work->correlation, row), row_of(filter, row)));
 }
 
-/* CouplingFlow.inverse: the noise in `couplings.x` becomes the residual, and its score that of the residual. */
-static void draw_residual(const LinearPrediction *density, Work *work)
-{
-    int64_t rows = work->rows, length = density->subframe_length;
-    CouplingWork *flow = &work->couplings;
-    wavetts_product(&density->moments, rows, work->hidden, bias_of(&density->moments), work->mean_scale, work->codes);
-    if (density->couplings.count) {
-        wavetts_product(&density->code, rows, work->hidden, bias_of(&density->code), work->code, work->codes);
-        wavetts_product(&density->biases, rows, work->code, bias_of(&density->biases), work->biases, work->codes);
-    }
-    wavetts_undo_couplings(&density->couplings, work->biases, flow);
-    for (int64_t row = 0; row < rows; row++) {
-        const float *mean_scale = row_of(work->mean_scale, row);
-        wavetts_undo_affine(length, density->affine_bound, mean_scale, row_of(flow->x, row));
-        if (flow->scored)
-            wavetts_affine_score(length, density->affine_bound, mean_scale, row_of(flow->score, row));
-    }
-}
-
-/* Residual to samples, after those of the past; and the score of both, as the filter sees the samples before, too. */
-static void synthesise(const LinearPrediction *density, int64_t part, Work *work)
-{
-    int64_t length = density->subframe_length, order = density->past.order, place = part * length;
-    float late[2 * order + length + SLIDE];
-    for (int64_t row = 0; row < work->rows; row++) {
-        const float *filter = row_of(work->filter, row), *score = row_of(work->couplings.score, row);
-        float gain = *row_of(work->gain, row), *residual = row_of(work->couplings.x, row);
-        to_residual(length, gain, row_of(work->copied, row), residual);
-        wavetts_synthesise(length, order, filter, residual, row_of(work->samples, row) + density->past.length + place);
-        if (!work->couplings.scored)
-            continue;
-        memset(late, 0, sizeof late);
-        for (int64_t i = 0; i < length; i++)
-            late[order + i] = score[i] / gain;
-        wavetts_slide(order + length, order + 1, filter, 1, late, row_of(work->score, row) + place);
-    }
-}
-
-static int allocate(const LinearPrediction *density, Work *work)
-{
-    int64_t width = density->cond.outputs, length = density->subframe_length, order = density->past.order;
-    int64_t lengths[] = {
-        density->past.length + density->frame_length + SLIDE, order + density->frame_length, width, width,
-        density->input.inputs, 2 * length, width, width, density->envelope.outputs, order + 1, order + 1, 1,
-        2 * length, 2 * length, density->code.outputs, density->biases.outputs,
-    };
-    Rows *parts[] = {
-        &work->samples, &work->score, &work->bias, &work->added,
-        &work->features, &work->copied, &work->hidden, &work->other, &work->power, &work->correlation, &work->filter,
-        &work->gain, &work->gates, &work->mean_scale, &work->code, &work->biases,
-    };
-    int64_t count = sizeof lengths / sizeof *lengths, total = 0;
-    for (int64_t i = 0; i < count; i++)
-        total += lengths[i];
-    total += wavetts_coupling_values(&density->couplings) + 1;
-    /* More than anything is wide that a matrix is applied to. */
-    int64_t codes = total + density->cond.inputs;
-    float *values = calloc(work->rows, sizeof(float) * total + sizeof(int16_t) * codes);
-    if (!(work->memory = values))
-        return -1;
-    for (int64_t i = 0; i < count; i++)
-        *parts[i] = (Rows){take(&values, lengths[i] * work->rows), lengths[i]};
-    work->couplings.rows = work->rows;
-    wavetts_place_couplings(&density->couplings, &values, &work->couplings);
-    work->codes.steps = take(&values, work->rows);
-    work->codes.values = (int16_t *)values;
-    work->couplings.codes = work->codes;
-    return 0;
-}
-
-/* The noise of a subframe, softer where the past is voiced, and its score. */
+/* The noise of a part, softer where the past is voiced, in `couplings.x`. */
 static void begin(const LinearPrediction *density, int64_t part, const float *noise, const float *voiced_scale,
                   Work *work)
 {
@@ -156,12 +94,105 @@ static void begin(const LinearPrediction *density, int64_t part, const float *no
     for (int64_t row = 0; row < work->rows; row++) {
         const float *drawn = noise + row * density->frame_length + part * length;
         const float *past = row_of(work->samples, row) + density->past.length + part * length - density->voicing.length;
-        float *x = row_of(work->couplings.x, row), *score = row_of(work->couplings.score, row), scale = 1.0f;
+        float *x = row_of(work->couplings.x, row), scale = 1.0f;
         if (density->voicing.length && voiced_scale[row] != 1.0f)
             scale = wavetts_voicing(&density->voicing, past, voiced_scale[row]);
         for (int64_t i = 0; i < length; i++)
-            x[i] = drawn[i] * scale, score[i] = -x[i];
+            x[i] = drawn[i] * scale;
+        for (int64_t i = 0; i < length && work->scores.rows; i++)
+            row_of(part_of(work->scores.x, part, work), row)[i] = -x[i];
     }
+}
+
+/* CouplingFlow.inverse, from the context in `hidden`: the noise becomes the residual. */
+static void draw_residual(const LinearPrediction *density, int64_t part, Work *work)
+{
+    int64_t rows = work->rows, length = density->subframe_length;
+    Rows mean_scale = part_of(work->mean_scale, part, work);
+    wavetts_product(&density->moments, rows, work->hidden, bias_of(&density->moments), mean_scale, work->codes);
+    if (density->couplings.count) {
+        wavetts_product(&density->code, rows, work->hidden, bias_of(&density->code), work->code, work->codes);
+        wavetts_product(&density->biases, rows, work->code, bias_of(&density->biases), work->biases, work->codes);
+    }
+    if (work->scores.rows)
+        work->couplings.tape = part_of(work->scores.tape, part, work);
+    wavetts_undo_couplings(&density->couplings, work->biases, &work->couplings);
+    for (int64_t row = 0; row < rows; row++)
+        wavetts_undo_affine(length, density->affine_bound, row_of(mean_scale, row), row_of(work->couplings.x, row));
+}
+
+/* Residual to samples, after those of the past. */
+static void synthesise(const LinearPrediction *density, int64_t part, Work *work)
+{
+    int64_t length = density->subframe_length, order = density->past.order;
+    Rows filter = part_of(work->filter, part, work), gain = part_of(work->gain, part, work);
+    for (int64_t row = 0; row < work->rows; row++) {
+        float *residual = row_of(work->couplings.x, row);
+        to_residual(length, *row_of(gain, row), row_of(work->copied, row), residual);
+        wavetts_synthesise(length, order, row_of(filter, row), residual,
+                           row_of(work->samples, row) + density->past.length + part * length);
+    }
+}
+
+/*
+ * The gradient of the frame's log-density by its samples: the noise's, through the couplings, the affine layer and the
+ * filter. The last reaches into the part before; what a network sees of samples counts as given.
+ */
+static void add_scores(const LinearPrediction *density, float variance, float *heard, Work *work)
+{
+    int64_t length = density->subframe_length, order = density->past.order, rows = work->rows;
+    float late[2 * order + length + SLIDE], early[order + length];
+    wavetts_coupling_score(&density->couplings, &work->scores);
+    for (int64_t i = 0; i < work->scores.rows; i++) {
+        int64_t part = i / rows, before = part * length < order ? part * length : order;
+        float *score = row_of(work->scores.x, i), *target = heard + i % rows * density->frame_length + part * length;
+        float factor = variance / *row_of(work->gain, i);
+        wavetts_affine_score(length, density->affine_bound, row_of(work->mean_scale, i), score);
+        memset(late, 0, sizeof late);
+        memset(early, 0, sizeof early);
+        for (int64_t j = 0; j < length; j++)
+            late[order + j] = factor * score[j];
+        wavetts_slide(order + length, order + 1, row_of(work->filter, i), 1, late, early);
+        for (int64_t j = order - before; j < order + length; j++)
+            target[j - order] += early[j];
+    }
+}
+
+static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
+{
+    int64_t width = density->cond.outputs, length = density->subframe_length, order = density->past.order;
+    int64_t parts = density->frame_length / length;
+    const int64_t widths[] = {
+        density->past.length + density->frame_length + SLIDE, width, width, density->input.inputs, 2 * length, width,
+        width, density->envelope.outputs, order + 1, 2 * length, density->code.outputs, density->biases.outputs,
+        order + 1, 1, 2 * length,
+    };
+    Rows *places[] = {
+        &work->samples, &work->bias, &work->added, &work->features, &work->copied, &work->hidden,
+        &work->other, &work->power, &work->correlation, &work->gates, &work->code, &work->biases,
+        &work->filter, &work->gain, &work->mean_scale,
+    };
+    /* Codes of what the widest matrix is applied to, for all parts: more than enough. */
+    int64_t count = sizeof widths / sizeof *widths, values_per_row = parts;
+    int64_t codes = parts * (wavetts_coupling_values(&density->couplings, 0) + width + density->cond.inputs
+                             + density->input.inputs + density->envelope.outputs + density->code.outputs);
+    for (int64_t i = 0; i < count; i++)
+        values_per_row += widths[i] * (i < count - 3 ? 1 : parts);
+    values_per_row += wavetts_coupling_values(&density->couplings, 0);
+    values_per_row += scored ? parts * wavetts_coupling_values(&density->couplings, 1) : 0;
+    float *values = calloc(work->rows, sizeof(float) * values_per_row + sizeof(int16_t) * codes);
+    if (!(work->memory = values))
+        return -1;
+    for (int64_t i = 0; i < count; i++)
+        *places[i] = (Rows){take(&values, widths[i] * work->rows * (i < count - 3 ? 1 : parts)), widths[i]};
+    work->couplings.rows = work->rows;
+    wavetts_place_couplings(&density->couplings, 0, &values, &work->couplings);
+    work->scores.rows = scored ? parts * work->rows : 0;
+    wavetts_place_couplings(&density->couplings, scored, &values, &work->scores);
+    work->codes.steps = take(&values, parts * work->rows);
+    work->codes.values = (int16_t *)values;
+    work->couplings.codes = work->scores.codes = work->codes;
+    return 0;
 }
 
 /*
@@ -172,8 +203,8 @@ int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int
                               const float *voiced_scale, const float *cond, const float *variance, float *frames,
                               float *heard)
 {
-    Work work = {.rows = rows, .couplings.scored = scored};
-    if (allocate(density, &work))
+    Work work = {.rows = rows};
+    if (allocate(density, scored, &work))
         return -1;
     int64_t length = density->frame_length, past_length = density->past.length, cond_dim = density->cond.inputs;
     Rows conds = {(float *)cond, cond_dim + past_length};
@@ -183,17 +214,14 @@ int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int
     for (int64_t part = 0; part < length / density->subframe_length; part++) {
         begin(density, part, noise, voiced_scale, &work);
         predict(density, part, &work);
-        draw_residual(density, &work);
+        draw_residual(density, part, &work);
         synthesise(density, part, &work);
     }
-    for (int64_t row = 0; row < rows; row++) {
-        const float *drawn = row_of(work.samples, row) + past_length;
-        const float *score = row_of(work.score, row) + density->past.order;
-        for (int64_t i = 0; i < length; i++) {
-            frames[row * length + i] = drawn[i];
-            heard[row * length + i] = drawn[i] + *variance * score[i];
-        }
-    }
+    for (int64_t row = 0; row < rows; row++)
+        memcpy(frames + row * length, row_of(work.samples, row) + past_length, length * sizeof(float));
+    memcpy(heard, frames, rows * length * sizeof(float));
+    if (scored)
+        add_scores(density, *variance, heard, &work);
     free(work.memory);
     return 0;
 }
