@@ -180,11 +180,13 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
         values_per_row += widths[i] * (i < count - 3 ? 1 : parts);
     values_per_row += wavetts_coupling_values(&density->couplings, 0);
     values_per_row += scored ? parts * wavetts_coupling_values(&density->couplings, 1) : 0;
-    float *values = calloc(work->rows, sizeof(float) * values_per_row + sizeof(int16_t) * codes);
+    float *values = malloc(work->rows * (sizeof(float) * values_per_row + sizeof(int16_t) * codes));
     if (!(work->memory = values))
         return -1;
     for (int64_t i = 0; i < count; i++)
         *places[i] = (Rows){take(&values, widths[i] * work->rows * (i < count - 3 ? 1 : parts)), widths[i]};
+    /* A filter reads on beyond the samples that there are so far. */
+    memset(work->samples.data, 0, work->samples.stride * work->rows * sizeof(float));
     work->couplings.rows = work->rows;
     wavetts_place_couplings(&density->couplings, 0, &values, &work->couplings);
     work->scores.rows = scored ? parts * work->rows : 0;
