@@ -214,22 +214,21 @@ class RunningBatch:
         noise = torch.stack([torch.randn(size, generator=self._noise[generation]) for generation in self.speaking])
         options = SamplingOptions(temperature, guidance, voiced_scale=engine.voiced_scale)
         drawn, heard = engine.sample(cond, past, options, noise)
-        frame = drawn.nan_to_num(0.0).clamp(-engine.largest, engine.largest)
-        in_range = (drawn.abs() <= engine.largest).all(-1)
-        if heard is drawn:
-            heard = frame
-        else:
-            # The next frame goes on from what was drawn; what is heard is without the noise of training. What is
-            # silenced below need not be without it.
+        # What is no number is not in range either.
+        in_range = drawn.abs().amax(1) <= engine.largest
+        frame = drawn
+        if not in_range.all():
+            frame = drawn.nan_to_num(0.0).clamp(-engine.largest, engine.largest)
+            # Silenced below, whether the noise of training is in it or not.
             heard = torch.where(in_range[:, None], heard, frame)
+        # The next frame goes on from what was drawn; what is heard may be without the noise of training.
         waveform = engine.to_waveform(heard[:, None], last_sample)
-        past = torch.cat([past, frame], dim=1)[:, -engine.past_length :]
-        self._rows.write(3, (state, past, waveform[:, -1]))
-        wild = ~in_range | ((waveform.abs() > 1).float().mean(-1) > 0.5)
-        samples = waveform.masked_fill(wild[:, None], 0.0).float().clamp(-1.0, LARGEST_SAMPLE).cpu().numpy()
+        past = torch.cat([past, frame], dim=1)[:, -engine.past_length :].contiguous()
+        self._rows.write(3, (state, past, waveform[:, -1].contiguous()))
+        samples, wild = _limit(waveform.float().cpu().numpy(), ~in_range.cpu().numpy())
         weights = state.attention.weights.float().cpu().numpy()
         spoken = self.speaking
-        outcome = zip(torch.sigmoid(stop_logits).tolist(), wild.tolist(), strict=True)
+        outcome = zip(torch.sigmoid(stop_logits).tolist(), wild, strict=True)
         for row, (generation, (stop, is_wild)) in enumerate(zip(spoken, outcome, strict=True)):
             generation.samples.append(samples[row])
             generation.weights.append(weights[row, : len(generation.tokens)].copy())
@@ -252,6 +251,20 @@ class RunningBatch:
     def _keep(self, rows: list[int]) -> None:
         self._rows.keep(rows)
         self.speaking = [self.speaking[row] for row in rows]
+
+
+def _limit(waveform: np.ndarray, wild: np.ndarray) -> tuple[np.ndarray, list[bool]]:
+    """Samples in [-1, 1), silence for wild frames, and which frames these are.
+
+    Args:
+        waveform: (B, K) float32.
+        wild: (B,), frames that are known to be wild.
+    """
+    sizes = np.abs(waveform)
+    if sizes.max() > LARGEST_SAMPLE or wild.any():
+        wild = wild | ((sizes > 1).mean(1) > 0.5)
+        waveform = np.where(wild[:, None], np.float32(0), waveform).clip(-1.0, np.float32(LARGEST_SAMPLE))
+    return waveform, wild.tolist()
 
 
 def generate(engine: Engine, generations: Sequence[Generation]) -> None:

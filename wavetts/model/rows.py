@@ -21,7 +21,7 @@ class Rows:
     are as wide as the longest text of the B rows, and zero beyond the end of the others.
 
     Attributes:
-        values: the tree, of contiguous views that `write` and further rows change in place; None without rows.
+        values: the tree; None without rows.
         tokens: I of each row.
     """
 
@@ -30,10 +30,12 @@ class Rows:
         self.values: Any = None
         self.tokens: list[int] = []
         self._place: Any = None  # the whole tree, unused rows among them
+        self._written: set[int] = set()  # items of the tree whose values are not in their place
         self._capacity = self._width = 0
 
     def append(self, row: Any, tokens: int) -> None:
         """Adds a row, a tree of tensors (1, ...), with this number of tokens."""
+        self._settle()
         count = len(self.tokens)
         if count == self._capacity or tokens > self._width:
             capacity = self._capacity if count < self._capacity else max(_FEWEST, 2 * count)
@@ -43,8 +45,18 @@ class Rows:
         self._set_values()
 
     def write(self, part: int, tree: Any) -> None:
-        """Replaces an item of the tree, which is a tuple, in all rows."""
-        map_tensors(lambda old, new, _: old.copy_(new), self.values[part], tree)
+        """Replaces an item of the tree, which is a tuple, in all rows; it is copied when rows come or go, not before.
+
+        The tree is of contiguous tensors, and not changed afterwards.
+        """
+        self.values = (*self.values[:part], tree, *self.values[part + 1 :])
+        self._written.add(part)
+
+    def _settle(self) -> None:
+        """Copies what was written to its place."""
+        for part in self._written:
+            map_tensors(lambda place, new, _: place[: len(new)].copy_(new), self._place[part], self.values[part])
+        self._written.clear()
 
     def take(self, row: int) -> Any:
         """A copy of a row: a tree of tensors (1, ...), as wide as its own tokens."""
@@ -63,6 +75,7 @@ class Rows:
         if not rows:
             self.__init__()
             return
+        self._settle()
         first = next((new for new, old in enumerate(rows) if new != old), len(rows))
         index = torch.tensor(rows[first:], dtype=torch.long)
 

@@ -145,9 +145,11 @@ def deemphasise(samples: Tensor, coefficient: float, last_sample: Tensor) -> Ten
     if coefficient == 0:
         return samples
     length, block = samples.shape[1], 160
-    padded = F.pad(samples.double(), (0, -length % block)).view(len(samples), -1, block)
+    padded = samples.double()
+    if length % block:
+        padded = F.pad(padded, (0, -length % block))
     response, decay = _deemphasis_filter(coefficient, block, samples.device)
-    within = padded @ response
+    within = padded.view(len(samples), -1, block) @ response
     carry, blocks = last_sample.double()[:, None], []
     for block_within in within.unbind(1):
         blocks.append(torch.addcmul(block_within, carry, decay))
