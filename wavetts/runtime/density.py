@@ -43,6 +43,8 @@ class NativeSubframeFlow(Sampler):
         smallest: matrices with at least this many weights are held in 8 bits; None: all are float32.
     """
 
+    _dtype = torch.float32  # it has no parameters that would tell
+
     def __init__(self, flow: SubframeDensity, smallest: int | None) -> None:
         super().__init__(flow.frame_length, flow.cond_dim, flow.past_dim)
         compact, couplings = flow.flow, flow.flow.couplings

@@ -15,8 +15,8 @@ from wavetts.model.tacotron import WaveTacotron
 from wavetts.runtime import bindings
 from wavetts.runtime.decoder import NativeDecoder
 from wavetts.runtime.density import NativeSubframeFlow
-from wavetts.runtime.prediction import NativeLinearPrediction
 from wavetts.runtime.int8 import SMALLEST, quantize_layers, warn_without_kernel
+from wavetts.runtime.prediction import NativeLinearPrediction
 
 Precision = Literal["auto", "float32", "int8"]
 M = TypeVar("M", bound=nn.Module)

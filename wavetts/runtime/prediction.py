@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavetts.model.density.base import Sampler, SamplingOptions
-from wavetts.model.density.couplings import CodedCoupling, CouplingFlow
+from wavetts.model.density.couplings import CouplingFlow
 from wavetts.model.density.linear_prediction import LEVEL, RANGE, LinearPrediction
 from wavetts.model.density.pitch import NOISE_FLOOR, PitchSearch
 from wavetts.model.density.subframe import SubframeDensity
@@ -107,6 +107,8 @@ class NativeLinearPrediction(Sampler):
             `COUPLING_SHARE` of it; None: all are float32.
     """
 
+    _dtype = torch.float32  # it has no parameters that would tell
+
     def __init__(self, density: SubframeDensity, smallest: int | None) -> None:
         super().__init__(density.frame_length, density.cond_dim, density.past_dim)
         prediction = cast(LinearPrediction, density.flow)
@@ -176,7 +178,7 @@ def _pack_envelope(prediction: LinearPrediction, smallest: int | None) -> Linear
 
 def _pack_couplings(flow: CouplingFlow, smallest: int | None) -> dict[str, Structure]:
     """The couplings' networks, and the code's part of their first layers, for all of them together."""
-    half, couplings = flow.frame_length // 2, [cast(CodedCoupling, coupling) for coupling in flow.couplings]
+    half, couplings = flow.frame_length // 2, list(flow.couplings)
     told = torch.cat([coupling.input.weight[:, half:] for coupling in couplings])
     biases = Linear.pack(told, torch.cat([coupling.input.bias for coupling in couplings]), smallest)
     networks, backward = [], []
