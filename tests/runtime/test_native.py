@@ -326,6 +326,7 @@ def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
 def test_versions_and_panels_are_those_of_the_sources():
     folder = ROOT / "wavetts" / "runtime" / "kernel"
     assert f"#define VERSION {native.VERSION}\n" in (folder / "kernel.h").read_text(encoding="utf-8")
+    assert f"#define SLIDE {native.SLIDE}\n" in (folder / "kernel.h").read_text(encoding="utf-8")
     assert f"#define PANEL {native.PANEL}\n" in (folder / "linear.c").read_text(encoding="utf-8")
 
 
