@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wavetts.model.density.base import Sampler, SamplingOptions
 from wavetts.model.density.couplings import CouplingFlow
-from wavetts.model.density.linear_prediction import LEVEL, RANGE, LinearPrediction
+from wavetts.model.density.linear_prediction import LEVEL, RANGE, SOFTEST, LinearPrediction
 from wavetts.model.density.pitch import NOISE_FLOOR, PitchSearch
 from wavetts.model.density.subframe import SubframeDensity
 from wavetts.model.density.whitened_past import WhitenedPast
@@ -55,18 +55,24 @@ class _WhitenedPast(Structure):
         ("length", c_int64),
         ("order", c_int64),
         ("view", c_int64),
+        ("fitted", c_int64),
+        ("periods", c_int64),
+        ("before", c_int64),
+        ("count", c_int64),
         ("noise_floor", c_float),
         ("window", c_void_p),
-        ("smooth", c_void_p),
+        ("lag_window", c_void_p),
         ("search", _PitchSearch),
     ]
 
     @classmethod
     def pack(cls, past: WhitenedPast) -> _WhitenedPast:
         """Packs the tables."""
-        search = _PitchSearch.pack(past.search, past.low_pass)
+        low_pass, _ = past.filters.chunk(2, 1)
+        search = _PitchSearch.pack(past.search, low_pass)
         packed = cls(length=past.past_dim, order=past.order, view=past.view, noise_floor=NOISE_FLOOR, search=search)
-        packed.point(window=past.window, smooth=past.smooth)
+        packed.fitted, packed.periods, packed.before, packed.count = past.fitted, past.periods, past.before, past.length
+        packed.point(window=past.window, lag_window=past.lag_window)
         packed.parts = [search]
         return packed
 
@@ -75,16 +81,20 @@ class _LinearPrediction(Structure):
     _fields_: ClassVar = [
         ("frame_length", c_int64),
         ("subframe_length", c_int64),
+        ("margin", c_int64),
         ("num_layers", c_int64),
         ("range", c_float),
         ("level", c_float),
+        ("softest", c_float),
         ("affine_bound", c_float),
         ("position", c_void_p),
         ("past", _WhitenedPast),
         ("voicing", _PitchSearch),
+        ("low_pass", c_void_p),
         ("cond", Linear),
         ("input", Linear),
         ("layers", POINTER(Linear)),
+        ("shape", Linear),
         ("envelope", Linear),
         ("cosine", Linear),
         ("gates", Linear),
@@ -119,6 +129,7 @@ class NativeLinearPrediction(Sampler):
             "past": _WhitenedPast.pack(prediction.past),
             "cond": Linear.of(density.cond_linear, smallest),
             "input": Linear.of(prediction.input, smallest),
+            "shape": Linear.of(prediction.shape, smallest),
             "envelope": _pack_envelope(prediction, smallest),
             "cosine": Linear.pack(prediction.cosine.T, None, None),
             "gates": Linear.pack(gates.weight, gates.bias - 1, smallest),
@@ -133,14 +144,17 @@ class NativeLinearPrediction(Sampler):
         self._density = _LinearPrediction(
             frame_length=density.frame_length,
             subframe_length=density.subframe_length,
+            margin=prediction.margin,
             num_layers=len(layers),
             range=RANGE,
             level=LEVEL,
+            softest=SOFTEST,
             affine_bound=flow.affine_bound,
             layers=(Linear * len(layers))(*layers),
             **parts,
         )
-        self._density.point(position=density.position.float())
+        taps = prediction.low_pass[: 2 * prediction.margin + 1, 0]
+        self._density.point(position=density.position.float(), low_pass=taps)
         # The structure has copies of these, which keep no tensor alive.
         self._parts = [*parts.values(), *layers]
 

@@ -22,6 +22,8 @@
 #endif
 /* So many sums over shifted samples are computed at once, in registers. */
 #define SLIDE 64
+/* Samples a sample that a period may change by. */
+#define FASTEST_GLIDE 0.05f
 #define INLINE static inline __attribute__((always_inline))
 
 /* A batch of vectors, `stride` values apart; a stride of 0 is one vector for all rows. */
@@ -65,12 +67,17 @@ typedef struct {
 
 /* The past through its own filter. */
 typedef struct {
-    int64_t length, order, view;
+    int64_t length, order, view, fitted, periods, before, count; /* the last two: where the period is copied to */
     float noise_floor;
-    const float *window; /* (length,) */
-    const float *smooth; /* (order + 1,): of the lags */
-    PitchSearch search;  /* in the residual, of length - order samples */
+    const float *window;     /* (length,) */
+    const float *lag_window; /* (order + 1,) */
+    PitchSearch search;      /* in the residual, of length - order samples */
 } WhitenedPast;
+
+/* At a time t of a signal of L samples it is lag + glide (t - L). */
+typedef struct {
+    float lag, glide;
+} Period;
 
 /* Pairs of affine couplings of halves, a permutation after each pair on the way from noise to data. */
 typedef struct {
@@ -134,18 +141,27 @@ float wavetts_levinson(int64_t order, const float *restrict correlation, float *
 void wavetts_synthesise(int64_t length, int64_t order, const float *restrict filter, const float *restrict residual,
                         float *restrict samples);
 
-/* What `count` of the samples (length,), from `start` on, have below the low-pass' frequency. */
-void wavetts_low_pass(const PitchSearch *search, int64_t start, int64_t count, const float *samples, float *low);
+/* What the samples (length,) have below the low-pass' frequency. */
+void wavetts_low_pass(const PitchSearch *search, const float *samples, float *low);
 
-/* How periodic the samples (length,) end; with `lag`, their period. */
-float wavetts_pitch(const PitchSearch *search, const float *samples, int64_t *lag);
+/* How periodic such a signal ends, and with which lag. */
+float wavetts_pitch(const PitchSearch *search, const float *low, float *lag);
+
+/* A better period of the signal's last `size` samples, of which every `step`th is looked at. */
+Period wavetts_fit_period(int64_t length, const float *signal, Period period, int64_t size, int64_t step);
+
+/* `count` samples of a signal's last period, at most `most` times again, the first at `before` samples to its end. */
+void wavetts_copy_period(int64_t length, const float *signal, Period period, int64_t most, int64_t before,
+                         int64_t count, float *copied);
 
 /* The factor of the noise after these samples (length,). */
 float wavetts_voicing(const PitchSearch *search, const float *samples, float voiced_scale);
 
-/* What a density of `count` samples sees of those before: features (view + 2 count + 2,), and `copied` (2 count,), the
- * residual's last period and what it has below the low-pass' frequency. */
-void wavetts_see_past(const WhitenedPast *past, int64_t count, const float *samples, float *features, float *copied);
+/* `factor` times the values, at most as loud as a density sees them. */
+void wavetts_clamp(int64_t length, float factor, const float *restrict values, float *restrict clamped);
+
+/* What a density sees of the samples before: features (view + 3,), and the last period, copied (count,). */
+void wavetts_see_past(const WhitenedPast *past, const float *samples, float *features, float *period);
 
 /* The next `count` of the values that `free_values` points to. */
 INLINE float *take(float **free_values, int64_t count)

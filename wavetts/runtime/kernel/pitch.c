@@ -7,12 +7,22 @@
 /* Of the best correlation of the last 15 ms: below the one nothing is voiced, above the other all is. */
 #define UNVOICED 0.35f
 #define VOICED 0.75f
+/* Of a fit of the period: the longest step, and how much less than a full one is taken. */
+#define LONGEST_STEP 1.5f
+#define DAMPING 0.05f
 
-void wavetts_low_pass(const PitchSearch *search, int64_t start, int64_t count, const float *samples, float *low)
+INLINE float limited(float x, float least, float most)
+{
+    /* No number becomes the least. */
+    float value = x > least ? x : least;
+    return value < most ? value : most;
+}
+
+void wavetts_low_pass(const PitchSearch *search, const float *samples, float *low)
 {
     int64_t length = search->length;
-    memset(low, 0, count * sizeof(float));
-    wavetts_slide(count, length, samples + length - 1, -1, search->response + start, low);
+    memset(low, 0, length * sizeof(float));
+    wavetts_slide(length, length, samples + length - 1, -1, search->response, low);
 }
 
 /* The low-passed signal at every `step`th sample, the last one among them, then zeros that `wavetts_slide` reads. */
@@ -38,11 +48,11 @@ static void windowed_energy(int64_t count, int64_t query, const float *values, f
     }
 }
 
-float wavetts_pitch(const PitchSearch *search, const float *samples, int64_t *lag)
+/* PitchSearch.forward of the sparse signal `low` (size + SLIDE,), zero beyond its end. */
+static float search_sparsely(const PitchSearch *search, const float *low, float *lag)
 {
     int64_t size = search->size, query = search->query, count = search->last - search->first + 1, place = 1;
-    float low[size + SLIDE], scores[count], energy[count];
-    low_pass_sparsely(search, samples, low);
+    float scores[count], energy[count];
     /* The longest lag comes first. */
     const float *places = low + size - query - search->last;
     float own = 0.0f;
@@ -58,22 +68,94 @@ float wavetts_pitch(const PitchSearch *search, const float *samples, int64_t *la
     /* The parabola through the best one and its neighbours. */
     const float *near = scores + place - 1;
     float slope = near[2] - near[0], bend = near[0] - 2.0f * near[1] + near[2];
-    float offset = -0.5f * slope / (bend < -1e-6f ? bend : -1e-6f);
-    offset = offset > -0.5f ? offset : -0.5f;
-    offset = offset < 0.5f ? offset : 0.5f;
-    if (lag) {
-        float shortest = (float)((search->first + 1) * search->step), longest = (search->last - 1) * search->step;
-        float found = rintf(search->step * (search->last - place - offset));
-        /* No number, too: what is converted must be in range. */
-        found = found > shortest ? found : shortest;
-        *lag = (int64_t)(found < longest ? found : longest);
-    }
+    float offset = limited(-0.5f * slope / (bend < -1e-6f ? bend : -1e-6f), -0.5f, 0.5f);
+    *lag = limited(search->step * (search->last - place - offset), (search->first + 1) * search->step,
+                   (search->last - 1) * search->step);
     return near[1] + 0.25f * slope * offset;
+}
+
+float wavetts_pitch(const PitchSearch *search, const float *low, float *lag)
+{
+    float sparse[search->size + SLIDE];
+    memset(sparse, 0, sizeof sparse);
+    for (int64_t i = 0; i < search->size; i++)
+        sparse[i] = low[(search->length - 1) % search->step + i * search->step];
+    return search_sparsely(search, sparse, lag);
+}
+
+/* A signal's cubic after the sample before a place: its coefficients, and how far after it the place is. */
+typedef struct {
+    float value, first, second, third, part;
+} Cubic;
+
+INLINE Cubic cubic_at(int64_t length, const float *signal, float place)
+{
+    place = limited(place, 1.0f, (float)length - 2.001f);
+    int64_t before = (int64_t)place;
+    const float *near = signal + before;
+    return (Cubic){
+        near[0],
+        0.5f * (near[1] - near[-1]),
+        near[-1] - 2.5f * near[0] + 2.0f * near[1] - 0.5f * near[2],
+        0.5f * (near[2] - near[-1]) + 1.5f * (near[0] - near[1]),
+        place - (float)before,
+    };
+}
+
+INLINE float value_of(Cubic cubic)
+{
+    return cubic.value + cubic.part * (cubic.first + cubic.part * (cubic.second + cubic.part * cubic.third));
+}
+
+INLINE float one_before(Period period, float place, int64_t length)
+{
+    return place - (period.lag + period.glide * (place - (float)length));
+}
+
+Period wavetts_fit_period(int64_t length, const float *signal, Period period, int64_t size, int64_t step)
+{
+    int64_t count = (size + step - 1) / step;
+    float copied[count], slope[count], product = 0.0f, power = 0.0f;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t time = length - size + i * step;
+        Cubic cubic = cubic_at(length, signal, one_before(period, (float)time, length));
+        copied[i] = value_of(cubic);
+        slope[i] = cubic.first + cubic.part * (2.0f * cubic.second + 3.0f * cubic.part * cubic.third);
+        product += copied[i] * signal[time];
+        power += copied[i] * copied[i];
+    }
+    /* How much louder the end is than what is copied. */
+    float gain = limited(product / (power + 1e-6f), 0.2f, 2.0f), aa = 0.0f, ab = 0.0f, bb = 0.0f, ae = 0.0f, be = 0.0f;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t time = i * step - size;
+        float error = signal[length + time] - gain * copied[i], by_lag = -gain * slope[i];
+        float by_glide = by_lag * ((float)time / (float)size);
+        aa += by_lag * by_lag, ab += by_lag * by_glide, bb += by_glide * by_glide;
+        ae += by_lag * error, be += by_glide * error;
+    }
+    aa = aa * (1.0f + DAMPING) + 1e-6f, bb = bb * (1.0f + DAMPING) + 1e-6f;
+    float determinant = aa * bb - ab * ab;
+    float lag = limited((bb * ae - ab * be) / determinant, -LONGEST_STEP, LONGEST_STEP);
+    float glide = limited((aa * be - ab * ae) / determinant / (float)size, -FASTEST_GLIDE / 2, FASTEST_GLIDE / 2);
+    return (Period){period.lag + lag, limited(period.glide + glide, -FASTEST_GLIDE, FASTEST_GLIDE)};
+}
+
+void wavetts_copy_period(int64_t length, const float *signal, Period period, int64_t most, int64_t before,
+                         int64_t count, float *copied)
+{
+    for (int64_t i = 0; i < count; i++) {
+        float place = one_before(period, (float)(length - before + i), length);
+        /* The last samples have none after them to interpolate with. */
+        for (int64_t j = 0; j < most && place > (float)(length - 3); j++)
+            place = one_before(period, place, length);
+        copied[i] = value_of(cubic_at(length, signal, place));
+    }
 }
 
 float wavetts_voicing(const PitchSearch *search, const float *samples, float voiced_scale)
 {
-    float voiced = (wavetts_pitch(search, samples, NULL) - UNVOICED) / (VOICED - UNVOICED);
-    voiced = voiced > 0.0f ? voiced : 0.0f;
-    return 1.0f + (voiced_scale - 1.0f) * (voiced < 1.0f ? voiced : 1.0f);
+    float low[search->size + SLIDE], lag;
+    low_pass_sparsely(search, samples, low);
+    float voiced = (search_sparsely(search, low, &lag) - UNVOICED) / (VOICED - UNVOICED);
+    return 1.0f + (voiced_scale - 1.0f) * limited(voiced, 0.0f, 1.0f);
 }

@@ -7,14 +7,16 @@
 #include <stdlib.h>
 
 typedef struct {
-    int64_t frame_length, subframe_length, num_layers;
-    float range, level, affine_bound;
+    int64_t frame_length, subframe_length, margin, num_layers;
+    float range, level, softest, affine_bound;
     const float *position;      /* (frame_length / subframe_length, context_dim) */
     WhitenedPast past;
     PitchSearch voicing;        /* of length 0: not looked for */
+    const float *low_pass;      /* (2 margin + 1,) */
     Linear cond;
     Linear input;               /* of the features, without a bias */
     const Linear *layers;       /* (num_layers,) */
+    Linear shape;
     Linear envelope, cosine;    /* context to log power, the cepstra's part in it; power to autocorrelation */
     Linear gates;               /* less the 1 that is subtracted from them */
     Linear moments;
@@ -29,8 +31,8 @@ typedef struct {
     void *memory;
     Codes codes;
     Rows samples; /* those of the past, then the frame's */
-    Rows bias, added, features, copied, hidden, other, power, correlation, gates, code, biases;
-    Rows filter, gain, mean_scale; /* (parts, rows) */
+    Rows bias, features, period, copied, hidden, gates, code, biases;
+    Rows context, shape, other, power, correlation, filter, gain, mean_scale; /* (parts, rows) */
     CouplingWork couplings, scores;
 } Work;
 
@@ -40,11 +42,21 @@ VECTORISED static void to_power(int64_t length, float range, float level, float 
         log_power[i] = exponential(bounded(log_power[i], range) + level);
 }
 
-/* The part of the residual that is known: `copied` has the last period, then its low part. */
-VECTORISED static void pass_gates(int64_t length, const float *restrict gates, float *restrict copied)
+/* How loud a copied period is taken to be. */
+VECTORISED static float level_of(int64_t length, float softest, const float *restrict period)
+{
+    float power = 0.0f;
+    for (int64_t i = 0; i < length; i++)
+        power += period[i] * period[i];
+    return sqrtf(power / (float)length + softest);
+}
+
+/* What the period tells of the residual: gates of what it has above the low-pass, then of what it has below. */
+VECTORISED static void pass_gates(int64_t length, const float *restrict gates, const float *restrict period,
+                                  const float *restrict low, float *restrict copied)
 {
     for (int64_t i = 0; i < length; i++)
-        copied[i] = sigmoid(gates[i]) * copied[i] + sigmoid(gates[length + i]) * copied[length + i];
+        copied[i] = sigmoid(gates[i]) * (period[i] - low[i]) + sigmoid(gates[length + i]) * low[i];
 }
 
 VECTORISED static void to_residual(int64_t length, float gain, const float *restrict copied, float *restrict u)
@@ -58,32 +70,65 @@ static Rows part_of(Rows rows, int64_t part, const Work *work)
     return (Rows){rows.data + part * work->rows * rows.stride, rows.stride};
 }
 
-/* LinearPrediction._predict, of which the residual's context is left in `hidden`. */
+/* Filters and gains, of the contexts alone: of all parts together, so that weights are read once. */
+static void shape(const LinearPrediction *density, Work *work)
+{
+    int64_t width = density->cond.outputs, parts = density->frame_length / density->subframe_length;
+    int64_t rows = parts * work->rows;
+    for (int64_t i = 0; i < rows; i++) {
+        float *context = row_of(work->context, i);
+        for (int64_t j = 0; j < width; j++)
+            context[j] = row_of(work->bias, i % work->rows)[j] + density->position[i / work->rows * width + j];
+        memcpy(row_of(work->shape, i), context, width * sizeof(float));
+        wavetts_silu(width, row_of(work->shape, i));
+    }
+    wavetts_residual_layer(&density->shape, rows, work->shape, work->other, work->codes);
+    wavetts_product(&density->envelope, rows, work->shape, bias_of(&density->envelope), work->power, work->codes);
+    for (int64_t i = 0; i < rows; i++)
+        to_power(density->envelope.outputs, density->range, density->level, row_of(work->power, i));
+    wavetts_product(&density->cosine, rows, work->power, bias_of(&density->cosine), work->correlation, work->codes);
+    for (int64_t i = 0; i < rows; i++)
+        *row_of(work->gain, i) =
+            sqrtf(wavetts_levinson(density->past.order, row_of(work->correlation, i), row_of(work->filter, i)));
+}
+
+/* The last period through the filter of what is to come, below the low-pass too; and all features. */
+static void copy_period(const LinearPrediction *density, int64_t part, int64_t row, float *period, Work *work)
+{
+    int64_t length = density->subframe_length, order = density->past.order, wide = length + 2 * density->margin;
+    int64_t index = part * work->rows + row;
+    float last[density->past.count + SLIDE], filter[order + 1], gain = *row_of(work->gain, index);
+    float *features = row_of(work->features, row), *low = period + wide + SLIDE;
+    memset(last, 0, sizeof last);
+    memset(period, 0, work->period.stride * sizeof(float));
+    wavetts_see_past(&density->past, row_of(work->samples, row) + part * length, features + 2 * length, last);
+    for (int64_t i = 0; i <= order; i++)
+        filter[i] = row_of(work->filter, index)[i] / gain;
+    wavetts_slide(wide, order + 1, filter + order, -1, last, period);
+    wavetts_slide(length, 2 * density->margin + 1, density->low_pass, 1, period, low);
+    float factor = 1.0f / level_of(wide, density->softest, period);
+    wavetts_clamp(length, factor, period + density->margin, features);
+    wavetts_clamp(length, factor, low, features + length);
+}
+
+/* What the past tells, in `copied`, and the residual's context, in `hidden`. */
 static void predict(const LinearPrediction *density, int64_t part, Work *work)
 {
-    Rows filter = part_of(work->filter, part, work), gain = part_of(work->gain, part, work);
-    int64_t rows = work->rows, length = density->subframe_length, width = density->cond.outputs;
-    for (int64_t row = 0; row < rows; row++) {
-        wavetts_see_past(&density->past, length, row_of(work->samples, row) + part * length,
-                         row_of(work->features, row), row_of(work->copied, row));
-        for (int64_t i = 0; i < width; i++)
-            row_of(work->added, row)[i] = row_of(work->bias, row)[i] + density->position[part * width + i];
-    }
-    wavetts_product(&density->input, rows, work->features, work->added, work->hidden, work->codes);
+    int64_t rows = work->rows, length = density->subframe_length, margin = density->margin;
+    Rows context = part_of(work->context, part, work);
     for (int64_t row = 0; row < rows; row++)
-        wavetts_silu(width, row_of(work->hidden, row));
+        copy_period(density, part, row, row_of(work->period, row), work);
+    wavetts_product(&density->input, rows, work->features, context, work->hidden, work->codes);
+    for (int64_t row = 0; row < rows; row++)
+        wavetts_silu(density->cond.outputs, row_of(work->hidden, row));
     for (int64_t i = 0; i < density->num_layers; i++)
         wavetts_residual_layer(density->layers + i, rows, work->hidden, work->other, work->codes);
-    wavetts_product(&density->envelope, rows, work->hidden, bias_of(&density->envelope), work->power, work->codes);
     wavetts_product(&density->gates, rows, work->hidden, bias_of(&density->gates), work->gates, work->codes);
     for (int64_t row = 0; row < rows; row++) {
-        to_power(density->envelope.outputs, density->range, density->level, row_of(work->power, row));
-        pass_gates(length, row_of(work->gates, row), row_of(work->copied, row));
+        const float *period = row_of(work->period, row);
+        pass_gates(length, row_of(work->gates, row), period + margin, period + length + 2 * margin + SLIDE,
+                   row_of(work->copied, row));
     }
-    wavetts_product(&density->cosine, rows, work->power, bias_of(&density->cosine), work->correlation, work->codes);
-    for (int64_t row = 0; row < rows; row++)
-        *row_of(gain, row) =
-            sqrtf(wavetts_levinson(density->past.order, row_of(work->correlation, row), row_of(filter, row)));
 }
 
 /* The noise of a part, softer where the past is voiced, in `couplings.x`. */
@@ -163,28 +208,29 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
     int64_t width = density->cond.outputs, length = density->subframe_length, order = density->past.order;
     int64_t parts = density->frame_length / length;
     const int64_t widths[] = {
-        density->past.length + density->frame_length + SLIDE, width, width, density->input.inputs, 2 * length, width,
-        width, density->envelope.outputs, order + 1, 2 * length, density->code.outputs, density->biases.outputs,
-        order + 1, 1, 2 * length,
+        density->past.length + density->frame_length + SLIDE, width, density->input.inputs,
+        2 * length + 2 * density->margin + SLIDE, length, width, 2 * length, density->code.outputs,
+        density->biases.outputs, width, width, width, density->envelope.outputs, order + 1, order + 1, 1, 2 * length,
     };
     Rows *places[] = {
-        &work->samples, &work->bias, &work->added, &work->features, &work->copied, &work->hidden,
-        &work->other, &work->power, &work->correlation, &work->gates, &work->code, &work->biases,
-        &work->filter, &work->gain, &work->mean_scale,
+        &work->samples, &work->bias, &work->features,
+        &work->period, &work->copied, &work->hidden, &work->gates, &work->code,
+        &work->biases, &work->context, &work->shape, &work->other, &work->power, &work->correlation, &work->filter,
+        &work->gain, &work->mean_scale,
     };
     /* Codes of what the widest matrix is applied to, for all parts: more than enough. */
-    int64_t count = sizeof widths / sizeof *widths, values_per_row = parts;
+    int64_t count = sizeof widths / sizeof *widths, once = 9, values_per_row = parts;
     int64_t codes = parts * (wavetts_coupling_values(&density->couplings, 0) + width + density->cond.inputs
                              + density->input.inputs + density->envelope.outputs + density->code.outputs);
     for (int64_t i = 0; i < count; i++)
-        values_per_row += widths[i] * (i < count - 3 ? 1 : parts);
+        values_per_row += widths[i] * (i < once ? 1 : parts);
     values_per_row += wavetts_coupling_values(&density->couplings, 0);
     values_per_row += scored ? parts * wavetts_coupling_values(&density->couplings, 1) : 0;
     float *values = malloc(work->rows * (sizeof(float) * values_per_row + sizeof(int16_t) * codes));
     if (!(work->memory = values))
         return -1;
     for (int64_t i = 0; i < count; i++)
-        *places[i] = (Rows){take(&values, widths[i] * work->rows * (i < count - 3 ? 1 : parts)), widths[i]};
+        *places[i] = (Rows){take(&values, widths[i] * work->rows * (i < once ? 1 : parts)), widths[i]};
     /* A filter reads on beyond the samples that there are so far. */
     memset(work->samples.data, 0, work->samples.stride * work->rows * sizeof(float));
     work->couplings.rows = work->rows;
@@ -213,6 +259,7 @@ int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int
     for (int64_t row = 0; row < rows; row++)
         memcpy(row_of(work.samples, row), row_of(conds, row) + cond_dim, past_length * sizeof(float));
     wavetts_product(&density->cond, rows, conds, bias_of(&density->cond), work.bias, work.codes);
+    shape(density, &work);
     for (int64_t part = 0; part < length / density->subframe_length; part++) {
         begin(density, part, noise, voiced_scale, &work);
         predict(density, part, &work);

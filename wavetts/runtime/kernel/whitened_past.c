@@ -7,6 +7,15 @@
 /* Louder than any pulse, in standard deviations of the residual. */
 #define LOUDEST 6.0f
 
+VECTORISED void wavetts_clamp(int64_t length, float factor, const float *restrict values, float *restrict clamped)
+{
+    for (int64_t i = 0; i < length; i++) {
+        float value = factor * values[i];
+        value = value > -LOUDEST ? value : -LOUDEST;
+        clamped[i] = value < LOUDEST ? value : LOUDEST;
+    }
+}
+
 /* Of lags 0 to p, smoothed, with the noise floor. */
 VECTORISED static void correlate(const WhitenedPast *past, const float *restrict samples, float *restrict correlation)
 {
@@ -18,44 +27,32 @@ VECTORISED static void correlate(const WhitenedPast *past, const float *restrict
     memset(correlation, 0, (order + 1) * sizeof(float));
     wavetts_slide(order + 1, length, windowed, 1, windowed, correlation);
     for (int64_t i = 0; i <= order; i++)
-        correlation[i] *= past->smooth[i];
+        correlation[i] *= past->lag_window[i];
     correlation[0] += past->noise_floor;
 }
 
-VECTORISED static void clamp(int64_t length, const float *restrict values, float *restrict clamped)
+void wavetts_see_past(const WhitenedPast *past, const float *samples, float *features, float *period)
 {
-    for (int64_t i = 0; i < length; i++) {
-        float value = values[i] > -LOUDEST ? values[i] : -LOUDEST;
-        clamped[i] = value < LOUDEST ? value : LOUDEST;
-    }
-}
-
-/* The last period of a signal that `values` points to the end of, again and again. */
-static void copy_period(int64_t count, int64_t lag, const float *values, float *copied)
-{
-    for (int64_t i = 0; i < count; i++)
-        copied[i] = i < lag ? values[i - lag] : copied[i - lag];
-}
-
-void wavetts_see_past(const WhitenedPast *past, int64_t count, const float *samples, float *features, float *copied)
-{
-    int64_t order = past->order, length = past->search.length, view = past->view, lag;
-    float correlation[order + 1], filter[order + 1], residual[length], low[count];
+    static const float smoothing[] = {1 / 16.0f, 4 / 16.0f, 6 / 16.0f, 4 / 16.0f, 1 / 16.0f};
+    int64_t order = past->order, length = past->search.length, view = past->view, step = past->search.step;
+    float correlation[order + 1], filter[order + 1], padded[length + 4 + SLIDE], low[length], smooth[length];
+    float *residual = padded + 2, lag;
     correlate(past, samples, correlation);
     float gain = 1.0f / sqrtf(wavetts_levinson(order, correlation, filter));
     for (int64_t i = 0; i <= order; i++)
         filter[i] *= gain;
-    memset(residual, 0, sizeof residual);
+    memset(padded, 0, sizeof padded);
     wavetts_slide(length, order + 1, filter + order, -1, samples, residual);
-    float periodic = wavetts_pitch(&past->search, residual, &lag);
-    int64_t fresh = lag < count ? lag : count;
-    wavetts_low_pass(&past->search, length - lag, fresh, residual, low);
-    copy_period(count, lag, residual + length, copied);
-    copy_period(count, lag, low + lag, copied + count);
-    clamp(view, residual + length - view, features);
-    clamp(count, copied, features + view);
-    memcpy(features + view + count, copied + count, count * sizeof(float));
-    float shortest = (float)((past->search.first + 1) * past->search.step);
-    features[view + 2 * count] = periodic;
-    features[view + 2 * count + 1] = logf((float)lag / shortest) - 1.5f;
+    wavetts_low_pass(&past->search, residual, low);
+    float periodic = wavetts_pitch(&past->search, low, &lag);
+    Period fitted = wavetts_fit_period(length, low, (Period){lag, 0.0f}, past->fitted, step);
+    memset(smooth, 0, sizeof smooth);
+    wavetts_slide(length, 5, smoothing, 1, padded, smooth);
+    fitted = wavetts_fit_period(length, smooth, fitted, past->fitted, step > 1 ? step / 2 : 1);
+    wavetts_clamp(view, 1.0f, residual + length - view, features);
+    features[view] = periodic;
+    float shortest = (float)((past->search.first + 1) * step);
+    features[view + 1] = logf((fitted.lag > 1.0f ? fitted.lag : 1.0f) / shortest) - 1.5f;
+    features[view + 2] = fitted.glide / FASTEST_GLIDE;
+    wavetts_copy_period(past->length, samples, fitted, past->periods, past->before, past->count, period);
 }
