@@ -14,6 +14,7 @@ from wavetts.model.density.couplings import CouplingFlowConfig
 from wavetts.model.density.diffusion.density import DiffusionConfig
 from wavetts.model.density.diffusion.guidance import GuidedConfig
 from wavetts.model.density.diffusion.student import StudentConfig
+from wavetts.model.density.energy.tilt import TiltConfig
 from wavetts.model.density.flow import FlowConfig
 from wavetts.model.density.gaussian import GaussianConfig
 from wavetts.model.density.linear_prediction import LinearPredictionConfig
@@ -28,6 +29,13 @@ def diffusion(**fields) -> DiffusionConfig:
 
 
 SMALL_COUPLINGS = CouplingFlowConfig(num_couplings=2, hidden_dim=8, code_dim=3)
+SMALL_TILT = {"hidden_dim": 8, "num_layers": 1, "num_negatives": 4, "num_candidates": 4, "langevin_steps": 3}
+
+
+def tilt(inner: DensityConfig = SMALL_COUPLINGS, **fields) -> TiltConfig:
+    return TiltConfig(**{**SMALL_TILT, "inner": inner, **fields})
+
+
 # Of every kind in the registry a small one; and compositions of them.
 SECTIONS: dict[str, DensityConfig] = {
     "flow": FlowConfig(squeeze=4, num_stages=2, num_steps=2, hidden_dim=8, position_dim=4),
@@ -58,6 +66,22 @@ SECTIONS: dict[str, DensityConfig] = {
     ),
     "subframe of student": SubframeConfig(
         subframe_length=8, context_dim=6, inner=StudentConfig(**_SIZES, sampler_steps=2, largest_guidance=1.0)
+    ),
+    "tilt": tilt(),
+    "tilt by dot product": tilt(score="dot", num_features=4),
+    "tilt by squared features": tilt(score="dot", num_features=4, augmentation="squared", objective="binary"),
+    "tilt by denoising": tilt(objective="denoising", noise=0.3),
+    "tilt by sliced score matching": tilt(score="dot", augmentation="nonnegative", objective="sliced"),
+    "tilt by short chains": tilt(objective="langevin", sampler="langevin"),
+    "tilt by persistent chains": tilt(objective="langevin", num_chains=4),
+    "subframe of tilt": SubframeConfig(subframe_length=4, context_dim=6, inner=tilt()),
+    "tilt of linear prediction in subframes": SubframeConfig(
+        subframe_length=4,
+        context_dim=6,
+        inner=tilt(LinearPredictionConfig(order=4, num_bins=8, inner=SMALL_COUPLINGS)),
+    ),
+    "linear prediction of tilt in subframes": SubframeConfig(
+        subframe_length=4, context_dim=6, inner=LinearPredictionConfig(order=4, num_bins=8, inner=tilt())
     ),
     "subframe of gaussian": SubframeConfig(subframe_length=4, context_dim=6, inner=GaussianConfig()),
     "subframe of flow": SubframeConfig(

@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, str]] = {
         "guided": f"{_DENSITY}.diffusion.guidance:GuidedConfig",
         "student": f"{_DENSITY}.diffusion.student:StudentConfig",
         "cascade": f"{_DENSITY}.cascade:CascadeConfig",
+        "tilt": f"{_DENSITY}.energy.tilt:TiltConfig",
     },
 }
 

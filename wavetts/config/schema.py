@@ -181,6 +181,11 @@ class DensityConfig(Section):
         """Whether `sample` takes contexts without text beside those with it (`SamplingOptions.guidance`)."""
         return False
 
+    @property
+    def tilts(self) -> bool:
+        """Whether it is, or holds, an energy that is trained on a model which stays as it is."""
+        return False
+
     def check_length(self, length: int, field: str, section: str) -> None:
         """Raises a UserError if there is no such density of `length` values.
 
