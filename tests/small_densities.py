@@ -70,19 +70,12 @@ SECTIONS: dict[str, DensityConfig] = {
     "tilt": tilt(),
     "tilt by dot product": tilt(score="dot", num_features=4),
     "tilt by squared features": tilt(score="dot", num_features=4, augmentation="squared", objective="binary"),
-    "tilt by denoising": tilt(objective="denoising", noise=0.3),
+    "tilt by denoising": tilt(objective="denoising", noise=1.0),
     "tilt by sliced score matching": tilt(score="dot", augmentation="nonnegative", objective="sliced"),
     "tilt by short chains": tilt(objective="langevin", sampler="langevin"),
     "tilt by persistent chains": tilt(objective="langevin", num_chains=4),
     "subframe of tilt": SubframeConfig(subframe_length=4, context_dim=6, inner=tilt()),
-    "tilt of linear prediction in subframes": SubframeConfig(
-        subframe_length=4,
-        context_dim=6,
-        inner=tilt(LinearPredictionConfig(order=4, num_bins=8, inner=SMALL_COUPLINGS)),
-    ),
-    "linear prediction of tilt in subframes": SubframeConfig(
-        subframe_length=4, context_dim=6, inner=LinearPredictionConfig(order=4, num_bins=8, inner=tilt())
-    ),
+    "linear prediction of tilt": LinearPredictionConfig(order=4, num_bins=8, inner=tilt()),
     "subframe of gaussian": SubframeConfig(subframe_length=4, context_dim=6, inner=GaussianConfig()),
     "subframe of flow": SubframeConfig(
         subframe_length=8,

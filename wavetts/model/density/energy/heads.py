@@ -90,10 +90,11 @@ class JointScore(nn.Module):
 
 
 class DotProduct(nn.Module):
-    """s(y, c) = f(y) . g(c): the features that the theory of identifiability is about (Khemakhem et al. 2020, ICE-BeeM).
+    """s(y, c) = f(y) . g(c): the features that the theory of identifiability is about.
 
-    Trained over one and the same q, f and g of two runs agree up to a linear map; with non-negative f, or with f
-    augmented by its squares, up to permutation and scale of the features, under the theorems' assumptions.
+    Khemakhem et al. 2020 (ICE-BeeM, 2002.11537), theorems 1 to 4: trained over one and the same q, f and g of two
+    runs agree up to a linear map; with non-negative f, or with f augmented by its squares, up to permutation and scale
+    of the features, under the theorems' assumptions.
 
     Args:
         f: values (..., n) to features (..., M).

@@ -10,14 +10,12 @@ from torch import Tensor
 from wavetts.model.density.energy.objectives import LogDensity, gradients, score_of
 
 
-def langevin_step(values: Tensor, score: Tensor, size: float | Tensor, noise: Tensor) -> Tensor:
+def langevin_step(values: Tensor, score: Tensor, size: float | Tensor, noise: Tensor | float) -> Tensor:
     """y + size^2 / 2 * score + size * noise: an Euler step of the diffusion whose law is the density."""
     return values + 0.5 * size**2 * score + size * noise
 
 
-def langevin(
-    log_density: LogDensity, values: Tensor, size: float | Tensor, noises: Iterable[Tensor | float]
-) -> Tensor:
+def langevin(log_density: LogDensity, values: Tensor, size: float | Tensor, noises: Iterable[Tensor | float]) -> Tensor:
     """A chain of `langevin_step`s.
 
     Args:

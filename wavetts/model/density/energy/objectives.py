@@ -9,7 +9,7 @@ divergence).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ LogDensity: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @contextmanager
-def gradients() -> Iterator[None]:
+def gradients() -> Generator[None]:
     """A context in which gradients by values can be computed, in evaluation too.
 
     Tensors that were made in inference mode have to be cloned in it first.

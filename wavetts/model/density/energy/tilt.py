@@ -237,9 +237,7 @@ class Tilt(Density):
         assert isinstance(self.inner, Flow)
         return self.inner
 
-    def _chain(
-        self, noise: Tensor, cond: Tensor, noises: list[Tensor], temperature: float | Tensor = 1.0
-    ) -> Tensor:
+    def _chain(self, noise: Tensor, cond: Tensor, noises: list[Tensor], temperature: float | Tensor = 1.0) -> Tensor:
         """Noise (N, n) of q after a chain that follows the score; (N, C) contexts."""
         flow = self._flow
         with objectives.gradients():
