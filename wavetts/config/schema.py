@@ -312,3 +312,5 @@ class Config:
 
     def __post_init__(self) -> None:
         self.density.check_length(self.audio.frame_length, "audio.frame_length", "density")
+        if self.density.tilts and self.train.adapter_rank:
+            raise UserError("train.adapter_rank: all but the score of a tilt stays as it is; set it to 0")

@@ -113,8 +113,11 @@ def _forced_rows(systems: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 def _likelihood(forced: dict[str, Any]) -> str:
     """Its tag, and how far its own noise may have moved it."""
-    error = forced.get("standard_error")
-    return f"{forced['likelihood']}, standard error {error:.1g} bits" if error else forced["likelihood"]
+    error, size = forced.get("standard_error"), forced.get("sample_size")
+    words = [forced["likelihood"]]
+    words += [f"standard error {error:.1g} bits"] if error else []
+    words += [f"effective sample size {size:.0f}"] if size else []
+    return ", ".join(words)
 
 
 def _names(systems: Sequence[dict[str, Any]]) -> list[str]:

@@ -15,7 +15,8 @@ from wavetts.config import Config
 from wavetts.corpus.batches import Batch, Clip, Corpus
 from wavetts.errors import UserError
 from wavetts.model.alignment import alignment_scores
-from wavetts.model.density.diffusion.density import report
+from wavetts.model.density.diffusion.density import Diffusion, report
+from wavetts.model.density.energy.importance import estimates_normaliser
 from wavetts.model.device import own_random_numbers
 from wavetts.model.generate import Engine, Generation, generate
 from wavetts.model.layers import length_mask
@@ -27,7 +28,7 @@ from wavetts.training.log import RunLog
 from wavetts.training.objective import LossSums, bits_per_sample, loss_sums
 
 # Columns of what `utterance_figures` yields.
-NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, VARIANCE, COUNT = range(9)
+NLL, FRAMES, CORRECT, RECALLED, COVERAGE, DIAGONALITY, SHUFFLED_NLL, VARIANCE, INVERSE_SIZE, COUNT = range(10)
 
 
 def choose_likelihood(model: WaveTacotron, what: Literal["bound", "ode"]) -> None:
@@ -36,7 +37,7 @@ def choose_likelihood(model: WaveTacotron, what: Literal["bound", "ode"]) -> Non
     Raises:
         UserError: there is no diffusion in it.
     """
-    if model.density.likelihood not in ("bound", "estimate"):
+    if not any(isinstance(part, Diffusion) for part in model.density.modules()):
         raise UserError(
             f"likelihood: the density's is {model.density.likelihood}; only a diffusion has a choice of two"
         )
@@ -57,22 +58,26 @@ def evaluate(model: WaveTacotron, corpus: Corpus, config: Config, processes: Pro
     """
     # float64 sums: the figures are compared between runs.
     sums = torch.zeros(COUNT + 1, dtype=torch.float64, device=processes.device)
-    for _, figures, _ in utterance_figures(model, corpus, config, processes):
+    # A likelihood whose normaliser is estimated takes too long for a run's figures, and may be refused.
+    by_loss = estimates_normaliser(model.density)
+    for _, figures, _ in utterance_figures(model, corpus, config, processes, by_loss):
         sums += figures.sum(0)
-    return summarise(processes.sum(sums), model)
+    return summarise(processes.sum(sums), model, by_loss)
 
 
-def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
+def summarise(sums: Tensor, model: WaveTacotron, by_loss: bool = False) -> dict[str, float]:
     """The figures of a corpus, from sums over its utterances.
 
     Args:
-        sums: (9,), the sum of the rows that `utterance_figures` yields.
+        sums: (10,), the sum of the rows that `utterance_figures` yields.
         model: the model that was measured.
+        by_loss: its nats are of what training minimises.
 
     Returns:
         "bits_per_sample" and its "standard_error", which the noise of a bound or an estimate gives it; "nll" (nats per
         sample of the scaled signal). Without a likelihood these and "text_gain" are missing, and "loss" (what training
-        minimises, per sample) is there. "stop_accuracy" (over frames); "stop_recall"
+        minimises, per sample) is there. "sample_size", the effective one of an estimated normaliser, where there is one
+        (harmonic mean over the frames). "stop_accuracy" (over frames); "stop_recall"
         (utterances whose last frame's stop probability is above 1/2); "coverage" and "diagonality" of the alignments,
         means over utterances; "text_gain" (nats per frame that the likelihood loses when the text's tokens are
         shuffled). The text is worth a few nats a frame of hundreds, so that bits/sample hardly tell whether a model
@@ -85,7 +90,9 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
         "standard_error": math.sqrt(values[VARIANCE]) / (samples * math.log(2)),
         "nll": values[NLL] / samples,
     }
-    has_one = model.density.likelihood != "none"
+    if values[INVERSE_SIZE]:
+        likelihood["sample_size"] = values[FRAMES] / values[INVERSE_SIZE]
+    has_one = model.density.likelihood != "none" and not by_loss
     return {
         **(likelihood if has_one else {"loss": values[NLL] / samples}),
         "stop_accuracy": values[CORRECT] / values[FRAMES],
@@ -98,23 +105,25 @@ def summarise(sums: Tensor, model: WaveTacotron) -> dict[str, float]:
 
 @torch.inference_mode()
 def utterance_figures(
-    model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes
+    model: WaveTacotron, corpus: Corpus, config: Config, processes: Processes, by_loss: bool = False
 ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
     """Measures utterances teacher forced: clean history, temperature 1, dequantisation and dither with a fixed seed.
 
-    Arguments as for `evaluate`.
+    Arguments as for `evaluate`; `by_loss` as for `loss_sums`.
 
     Yields:
-        A batch; (B, 9) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
+        A batch; (B, 10) float64, a row for each of its utterances: nats, frames, frames with the right stop decision,
         last frame recognised, coverage, diagonality, nats with the text shuffled, variance that the noise of a
-        bound or an estimate gives the nats, 1; and the alignments (B, T, I).
+        bound or an estimate gives the nats, one over the effective sample size of an estimate, summed over the frames,
+        1; and the alignments (B, T, I).
     """
     train = config.train
     plan = corpus.plan_in_order(train.batch_seconds / (train.accumulate * processes.world_size))
     for number in range(processes.rank, len(plan), processes.world_size):
         batch = corpus.collate(plan[number]).to(processes.device)
         result, shuffled = (
-            _forced(model, variant, mix_seed(train.seed, "evaluate", number)) for variant in (batch, _shuffled(batch))
+            _forced(model, variant, mix_seed(train.seed, "evaluate", number), by_loss)
+            for variant in (batch, _shuffled(batch))
         )
         logits = result.output.stop_logits
         frame_lengths = batch.frame_lengths.to(logits.device)
@@ -130,16 +139,17 @@ def utterance_figures(
             scores["diagonality"],
             _utterance_sums(shuffled.packed_nll, valid),
             _utterance_sums(result.packed_variance, valid),
+            _utterance_sums(result.packed_inverse_size, valid),
             torch.ones(len(batch.ids), device=logits.device),
         ]
         yield batch, torch.stack([column.double() for column in columns], 1), result.output.alignment
 
 
-def _forced(model: WaveTacotron, batch: Batch, seed: int) -> LossSums:
+def _forced(model: WaveTacotron, batch: Batch, seed: int, by_loss: bool = False) -> LossSums:
     """A batch with the same dequantisation and dither each time."""
     with own_random_numbers(batch.waveform.device):
         torch.manual_seed(seed)
-        return loss_sums(model, batch)
+        return loss_sums(model, batch, by_loss=by_loss)
 
 
 def _utterance_sums(packed: Tensor, valid: Tensor) -> Tensor:

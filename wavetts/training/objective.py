@@ -13,6 +13,8 @@ from torch import Tensor
 from wavetts.config import TrainConfig
 from wavetts.corpus.batches import Batch
 from wavetts.model.alignment import diagonal_prior
+from wavetts.model.density.energy.importance import estimates_normaliser, sample_sizes
+from wavetts.model.density.energy.tilt import train_tilts_alone
 from wavetts.model.layers import length_mask, valid_index
 from wavetts.model.tacotron import Output, WaveTacotron
 
@@ -59,7 +61,9 @@ class MaximumLikelihood:
     terms = ("nll", "stop")
 
     def prepare(self, model: WaveTacotron) -> None:
-        """See `Objective`; all parameters are trained."""
+        """See `Objective`; all parameters are trained, or the scores of tilts alone."""
+        if model.config.density.tilts:
+            train_tilts_alone(model)
 
     def __call__(self, model: WaveTacotron, batch: Batch, step: int) -> LossSums:
         """See `Objective`."""
@@ -87,6 +91,7 @@ class LossSums:
     frame_nll: Tensor  # () nats, of the scaled signal
     packed_nll: Tensor  # (N,) the same of each valid frame, utterance after utterance
     packed_variance: Tensor  # (N,) of what a bound's or an estimate's noise adds to it; 0 if it is exact or trains
+    packed_inverse_size: Tensor  # (N,) one over the effective sample size of an estimate's normaliser; 0 without one
     stop_bce: Tensor  # () nats
     num_frames: int
     num_samples: int
@@ -110,7 +115,12 @@ class LossSums:
 
 
 def loss_sums(
-    model: WaveTacotron, batch: Batch, train: TrainConfig | None = None, step: int = 0, noise: bool = True
+    model: WaveTacotron,
+    batch: Batch,
+    train: TrainConfig | None = None,
+    step: int = 0,
+    noise: bool = True,
+    by_loss: bool = False,
 ) -> LossSums:
     """Teacher-forced negative log-likelihood and stop loss of a batch (paper, section 2.3).
 
@@ -121,6 +131,7 @@ def loss_sums(
             the density's log-likelihood even where training minimises something else.
         step: the optimiser step, which the prior depends on.
         noise: dequantise and dither the waveform.
+        by_loss: evaluate what training minimises, and no likelihood.
     """
     frames = model.to_frames(batch.waveform, noise)
     device, (_, frame_count, _) = frames.device, frames.shape
@@ -140,8 +151,8 @@ def loss_sums(
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         output = model(batch.tokens, batch.token_lengths, frames, history, prior)
     density, packed = model.density, (frames.flatten(0, 1)[index], output.cond.flatten(0, 1)[index].float())
-    variance = None
-    if train is not None or density.likelihood == "none":
+    variance = sizes = None
+    if train is not None or by_loss or density.likelihood == "none":
         packed_nll = density.loss(*packed)
     elif density.likelihood == "exact":
         packed_nll = -density.log_prob(*packed)
@@ -149,6 +160,7 @@ def loss_sums(
         # Two draws of its noise, whose difference tells how sure their mean is.
         first, second = density.log_prob(*packed), density.log_prob(*packed)
         packed_nll, variance = -(first + second) / 2, ((first - second) / 2).square()
+        sizes = sample_sizes(density, len(index)) if estimates_normaliser(density) else None
     last = torch.zeros(len(index)).index_fill(0, batch.frame_lengths.cumsum(0) - 1, 1.0)
     logits, target = output.stop_logits.flatten()[index].float(), last.to(device, non_blocking=True)
     stop_bce = F.binary_cross_entropy_with_logits(logits, target, reduction="sum")
@@ -157,6 +169,7 @@ def loss_sums(
         packed_nll.sum(),
         packed_nll.detach(),
         torch.zeros_like(packed_nll) if variance is None else variance.detach(),
+        torch.zeros_like(packed_nll) if sizes is None else 1 / sizes,
         stop_bce,
         num_frames,
         num_frames * model.frame_length,

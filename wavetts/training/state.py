@@ -16,6 +16,7 @@ from wavetts.config.load import from_dict
 from wavetts.errors import UserError
 from wavetts.files import write_atomic
 from wavetts.model.checkpoint import check_finite, config_differences, load_weights, read_model
+from wavetts.model.density.energy.tilt import onto_tilts
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.text.tokenizer import Tokenizer
 
@@ -59,7 +60,8 @@ def start_from(
     """Builds the model of a new run from the weights of another model.
 
     Symbols of the old table keep their embeddings; those of new symbols are initialised. The scale of the waveform is
-    the old model's. A density of another kind is initialised, and encoder and decoder are kept.
+    the old model's. A density of another kind is initialised, and encoder and decoder are kept. If the density is, or
+    holds, a tilt, the old model's is what it tilts.
 
     Args:
         path: the old model, as for `load_model`.
@@ -82,7 +84,11 @@ def start_from(
     if tensors[name].shape[1] == fresh.shape[1]:
         tensors[name] = torch.cat([tensors[name], fresh[len(tensors[name]) :]])
     old_kinds, kinds = _kinds(old_config.density), _kinds(config.density)
-    if old_kinds != kinds:
+    if config.density.tilts and "tilt" not in old_kinds:
+        if old_kinds != [kind for kind in kinds if kind != "tilt"]:
+            raise UserError(f"{path}: its density is {' of '.join(old_kinds)}, not what {' of '.join(kinds)} tilts")
+        tensors = onto_tilts(model, tensors)
+    elif old_kinds != kinds:
         warnings.warn(
             f"{path}: its density is {' of '.join(old_kinds)}; the {' of '.join(kinds)} of this run starts anew",
             stacklevel=2,

@@ -73,6 +73,8 @@ class Trainer:
                 self.model = WaveTacotron(config, len(self.tokenizer.symbols))
         if config.train.adapter_rank and not resume and init_from is None:
             raise UserError("train.adapter_rank: there is no model to adapt; name one to start from")
+        if config.density.tilts and not resume and init_from is None:
+            raise UserError("density: a tilt is trained on a model that stays as it is; name one to start from")
         self.corpus = Corpus(utterances, self.tokenizer, config)
         if not len(self.corpus):
             raise UserError(f"{data_dir / 'train.jsonl'}: no utterance to train on")

@@ -43,6 +43,11 @@ class CascadeConfig(DensityConfig):
         low = self.low_length or length // 2
         return low, length - low
 
+    @property
+    def tilts(self) -> bool:
+        """See `DensityConfig.tilts`."""
+        return self.low.tilts or self.high.tilts
+
     def check_length(self, length: int, field: str, section: str) -> None:
         """See `DensityConfig.check_length`."""
         low, high = self._lengths(length)

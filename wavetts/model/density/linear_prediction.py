@@ -48,6 +48,11 @@ class LinearPredictionConfig(DensityConfig):
         if self.order >= 2 * self.num_bins:
             raise UserError(f"order: {self.order} is too high for a spectrum of {self.num_bins} bins")
 
+    @property
+    def tilts(self) -> bool:
+        """See `DensityConfig.tilts`."""
+        return self.inner.tilts
+
     def check_length(self, length: int, field: str, section: str) -> None:
         """See `DensityConfig.check_length`."""
         self.inner.check_length(length, field, f"{section}.inner")

@@ -66,6 +66,11 @@ class SubframeConfig(DensityConfig):
         """See `DensityConfig.guidable`."""
         return self.inner.guidable
 
+    @property
+    def tilts(self) -> bool:
+        """See `DensityConfig.tilts`."""
+        return self.inner.tilts
+
     def check_length(self, length: int, field: str, section: str) -> None:
         """See `DensityConfig.check_length`."""
         if length % self.subframe_length:

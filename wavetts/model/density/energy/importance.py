@@ -70,16 +70,21 @@ def check_sample_size(sizes: Tensor, draws: int, least: float) -> None:
         )
 
 
-def sample_sizes(density: Density, count: int) -> Tensor | None:
+def estimates_normaliser(density: Density) -> bool:
+    """Whether a density's `log_prob` estimates normalisers, which takes hundreds of draws for each context."""
+    return any(hasattr(part, "sample_size") for part in density.modules())
+
+
+def sample_sizes(density: Density, count: int) -> Tensor:
     """Effective sample sizes of what `log_prob` has estimated last, (count,): for each frame the harmonic mean.
 
-    None for a density that estimates none. A part of the density that estimates keeps them as `sample_size`, of the
-    frames in order and of each frame's parts in order.
+    A part of the density that estimates a normaliser keeps them as `sample_size`, of the frames in order and of each
+    frame's parts in order.
 
     Args:
         density: whose `log_prob` was called last with `count` frames.
         count: number of frames.
     """
-    found = [getattr(part, "sample_size", None) for part in density.modules()]
-    rows = [(1 / sizes.reshape(count, -1)).mean(1) for sizes in found if sizes is not None]
-    return 1 / torch.stack(rows).mean(0) if rows else None
+    found = [part.sample_size for part in density.modules() if hasattr(part, "sample_size")]
+    rows = [(1 / sizes.reshape(count, -1)).mean(1) for sizes in found if isinstance(sizes, Tensor)]
+    return 1 / torch.stack(rows).mean(0)

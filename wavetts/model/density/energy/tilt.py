@@ -282,6 +282,22 @@ def train_tilts_alone(part: nn.Module) -> None:
             trained.requires_grad_(True)
 
 
+def onto_tilts(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a model without tilts as those of one in which some of its parts are tilted.
+
+    Args:
+        model: with tilts; their scores are taken as they are.
+        tensors: of a model in which each tilt's q stands where the tilt stands.
+    """
+    renamed, fresh = dict(tensors), model.state_dict()
+    for tilt in (name for name, part in model.named_modules() if isinstance(part, Tilt)):
+        inner = f"{tilt}.inner."
+        for name in [name for name in renamed if name.startswith(f"{tilt}.")]:
+            renamed[inner + name.removeprefix(f"{tilt}.")] = renamed.pop(name)
+        renamed |= {name: fresh[name] for name in fresh if name.startswith(f"{tilt}.") and not name.startswith(inner)}
+    return renamed
+
+
 def _repeated(cond: Tensor, count: int) -> Tensor:
     """(..., D) to (..., count, D)."""
     return cond[..., None, :].expand(*cond.shape[:-1], count, -1)
