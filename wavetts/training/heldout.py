@@ -201,7 +201,8 @@ def log_samples(
     """
     rate = corpus.sample_rate
     batch = corpus.collate(clips).to(model.scale.device)
-    forced = _forced(model, batch, mix_seed(config.train.seed, "samples")).output.alignment
+    by_loss = estimates_normaliser(model.density)
+    forced = _forced(model, batch, mix_seed(config.train.seed, "samples"), by_loss).output.alignment
     options = (config.synthesis.temperature, config.synthesis.guidance)
     spoken = [
         Generation(corpus.tokens[clip.index], row, 2 * clip.num_frames + 10, *options) for row, clip in enumerate(clips)
