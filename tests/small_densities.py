@@ -14,6 +14,7 @@ from wavetts.model.density.couplings import CouplingFlowConfig
 from wavetts.model.density.diffusion.density import DiffusionConfig
 from wavetts.model.density.diffusion.guidance import GuidedConfig
 from wavetts.model.density.diffusion.student import StudentConfig
+from wavetts.model.density.energy.recovery import RecoveryConfig
 from wavetts.model.density.energy.tilt import TiltConfig
 from wavetts.model.density.flow import FlowConfig
 from wavetts.model.density.gaussian import GaussianConfig
@@ -30,6 +31,15 @@ def diffusion(**fields) -> DiffusionConfig:
 
 SMALL_COUPLINGS = CouplingFlowConfig(num_couplings=2, hidden_dim=8, code_dim=3)
 SMALL_TILT = {"hidden_dim": 8, "num_layers": 1, "num_negatives": 4, "num_candidates": 4, "langevin_steps": 3}
+
+SMALL_RECOVERY = {
+    "hidden_dim": 8,
+    "num_layers": 1,
+    "num_levels": 3,
+    "chain_steps": 4,
+    "annealing_steps": 6,
+    "least_sample_size": 1.0,
+}
 
 
 def tilt(inner: DensityConfig = SMALL_COUPLINGS, **fields) -> TiltConfig:
@@ -75,6 +85,10 @@ SECTIONS: dict[str, DensityConfig] = {
     "tilt by short chains": tilt(objective="langevin", sampler="langevin"),
     "tilt by persistent chains": tilt(objective="langevin", num_chains=4),
     "subframe of tilt": SubframeConfig(subframe_length=4, context_dim=6, inner=tilt()),
+    "recovery": RecoveryConfig(**SMALL_RECOVERY),
+    "subframe of recovery": SubframeConfig(
+        subframe_length=8, context_dim=6, inner=RecoveryConfig(transform="none", **SMALL_RECOVERY)
+    ),
     "linear prediction of tilt": LinearPredictionConfig(order=4, num_bins=8, inner=tilt()),
     "subframe of gaussian": SubframeConfig(subframe_length=4, context_dim=6, inner=GaussianConfig()),
     "subframe of flow": SubframeConfig(

@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, str]] = {
         "student": f"{_DENSITY}.diffusion.student:StudentConfig",
         "cascade": f"{_DENSITY}.cascade:CascadeConfig",
         "tilt": f"{_DENSITY}.energy.tilt:TiltConfig",
+        "recovery": f"{_DENSITY}.energy.recovery:RecoveryConfig",
     },
 }
 
