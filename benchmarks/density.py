@@ -34,6 +34,9 @@ from wavetts.model.density import SamplingOptions
 from wavetts.model.density.diffusion.denoiser import Denoiser
 from wavetts.model.density.diffusion.density import Diffusion, DiffusionConfig
 from wavetts.model.density.diffusion.student import halve, make_student
+from wavetts.model.density.energy.heads import DotProduct, JointScore
+from wavetts.model.density.energy.recovery import EnergyNetwork
+from wavetts.model.density.energy.tilt import onto_tilts, train_tilts_alone
 from wavetts.model.density.subframe import SubframeDensity
 from wavetts.model.density.transforms import AffineCoupling
 from wavetts.training.optim import build_average
@@ -86,9 +89,22 @@ ARMS: dict[str, dict[str, Any]] = {
     "cascade of flow and diffusion": {**HALVES, "high": {**DIFFUSION, "hidden_dim": 384}},
     "subframe of cascade": subframe(kind="cascade", low_length=20, low=COMPACT, high=COMPACT),
 }
+FLOW, PREDICTED = "subframe of compact flow", "linear prediction of couplings"
+RECOVERY = {"kind": "recovery", "chain_steps": 30}
+ARMS["subframe of recovery likelihood"] = subframe(**RECOVERY)
+ARMS["linear prediction of recovery likelihood"] = residual(**{**RECOVERY, "transform": "none"})
+# Of each tilt the arm that it is on top of, and its fields.
+TILTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "tilt of compact flow": (FLOW, {}),
+    "tilt of compact flow, dot product": (FLOW, {"score": "dot", "num_features": 32}),
+    "tilt of compact flow, denoising": (FLOW, {"objective": "denoising"}),
+    "tilt of compact flow, langevin": (FLOW, {"objective": "langevin", "num_chains": 1000}),
+    "tilt of couplings": (PREDICTED, {}),
+    "tilt of couplings, dot product": (PREDICTED, {"score": "dot", "num_features": 32}),
+}
 # Students of the teacher, each of the one before.
 STUDENTS = {f"{steps}-step student": steps for steps in (8, 4, 2, 1)}
-EVERY = ("recordings", *ARMS, *STUDENTS)
+EVERY = ("recordings", *ARMS, *TILTS, *STUDENTS)
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0)
 BATCH_FRAMES, SAVE_SECONDS = 400, 60.0
 RATE, WARMUP, DECAY, CLIP, EMA = 1e-3, 100, 0.4, 0.5, 0.99
@@ -115,6 +131,8 @@ def train(arm: str, density: Any, frames: data.Frames, loss: Loss, args: argpars
     stream = data.batches(frames, density, BATCH_FRAMES, args.seed, step)
     begun, saved = time.process_time() - spent, spent
     density.train()
+    if arm in TILTS:
+        train_tilts_alone(density)
     while spent < budget:
         values, cond = next(stream)
         if step == 0:
@@ -165,12 +183,19 @@ def halving_loss(former: SubframeDensity) -> Loss:
     return loss
 
 
+def tilted(section: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The section of a density of subframes, or of their residual, with a tilt of the one inside."""
+    if section["kind"] in ("subframe", "linear_prediction"):
+        return {**section, "inner": tilted(section["inner"], **fields)}
+    return {"kind": "tilt", **fields, "inner": section}
+
+
 def trained(arm: str, frames: data.Frames, args: argparse.Namespace) -> SubframeDensity:
-    """A finished arm's averaged density, which a student begins as."""
+    """A finished arm's averaged density, which a student or a tilt begins as."""
     path = state_path(args, arm)
     if not path.exists():
         raise UserError(f"{path}: {arm} comes first")
-    density = data.build(frames, ARMS[TEACHER])
+    density = data.build(frames, ARMS.get(arm, ARMS[TEACHER]))
     average = build_average(student_of(density, STUDENTS[arm]) if arm in STUDENTS else density, EMA)
     average.load_state_dict(torch.load(path, weights_only=True)["average"])
     return average.module.eval()
@@ -181,15 +206,15 @@ def evaluations(density: Any) -> int:
     counts: list[dict[nn.Module, int]] = []
     hooks = []
     for part in density.modules():
-        if not isinstance(part, (Denoiser, AffineCoupling)):
+        if not isinstance(part, (Denoiser, AffineCoupling, EnergyNetwork, JointScore, DotProduct)):
             continue
         # A coupling's network is run from `inverse`, which is no module's call, and some layers' weights are used as
         # they are: what is called most often is called once a run.
         runs: dict[nn.Module, int] = {}
         counts.append(runs)
-        layers = (
-            [part.network] if isinstance(part, Denoiser) else [m for m in part.modules() if isinstance(m, nn.Linear)]
-        )
+        layers = [part.network] if isinstance(part, Denoiser) else [part]
+        if isinstance(part, AffineCoupling):
+            layers = [m for m in part.modules() if isinstance(m, nn.Linear)]
         for layer in layers:
             hooks.append(layer.register_forward_hook(_count(runs)))
     cond = torch.zeros(1, density.cond_dim + density.past_dim)
@@ -206,9 +231,9 @@ def _count(runs: dict[nn.Module, int]) -> Callable[..., None]:
     return count
 
 
-def measure(density: Any, frames: data.Frames) -> dict[str, Any]:
+def measure(density: Any, frames: data.Frames, base: Any = None) -> dict[str, Any]:
     """Likelihood, cost, and the sound at each temperature, the best of which (by DNSMOS, or distance) is named."""
-    row = data.likelihood(frames, density)
+    row = data.likelihood(frames, density, base)
     row["evaluations"] = evaluations(density)
     row["real_time_factor"] = data.real_time_factor(frames, density, SamplingOptions(0.7))
     sounds = {str(t): data.sound(frames, data.draw(frames, density, SamplingOptions(t))) for t in TEMPERATURES}
@@ -229,8 +254,13 @@ def run_arm(arm: str, args: argparse.Namespace) -> dict[str, Any]:
     if arm == "recordings":
         return {**head, **data.sound(frames, [clip.waveform.numpy() for clip in frames.test])}
     torch.manual_seed(args.seed)
+    base, loss = None, lambda density, values, cond: density.loss(values, cond)
     if arm in ARMS:
-        density, loss = data.build(frames, ARMS[arm]), lambda density, values, cond: density.loss(values, cond)
+        density = data.build(frames, ARMS[arm])
+    elif arm in TILTS:
+        base = trained(TILTS[arm][0], frames, args)
+        density = data.build(frames, tilted(ARMS[TILTS[arm][0]], **TILTS[arm][1]))
+        density.load_state_dict(onto_tilts(density, base.state_dict()))
     else:
         twice = 2 * STUDENTS[arm]
         before = f"{twice}-step student"
@@ -239,7 +269,7 @@ def run_arm(arm: str, args: argparse.Namespace) -> dict[str, Any]:
         density, loss = student_of(former, STUDENTS[arm]), halving_loss(former)
     density, steps, minutes = train(arm, density, frames, loss, args)
     size = sum(parameter.numel() for parameter in density.parameters())
-    return {**head, "parameters": size, "steps": steps, "minutes": minutes, **measure(density, frames)}
+    return {**head, "parameters": size, "steps": steps, "minutes": minutes, **measure(density, frames, base)}
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
@@ -267,6 +297,10 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         bits = figure(row, "bits_per_sample", 3)
         if row.get("standard_error"):
             bits += f" +- {row['standard_error']:.4f}"
+        if "sample_size" in row:
+            bits += f", ESS {row['sample_size']:.0f}"
+        if "gain" in row:
+            bits += f", gain {figure(row, 'gain', 4)}"
         cells = [row["arm"], f"{row['parameters']:,}" if "parameters" in row else MISSING]
         cells += [str(row.get("steps", MISSING)), row.get("likelihood", MISSING), bits]
         cells += [str(row.get("evaluations", MISSING))]

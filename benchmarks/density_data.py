@@ -23,6 +23,8 @@ from wavetts.evaluation.intervals import mean_interval
 from wavetts.evaluation.quality import dnsmos, missing_quality
 from wavetts.model.checkpoint import LoadedModel, load_model
 from wavetts.model.density import Density, Sampler, SamplingOptions
+from wavetts.model.density.energy.importance import estimates_normaliser, sample_sizes
+from wavetts.model.density.energy.recovery import Recovery
 from wavetts.model.tacotron import WaveTacotron
 from wavetts.seeds import mix_seed
 from wavetts.training.objective import bits_per_sample
@@ -33,6 +35,8 @@ MEL_ROWS = 4
 PERIODICITY_RATE, LONGEST_LAG = 16000, 400
 # Windows that are so much softer than the loudest are no speech.
 SILENCE_DECIBELS = 35.0
+# Of each utterance, whose recovery likelihood is estimated: minutes for each second of speech.
+RECOVERY_FRAMES = 4
 
 
 @dataclass
@@ -172,26 +176,42 @@ def batches(frames: Frames, density: Sampler, size: int, seed: int, step: int) -
 
 
 @torch.no_grad()
-def likelihood(frames: Frames, density: Density) -> dict[str, Any]:
-    """Bits per sample of the test utterances with their interval, the tag, and the error of a bound's own noise."""
+def likelihood(frames: Frames, density: Density, base: Density | None = None) -> dict[str, Any]:
+    """Bits per sample of the test utterances with their interval, the tag, and the error of a bound's own noise.
+
+    Of an estimate also the effective sample size; and what it gains, in bits, over the density that it tilts. A
+    recovery likelihood takes so long that of each utterance a few frames are measured.
+    """
     if density.likelihood == "none":
         return {"likelihood": "none"}
     framer, values, weights, variance = frames.framer(), [], [], 0.0
+    sizes, gains, estimates = [], [], estimates_normaliser(density)
+    few = any(isinstance(part, Recovery) for part in density.modules())
     repeats = 1 if density.likelihood == "exact" else 2
     for clip in frames.test:
         torch.manual_seed(mix_seed("likelihood", clip.id))
         packed = with_past(density, framer.to_frames(clip.waveform[None], noise=True)[0], clip.cond)
+        if few:
+            packed = tuple(part[:: math.ceil(len(part) / RECOVERY_FRAMES)] for part in packed)
         draws = [-density.log_prob(*packed, torch.Generator().manual_seed(i)).double() for i in range(repeats)]
         nats = float(sum(draws).sum()) / repeats
         if repeats == 2:
             variance += float(((draws[0] - draws[1]) / 2).square().sum())
-        values.append(bits_per_sample(nats, len(clip.waveform), frames.scale))
-        weights.append(len(clip.waveform))
+        count = packed[0].numel()
+        values.append(bits_per_sample(nats, count, frames.scale))
+        weights.append(count)
+        if estimates:
+            sizes.append(1 / sample_sizes(density, len(packed[0])))
+        if base is not None:
+            exact = -float(base.log_prob(*packed).double().sum())
+            gains.append(bits_per_sample(exact, count, frames.scale) - values[-1])
     error = math.sqrt(variance) / (sum(weights) * math.log(2))
     return {
         "likelihood": density.likelihood,
         "bits_per_sample": mean_interval(values, weights),
         "standard_error": error,
+        **({"sample_size": float(1 / torch.cat(sizes).mean())} if estimates else {}),
+        **({"gain": mean_interval(gains, weights)} if base is not None else {}),
     }
 
 

@@ -84,16 +84,21 @@ def recovery_log_density(energy: LogDensity, noisy: Tensor, std: Tensor | float)
 def recovery_chain(
     energy: LogDensity, noisy: Tensor, std: Tensor | float, size: float, noises: Iterable[Tensor | float]
 ) -> Tensor:
-    """A draw of p(y | noisy): Langevin steps of size b s from y = noisy (their algorithm 1).
+    """A draw of p(y | noisy) by Langevin steps (their algorithm 1).
+
+    In units of x_t = y / sqrt(1 - s^2) a step has size b s, and the chain starts at what is expected of standard normal
+    data. (Theirs starts at the noisy value, with b s in units of y; that is the same for small s, and for large ones
+    this one is still stable.)
 
     Args:
         energy: F of y (N, n).
         noisy: (N, n).
-        std: s, of its noise, a number or (N, 1).
+        std: s, of its noise, a number or (N, 1), below 1.
         size: b.
         noises: (N, n) for each step.
 
     Returns:
         (N, n), without gradients.
     """
-    return langevin(recovery_log_density(energy, noisy, std), noisy, size * std, noises)
+    scale = (1 - std**2) ** 0.5
+    return langevin(recovery_log_density(energy, noisy, std), scale**2 * noisy, size * std * scale, noises)

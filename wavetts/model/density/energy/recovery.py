@@ -96,6 +96,8 @@ class EnergyNetwork(nn.Module):
     def __init__(self, length: int, cond_dim: int, width: int, num_layers: int, num_levels: int) -> None:
         super().__init__()
         self.input = nn.Linear(length, width, bias=False)
+        # Of spectral norm 1 alone, each of many units would see so little of few values that none of them bends.
+        self.gain = math.sqrt(width / length)
         self.level = nn.Embedding(num_levels, width)
         self.cond_linear = nn.Linear(cond_dim, width)
         self.layers = module_list(nn.Linear(width, width) for _ in range(num_layers))
@@ -111,7 +113,7 @@ class EnergyNetwork(nn.Module):
     def forward(self, y: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
         """Values (N, n), levels (N,) or (): (N,)."""
         first, *others = prepared.weights
-        hidden = F.linear(y, first) + self.level(t) + prepared.context
+        hidden = self.gain * F.linear(y, first) + self.level(t) + prepared.context
         for layer, weight in zip(self.layers, others, strict=True):
             hidden = hidden + F.linear(F.silu(hidden), weight, layer.bias)
         return self.output(F.silu(hidden))[..., 0]
@@ -180,9 +182,8 @@ class Recovery(Density):
         # Made anew where gradients are to be had, also in inference mode.
         with torch.inference_mode(False), torch.no_grad():
             noisy, t, known = noisy.clone(), t.clone(), self.network.prepare(cond.clone())
-        return recovery_chain(
-            lambda y: self.energy(y, t, known), noisy, self.levels.std[t][..., None], self.size, noises
-        )
+            std = self.levels.std[t][..., None]
+        return recovery_chain(lambda y: self.energy(y, t, known), noisy, std, self.size, noises)
 
     @torch.no_grad()
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
@@ -206,10 +207,12 @@ class Recovery(Density):
             with torch.inference_mode(False):
                 known = self.network.prepare(some.clone())
                 known = known._replace(context=known.context.repeat_interleave(self.draws, 0))
+                path = [lambda x: -0.5 * x.square().sum(-1), *(self._marginal(t, known) for t in self._down())]
+            sizes = [self._annealing_size(t) for t in self._down()]
             found = annealed_log_weights(
-                [lambda x: -0.5 * x.square().sum(-1), *(self._marginal(t, known) for t in self._down())],
+                path,
                 start,
-                [self._annealing_size(t) for t in self._down()],
+                sizes,
                 self.annealing_steps,
                 lambda like: normal(like, generator),
                 lambda like: torch.special.ndtr(normal(like, generator)),
