@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,37 @@ def test_densities_are_measured_on_the_same_frames_and_arms_go_on(tmp_path, caps
     assert "| none | - |" in shown and "+-" in shown
     with pytest.raises(UserError, match="4-step student comes first"):
         density.main([*words, "2-step student", "--minutes", "0.02"])
+
+
+@pytest.mark.slow
+def test_tilts_are_measured_beside_what_they_tilt_and_recovery_likelihood_by_itself(tmp_path, monkeypatch, capsys):
+    import density
+
+    monkeypatch.setattr(density, "TEMPERATURES", (0.7,))
+    corpus, journal = write_corpus(tmp_path / "data"), tmp_path / "table.jsonl"
+    words = ["audio.sample_rate=8000", "audio.frame_length=160", "--test-clips", "2", "--minutes", "0.02"]
+    words += ["--data", str(corpus), "--journal", str(journal), "--arm"]
+    with pytest.raises(UserError, match="subframe of compact flow comes first"):
+        density.main([*words, "tilt of compact flow"])
+    arms = ["subframe of compact flow", "tilt of compact flow", "tilt of compact flow, dot product"]
+    arms += ["subframe of recovery likelihood"]
+    for arm in arms:
+        density.main([*words, arm])
+    flow, *tilts, recovery = map(json.loads, journal.read_text(encoding="utf-8").splitlines())
+    assert flow["likelihood"] == "exact" and not {"gain", "sample_size"} & set(flow)
+    for row in tilts:
+        assert row["likelihood"] == "estimate" and row["parameters"] > flow["parameters"]
+        assert 16 <= row["sample_size"] <= 256 and 0 < row["standard_error"] < 0.1
+        # On the same frames with the same noise: the gain is the difference.
+        difference = flow["bits_per_sample"]["mean"] - row["bits_per_sample"]["mean"]
+        assert row["gain"]["mean"] == pytest.approx(difference, abs=1e-6)
+        assert row["gain"]["low"] <= row["gain"]["mean"] <= row["gain"]["high"]
+    # 2 subframes, of 8 couplings and a score; of 6 levels and 30 steps.
+    assert [row["evaluations"] for row in (flow, tilts[0], recovery)] == [16, 18, 360]
+    assert recovery["likelihood"] == "estimate" and 8 <= recovery["sample_size"] <= 64
+    capsys.readouterr()
+    density.main(["--journal", str(journal), "--table"])
+    assert re.search(r"\| tilt of compact flow \|.* \+- [\d.]+, ESS \d+, gain -?[\d.]+ \[", capsys.readouterr().out)
 
 
 def test_mistakes_are_one_line(tmp_path):
