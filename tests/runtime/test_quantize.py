@@ -35,7 +35,7 @@ DENSITIES = {
 }
 
 
-def make_model(density: str) -> WaveTacotron:
+def make_model(density: str, fields: dict | None = None) -> WaveTacotron:
     config = from_dict(
         {
             "audio": {"sample_rate": 8000, "frame_length": 640},
@@ -48,7 +48,7 @@ def make_model(density: str) -> WaveTacotron:
                 "num_layers": 2,
                 "cond_dim": 512,
             },
-            "density": {"kind": density, **DENSITIES[density]},
+            "density": {"kind": density, **(DENSITIES[density] if fields is None else fields)},
         }
     )
     torch.manual_seed(0)
@@ -61,6 +61,21 @@ def make_model(density: str) -> WaveTacotron:
 
 def relative_error(ours: torch.Tensor, exact: torch.Tensor) -> float:
     return float((ours - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize("kind", ["recovery", "tilt"])
+def test_what_is_drawn_by_following_gradients_keeps_its_precision(kind):
+    inner = {"hidden_dim": 256, "num_layers": 1, "kind": kind}
+    inner |= {"chain_steps": 2, "num_levels": 2} if kind == "recovery" else {"num_candidates": 3}
+    model = make_model("subframe", {"subframe_length": 160, "inner": inner})
+    small = build_engine(model, "int8")
+    assert (small.density is model.density) == (kind == "recovery")
+    cond = torch.randn(2, 512 + model.density.past_dim)
+    with torch.inference_mode():
+        exact, drawn = (
+            density.sample(cond, SamplingOptions(0.0), torch.Generator()) for density in (model.density, small.density)
+        )
+    assert relative_error(drawn, exact) < 0.1
 
 
 def test_linear_is_close_and_keeps_rows_apart():

@@ -15,6 +15,7 @@ from wavetts.errors import UserError
 from wavetts.evaluation.evaluate import evaluate
 from wavetts.model.checkpoint import load_model
 from wavetts.model.density.compact import CompactFlowConfig
+from wavetts.model.density.energy.recovery import RecoveryConfig
 from wavetts.model.density.gaussian import GaussianConfig
 from wavetts.model.density.subframe import SubframeConfig
 from wavetts.training import state as states
@@ -99,6 +100,18 @@ def test_an_estimate_that_is_worth_nothing_is_refused_in_one_line(base, data, tm
     assert code == 2
     (line,) = [line for line in error.splitlines() if "error:" in line]
     assert "effective sample size of its normaliser is" in line
+
+
+def test_recovery_likelihood_trains_from_the_start_and_is_estimated(data, tmp_path, run):
+    recovery = RecoveryConfig(hidden_dim=16, num_layers=1, num_levels=3, chain_steps=5, likelihood_draws=16)
+    section = SubframeConfig(subframe_length=FRAME // 2, context_dim=16, inner=recovery)
+    config = dataclasses.replace(toy_config(max_steps=6, eval_every=3, num_samples=1), density=section)
+    train(config, data, tmp_path / "run", device="cpu", threads=1)
+    first, *_, last = metrics(tmp_path / "run", "train")
+    assert last["loss"] < first["loss"] and "bits_per_sample" not in last
+    code, out, _ = run("evaluate", str(tmp_path / "run"), str(data / "dev.jsonl"), "--device", "cpu")
+    assert code == 0
+    assert re.search(r"\| likelihood +\| estimate, standard error \S+ bits, effective sample size \d+", out)
 
 
 def test_what_a_tilt_cannot_start_from(base, data, tmp_path, run):

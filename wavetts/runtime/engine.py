@@ -26,7 +26,8 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
     """Builds an engine for a model, which is not changed and may be trained or evaluated meanwhile.
 
     With "int8" the large matrices of decoder and density are held in 8 bits, and the C kernel computes decoder and
-    density if it was built and supports them. Encoder and the paper's flow keep float32: the encoder runs once per
+    density if it was built and supports them. Encoder, the paper's flow and energies that are drawn from by chains keep
+    float32: the encoder runs once per
     utterance, and the flow has many positions per frame, so that reading their weights is not what takes time.
 
     Args:
@@ -64,8 +65,9 @@ def _native_density(model: WaveTacotron) -> Sampler | None:
 
 
 def _small_density(model: WaveTacotron) -> Sampler:
-    # 8-bit layers have no gradients, which dither is removed by.
-    exact = model.config.density.kind == "flow" or model.config.synthesis.remove_dither
+    # 8-bit layers have no gradients, which dither is removed by and some densities are sampled by.
+    chains = any(isinstance(part, Sampler) and part.follows_gradients for part in model.density.modules())
+    exact = chains or model.config.density.kind == "flow" or model.config.synthesis.remove_dither
     return model.density if exact else _quantized(model.density)
 
 

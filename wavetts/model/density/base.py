@@ -48,9 +48,11 @@ class Sampler(nn.Module, ABC):
 
     Attributes:
         guides: whether `SamplingOptions.guidance` does something.
+        follows_gradients: whether `sample` differentiates its networks, which 8-bit ones are not made for.
     """
 
     guides: bool = False
+    follows_gradients: bool = False
 
     def __init__(self, frame_length: int, cond_dim: int, past_dim: int = 0, noise_dim: int | None = None) -> None:
         super().__init__()

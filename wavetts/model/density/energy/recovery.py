@@ -136,6 +136,7 @@ class Recovery(Density):
 
     likelihood = "estimate"
     loss_is_likelihood = False
+    follows_gradients = True
 
     def __init__(self, config: RecoveryConfig, length: int, cond_dim: int) -> None:
         super().__init__(length, cond_dim, noise_dim=length * (1 + config.num_levels * config.chain_steps))

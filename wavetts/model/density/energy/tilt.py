@@ -120,6 +120,7 @@ class Tilt(Density):
         self.log_z = log_normaliser_head(seen) if config.objective == "binary" else None
         self.steps, self.size = config.langevin_steps, config.langevin_size
         self.sampler, self.num_candidates = config.sampler, config.num_candidates
+        self.follows_gradients = config.sampler == "langevin"
         self.draws, self.least_sample_size = config.likelihood_draws, config.least_sample_size
         if config.objective == "langevin":
             self.register_buffer("chains", torch.randn(config.num_chains, length))
@@ -262,7 +263,9 @@ class Tilt(Density):
     def _resampled(self, cond: Tensor, options: SamplingOptions, noise: Tensor) -> Tensor:
         noise, lot = noise[..., :-1].unflatten(-1, (self.num_candidates, -1)), noise[..., -1:]
         drawn = self.inner.sample(_repeated(cond, self.num_candidates), _repeated_options(options), noise)
-        scores = self.score(drawn, self.score.prepare(cond)[..., None, :])
+        # As rows, as 8-bit products take nothing else.
+        context = _repeated(self.score.prepare(self._pack(cond)), self.num_candidates).flatten(0, 1)
+        scores = self.score(self._pack(drawn), context).view(drawn.shape[:-1])
         # At temperature 0 the candidates are alike but for rounding, and no lot is drawn.
         cold = torch.as_tensor(options.temperature, device=lot.device) == 0
         return resample(drawn, scores, torch.where(cold, 0.5, torch.special.ndtr(lot)))
