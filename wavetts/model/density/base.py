@@ -283,7 +283,13 @@ class Flow(Density):
     """A density whose frames are an invertible function, given cond, of standard normal noise.
 
     A subclass returns from `layers` the layers that it is composed of.
+
+    Attributes:
+        broadcasts: whether `inverse` takes noise (N, n, K) for contexts (N, 1, C), and computes what it needs of a
+            context once for its n frames.
     """
+
+    broadcasts: bool = False
 
     @abstractmethod
     def layers(self, cond: Tensor) -> Iterable[tuple[Layer, Any]]:

@@ -60,6 +60,8 @@ class CompactFlow(Flow):
         cond_dim: C, width of the conditioning.
     """
 
+    broadcasts = True
+
     def __init__(self, config: CompactFlowConfig, frame_length: int, cond_dim: int):
         super().__init__(frame_length, cond_dim)
         half, hidden_dim = frame_length // 2, config.hidden_dim

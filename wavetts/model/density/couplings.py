@@ -83,7 +83,8 @@ class CodedCoupling(AffineCoupling):
 
     def _shift_scale(self, kept: Tensor, cond: Tensor) -> Tensor:
         with network_precision(kept, self.bf16 and self.training):
-            hidden = F.silu(self.input(torch.cat([kept.to(cond), cond], 1)))
+            code = cond.expand(*kept.shape[:-1], -1)
+            hidden = F.silu(self.input(torch.cat([kept.to(cond), code], -1)))
             hidden = hidden + F.silu(self.layer(hidden))
             return self.output(hidden).to(kept)
 
@@ -98,6 +99,8 @@ class CouplingFlow(Flow):
         frame_length: n, number of values, even.
         cond_dim: D, width of the context.
     """
+
+    broadcasts = True
 
     def __init__(self, config: CouplingFlowConfig, frame_length: int, cond_dim: int) -> None:
         super().__init__(frame_length, cond_dim)

@@ -34,6 +34,8 @@ class DiagonalGaussian(Flow):
         cond_dim: C, width of the conditioning.
     """
 
+    broadcasts = True
+
     def __init__(self, config: GaussianConfig, frame_length: int, cond_dim: int):
         super().__init__(frame_length, cond_dim)
         self.affine = ConditionalAffine(frame_length, cond_dim, config.affine_bound)

@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from small_densities import SMALL_COUPLINGS, build, conds, diffusion, tilt
+from small_densities import SECTIONS, SMALL_COUPLINGS, build, conds, diffusion, tilt
 from torch import Tensor, nn
 
 from wavetts.config import AudioConfig
@@ -177,6 +177,15 @@ def test_sample_sizes_of_frames_of_subframes():
     sizes = sample_sizes(density, 3)
     expected = 4 / (1 / density.flow.sample_size.view(3, 4)).sum(1)
     torch.testing.assert_close(sizes, expected)
+
+
+@pytest.mark.parametrize("inner", [GaussianConfig(), SMALL_COUPLINGS, SECTIONS["compact"], SECTIONS["flow"]])
+def test_draws_of_a_context_are_the_frozen_densitys_own(inner, float64):
+    density = build(tilt(inner), std=0.2)
+    cond = conds(density, 3)
+    noise = torch.randn(3, 5, 16, generator=seeded(4))
+    expected = density.inner.sample(cond[:, None].expand(-1, 5, -1), ONE, noise)
+    torch.testing.assert_close(density.draw(cond, 5, seeded(4)), expected)
 
 
 # What is frozen

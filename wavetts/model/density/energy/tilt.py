@@ -46,7 +46,7 @@ class TiltConfig(DensityConfig):
         "of training: ranking or binary noise contrastive estimation, denoising or sliced score matching, or maximum "
         "likelihood with draws by Langevin dynamics",
     )
-    num_negatives: int = opt(16, "ranking, binary: draws of the frozen density for each value", at_least=1)
+    num_negatives: int = opt(8, "ranking, binary: draws of the frozen density for each value", at_least=1)
     noise: float = opt(0.1, "denoising: std of the noise; values have about unit variance", above=0)
     langevin_steps: int = opt(10, "of a chain in the noise space of the frozen flow", at_least=1, at_most=1000)
     langevin_size: float = opt(0.1, "delta of its steps", above=0, below=2)
@@ -141,6 +141,8 @@ class Tilt(Density):
     def draw(self, cond: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws of q for packed contexts (N, C + P): (N, count, n)."""
         noise = normal(cond.new_empty(len(cond), count, self.inner.noise_dim), generator)
+        if isinstance(self.inner, Flow) and self.inner.broadcasts:
+            return self.inner.inverse(noise, cond[:, None])
         return self.inner.sample(_repeated(cond, count), SamplingOptions(), noise)
 
     @torch.no_grad()
