@@ -12,14 +12,12 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from wavetts.text.alternatives import Alternatives, Rule, Say
 from wavetts.text.emoji import match_emoji
 from wavetts.text.inline import PHONEMES
-
-Say = Callable[[re.Match[str], str], "str | None"]
 
 
 class Token(NamedTuple):
@@ -36,27 +34,6 @@ class Token(NamedTuple):
     end: int
     kind: str
     spoken: str
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How one kind of token is recognised and said.
-
-    Attributes:
-        kind: the class of the token.
-        pattern: matched at the token's start.
-        say: the words, or None to leave the token to the next rule.
-        after: what may follow the first run of letters or digits, None for anything: `a` a letter, `0` a digit, another
-            character itself, alone or with what comes behind it (`.0`: a point and a digit), and the same behind a
-            space (` a`, or ` =x` for the letter x); the empty string is the end.
-        words: small-letter words that the token may begin with; empty for any.
-    """
-
-    kind: str
-    pattern: re.Pattern[str]
-    say: Say
-    after: frozenset[str] | None = None
-    words: frozenset[str] = frozenset()
 
 
 def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Iterable[str] = ()) -> Rule:
@@ -87,7 +64,6 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-@lru_cache(maxsize=4096)
 def _keys(pair: str) -> tuple[str, str]:
     """The two keys of what follows a run (see `Rule.after`), from its next two characters."""
     first, second = (_kind(char) for char in (pair[:1], pair[1:2]))
@@ -98,11 +74,6 @@ def _keys(pair: str) -> tuple[str, str]:
 
 def _kind(char: str) -> str:
     return "a" if char.isalpha() else "0" if char.isdigit() else char
-
-
-def _chosen(rules: Sequence[Rule], keys: tuple[str, str]) -> tuple[Rule, ...]:
-    """The rules that what follows the run allows."""
-    return tuple(rule for rule in rules if rule.after is None or keys[0] in rule.after or keys[1] in rule.after)
 
 
 class Scanner:
@@ -127,9 +98,13 @@ class Scanner:
         prepare: Callable[[str], str] = str,
     ):
         self.language, self.prepare = language, prepare
-        self._words, self._capitals, self._digits, self._signs = words, capitals, digits, signs
+        self._words, self._capitals, self._digits = words, capitals, digits
         self._beginnings = frozenset().union(*(rule.words for rule in words))
-        self._cache: dict[tuple[str, bool, tuple[str, str]], tuple[Rule, ...]] = {}
+        self._alternatives: dict[tuple[Rule, ...], Alternatives] = {}
+        self._sign_rules = {sign: self._shared(rules) for sign, rules in signs.items()}
+        # one cache for each scanner: the keys are what follows a run
+        self._digit_rules = lru_cache(maxsize=4096)(self._choose_digit_rules)
+        self._word_rules = lru_cache(maxsize=16384)(self._choose_word_rules)
 
     def scan(self, text: str, start: int, end: int) -> list[Token]:
         """The tokens of one sentence.
@@ -162,52 +137,51 @@ class Scanner:
                     place = after
                     continue
                 rules = self._word_rules(
-                    small if small in beginnings else "", word, _keys(text[after : min(after + 2, end)])
+                    small if small in beginnings else "", word.isupper(), text[after : min(after + 2, end)]
                 )
             elif kind == 2:
-                rules = self._digit_rules(_keys(text[after : min(after + 2, end)]))
+                rules = self._digit_rules(text[after : min(after + 2, end)])
             else:
-                rules = self._signs.get(found[3], ())
-            for candidate in rules:
-                match = candidate.pattern.match(text, place, end)
-                if match is not None:
-                    spoken = candidate.say(match, self.language)
-                    if spoken is not None:
-                        add(make(Token, (place, match.end(), candidate.kind, spoken)))
-                        place = match.end()
-                        break
+                rules = self._sign_rules.get(found[3])
+            taken = rules.match(text, place, end) if rules is not None else None
+            if taken is not None:
+                taken_by, after, spoken = taken
+                add(make(Token, (place, after, taken_by.kind, spoken)))
+            elif kind == 1:
+                add(make(Token, (place, after, "word", found[1])))
+            elif kind == 2:
+                add(make(Token, (place, after, "number", found[2])))
+            elif found[3] in MARKS:
+                add(make(Token, (place, after, "mark", found[3])))
+            elif emoji := match_emoji(text, place, end, self.language):
+                after, name = emoji
+                add(Token(place, after, "emoji", name))
             else:
-                if kind == 1:
-                    add(Token(place, after, "word", found[1]))
-                elif kind == 2:
-                    add(Token(place, after, "number", found[2]))
-                elif emoji := match_emoji(text, place, end, self.language):
-                    after, name = emoji
-                    add(Token(place, after, "emoji", name))
-                else:
-                    add(self._unknown(text, place, found[3]))
-                place = after
+                add(self._unknown(text, place, found[3]))
+            place = after
         return tokens
 
-    def _word_rules(self, beginning: str, word: str, keys: tuple[str, str]) -> tuple[Rule, ...]:
-        capital = word.isupper()
-        name = (beginning, capital, keys)
-        if name not in self._cache:
-            rules = [rule for rule in self._words if not rule.words or beginning in rule.words]
-            self._cache[name] = _chosen(rules + (list(self._capitals) if capital else []), keys)
-        return self._cache[name]
+    def _choose_word_rules(self, beginning: str, capital: bool, following: str) -> Alternatives:
+        """The rules for a word that begins with `beginning`, all in capitals or not, by the next two characters."""
+        rules = [rule for rule in self._words if not rule.words or beginning in rule.words]
+        return self._chosen(rules + (list(self._capitals) if capital else []), following)
 
-    def _digit_rules(self, keys: tuple[str, str]) -> tuple[Rule, ...]:
-        name = ("0", False, keys)
-        if name not in self._cache:
-            self._cache[name] = _chosen(self._digits, keys)
-        return self._cache[name]
+    def _choose_digit_rules(self, following: str) -> Alternatives:
+        """The rules for a run of digits, by the next two characters."""
+        return self._chosen(self._digits, following)
+
+    def _chosen(self, rules: Sequence[Rule], following: str) -> Alternatives:
+        keys = _keys(following)
+        return self._shared(
+            [rule for rule in rules if rule.after is None or keys[0] in rule.after or keys[1] in rule.after]
+        )
+
+    def _shared(self, rules: Sequence[Rule]) -> Alternatives:
+        return self._alternatives.setdefault(tuple(rules), Alternatives(rules, self.language))
 
     def _unknown(self, text: str, place: int, sign: str) -> Token:
         """A sign that no rule takes: marks stay, letters of other scripts are espeak's, others are named or "
         "warned of."""
-        if sign in MARKS:
-            return Token(place, place + 1, "mark", sign)
         if sign == PHONEMES:
             return Token(place, place + 1, "phonemes", sign)
         category = unicodedata.category(sign)
