@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from functools import lru_cache
 
 from wavetts.text.english.acronyms import say_letters
 from wavetts.text.english.number_words import cardinal, pairs, say_number, spell_digits, word_before
@@ -80,13 +82,24 @@ _ANY_NAME = word_set(
     "hwy rte room rooms rm "
     "suite ste apartment apt unit gate locker building bldg form office no authentication authenticator"
 )
-_NAMES_IN = re.compile("[a-z]+")
+_WORD = re.compile("[A-Za-z]+")
+_CONTEXT = 48  # characters before a code in which its name is looked for
+
+
+@lru_cache(maxsize=8)
+def _places_of_names(text: str) -> list[int]:
+    """Where the words of `_ANY_NAME` begin in a paragraph."""
+    return [word.start() for word in _WORD.finditer(text) if word[0].lower() in _ANY_NAME]
 
 
 def _context(match: re.Match[str]) -> str:
-    """The 48 characters before a match, or nothing if no name of a code is among them."""
-    before = match.string[max(0, match.start() - 48) : match.start()]
-    return "" if _ANY_NAME.isdisjoint(_NAMES_IN.findall(before.lower())) else before
+    """The `_CONTEXT` characters before a match, or nothing if no name of a code begins among them."""
+    start = match.start()
+    places = _places_of_names(match.string)
+    index = bisect_left(places, start)
+    if not index or places[index - 1] < start - _CONTEXT:
+        return ""
+    return match.string[max(0, start - _CONTEXT) : start]
 
 
 _NUMBERED = re.compile(r"\b(?:number|no\.?|numbers|#|:) ?$", re.IGNORECASE)

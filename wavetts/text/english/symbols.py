@@ -12,7 +12,10 @@ from wavetts.text.tokens import rule
 
 _ATOM = r"(?:[0-9]+(?:[.,][0-9]+)*[a-z]?|[A-Za-z])(?:\^\(?[-+]?[0-9a-z]{1,6}\)?)?(?![\w'])"
 _OPERATOR = r"(?:<=|>=|!=|==|[-+*/×÷·⋅∙=<>≤≥≠≈±−:]|x(?= ?[0-9(]))"
-_EXPRESSION = rf"[(-]{{0,4}}{_ATOM}\)*(?: ?{_OPERATOR} ?[(√-]{{0,3}}{_ATOM}\)*!?(?:\([^\W\d_]\))?){{1,20}}"
+# A sign that makes mathematics of letters and numbers is looked for first: most rows of numbers have none.
+_SIGN_AHEAD = r"(?=[0-9A-Za-z .,!:/-]{0,400}[=*×÷·⋅∙≤≥≠≈±√^+()<>])"
+_TERMS = rf"{_ATOM}\)*(?: ?{_OPERATOR} ?[(√-]{{0,3}}{_ATOM}\)*!?(?:\([^\W\d_]\))?){{1,20}}"
+_EXPRESSION = rf"{_SIGN_AHEAD}[(-]{{0,4}}{_TERMS}"
 _PIECES = re.compile(r"\^\(?([-+]?)([0-9a-z]{1,6})\)?|([0-9]+(?:[.,][0-9]+)*)([a-z]?)|([A-Za-z])|(<=|>=|!=|==|[^\w\s])")
 _SAID = {
     "+": "plus",
@@ -198,8 +201,8 @@ _MORE = {
     "-": [
         rule(
             "maths",
-            rf"{_NEGATIVE}(?=[0-9(a-z]){_EXPRESSION[len('[(-]{0,4}') :]}",
-            lambda m, language: _expression(m, language),
+            rf"{_NEGATIVE}(?=[0-9(a-z]){_SIGN_AHEAD}{_TERMS}",
+            _expression,
         ),
         _sign("number", _NEGATIVE, "minus"),
         _sign("symbol", r"-{1,3}>", "to"),
