@@ -27,8 +27,9 @@ class Rule:
         say: gives the words for a match, or None to leave the token to the next rule. Arguments: the match, and the
             espeak language code.
         after: what may follow the first run of letters or digits, None for anything: `a` a letter, `0` a digit, another
-            character itself, alone or with what comes behind it (`.0`: a point and a digit), and the same behind a
-            space (` a`, or ` =x` for the letter x); the empty string is the end.
+            character itself, alone or with one or two more (`.0`: a point and a digit; `,00`: a comma and two digits),
+            and a letter, digit or character behind a space (` a`, or ` =x` for the letter x); the empty string is the
+            end of the sentence.
         words: lower-case words that the token may begin with; empty for any.
     """
 

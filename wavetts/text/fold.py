@@ -48,6 +48,8 @@ _DASHES = re.compile(r" ?(?<!-)-{2,3}(?!-) ?| – |(?<=[^\W\d]) -(?= [^\W\d])|(?
 _DOTS = re.compile(r"\.(?: ?\.){2,}")
 _MARKS = re.compile(r"([!?])\1+")
 _SPACES = re.compile(r"\s+")
+# Whatever one of the patterns above or the table of signs would change in ASCII.
+_FOLDED_IN_ASCII = re.compile(r"[^ -~]|[`\[\]{}]|  |''|--| -|\. ?\.|!!|\?\?")
 
 
 def fold(text: str) -> str:
@@ -63,6 +65,8 @@ def fold(text: str) -> str:
     Returns:
         An NFKC string without line breaks; leading and trailing space is kept as one space.
     """
+    if not _FOLDED_IN_ASCII.search(text):
+        return text
     text = _SPACES.sub(" ", text)
     if text.isascii():
         # C0 controls that are no white space; \x1c-\x1f count as white space in Python

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 from wavetts.errors import UserError
@@ -154,6 +155,8 @@ def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
 
 def _with_silent(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Joins spans of marks alone ("...") to the sentence before them, or after them at the beginning."""
+    if len(spans) < 2:
+        return spans
     joined: list[tuple[int, int]] = []
     for start, end in spans:
         alone = not _SPEAKABLE.search(text, start, end)
@@ -163,6 +166,7 @@ def _with_silent(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int
     return joined
 
 
+@lru_cache(maxsize=64)
 def _stops(language: str) -> Callable[[str, int], bool]:
     """The function that knows the abbreviations of a language."""
     if language.split("-")[0] == "en":

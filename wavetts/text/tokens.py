@@ -64,12 +64,14 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _keys(pair: str) -> tuple[str, str]:
-    """The two keys of what follows a run (see `Rule.after`), from its next two characters."""
-    first, second = (_kind(char) for char in (pair[:1], pair[1:2]))
+def _keys(following: str) -> tuple[str, ...]:
+    """The keys of the (up to three) characters that follow a run: see `Rule.after`."""
+    first, second, third = (_kind(following[place : place + 1]) for place in range(3))
     if first == " ":
-        return " " + second, f" ={pair[1].lower()}" if second == "a" else ""
-    return first, first + second if first not in ("", "a", "0") else ""
+        return " " + second, f" ={following[1].lower()}" if second == "a" else ""
+    if first in ("", "a", "0"):
+        return (first,)
+    return first, first + second, first + second + third
 
 
 def _kind(char: str) -> str:
@@ -137,10 +139,10 @@ class Scanner:
                     place = after
                     continue
                 rules = self._word_rules(
-                    small if small in beginnings else "", word.isupper(), text[after : min(after + 2, end)]
+                    small if small in beginnings else "", word.isupper(), text[after : min(after + 3, end)]
                 )
             elif kind == 2:
-                rules = self._digit_rules(text[after : min(after + 2, end)])
+                rules = self._digit_rules(text[after : min(after + 3, end)])
             else:
                 rules = self._sign_rules.get(found[3])
             taken = rules.match(text, place, end) if rules is not None else None
@@ -162,19 +164,17 @@ class Scanner:
         return tokens
 
     def _choose_word_rules(self, beginning: str, capital: bool, following: str) -> Alternatives:
-        """The rules for a word that begins with `beginning`, all in capitals or not, by the next two characters."""
+        """The rules for a word that begins with `beginning`, all in capitals or not, by the next three characters."""
         rules = [rule for rule in self._words if not rule.words or beginning in rule.words]
         return self._chosen(rules + (list(self._capitals) if capital else []), following)
 
     def _choose_digit_rules(self, following: str) -> Alternatives:
-        """The rules for a run of digits, by the next two characters."""
+        """The rules for a run of digits, by the next three characters."""
         return self._chosen(self._digits, following)
 
     def _chosen(self, rules: Sequence[Rule], following: str) -> Alternatives:
         keys = _keys(following)
-        return self._shared(
-            [rule for rule in rules if rule.after is None or keys[0] in rule.after or keys[1] in rule.after]
-        )
+        return self._shared([rule for rule in rules if rule.after is None or not rule.after.isdisjoint(keys)])
 
     def _shared(self, rules: Sequence[Rule]) -> Alternatives:
         return self._alternatives.setdefault(tuple(rules), Alternatives(rules, self.language))

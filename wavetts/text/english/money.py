@@ -251,13 +251,13 @@ DIGITS = [
         "money",
         rf"({NUMBER}){_MULTIPLE} ?({'|'.join(filter(str.isalpha, _CODES))})\b{_PER}",
         _code_after,
-        "_a a .0 ,0",
+        "_a a .0 ,00",
     ),
     rule(
         "money",
         rf"({NUMBER}) ?([€£¥₹₽₩₺₴₪₫₦₱฿₿¢]|\$(?![0-9.])|p\b(?!\.))(?<! p){_MULTIPLE}{_PER}",
         _after,
-        " ".join(["a", ".0", ",0", "$", *"€£¥₹₽₩₺₴₪₫₦₱฿₿¢", *(f"_{sign}" for sign in "$€£¥₹₽₩₺₴₪₫₦₱฿₿¢")]),
+        " ".join(["a", ".0", ",00", "$", *"€£¥₹₽₩₺₴₪₫₦₱฿₿¢", *(f"_{sign}" for sign in "$€£¥₹₽₩₺₴₪₫₦₱฿₿¢")]),
     ),
     rule("number", rf"({NUMBER})((?:[bB][nN]|mn|[tT]n|[kKmMbBT]))(s?)(?![\w^/])", _multiple, "a .0"),
 ]

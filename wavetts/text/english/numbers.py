@@ -109,7 +109,7 @@ def _number_sign(match: re.Match[str], language: str) -> str:
 _ENDING = "(?:st|nd|rd|th|ST|ND|RD|TH)"
 DIGITS_FIRST = [
     rule("number", r"[0-9]{37,}", _long),
-    rule("number", r"(?<![.,])[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?!\w|,[0-9])", _indian, ",0"),
+    rule("number", r"(?<![.,])[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?!\w|,[0-9])", _indian, ",00"),
     rule("number", r"(?<![.,])[0-9]{1,3}(?: 000)+(?![0-9])", _spaced, "_0"),
     rule("measure", r"([0-9]+(?:\.[0-9]+)?)x(?=[0-9]+(?:\.[0-9]+)?(?:x[0-9]|[^\w]|$))", _dimension, "a .0"),
 ]
@@ -119,21 +119,21 @@ DIGITS = [
         rf"(?<![/.,])(?:([0-9]{{1,4}})[ -])?(?<![/.,])([0-9]{{1,5}})/([0-9]{{1,5}})(?:({_ENDING})"
         rf"s?\b)?(?![0-9/]|[.,][0-9])(?!\w)",
         _fraction,
-        "/ _0 -",
+        "/0 _0 -0",
     ),
-    rule("ordinal", rf"([0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,15}}){_ENDING}(s?)\b", _ordinal, "a ,0"),
+    rule("ordinal", rf"([0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,15}}){_ENDING}(s?)\b", _ordinal, "a ,00"),
     rule("ratio", r"(?<!:)([0-9]{1,4}):([0-9]{1,4})(?![0-9:])", _ratio, ":"),
     rule(
         "number",
         r"(?<![.,/-])(20-20|50-50)(?![\w/-]|[.,:][0-9])",
         lambda m, language: " ".join(cardinal(p, language) for p in m[1].split("-")),
-        "-",
+        "-0",
     ),
-    rule("range", rf"(?<![/-])({NUMBER}) ?- ?({NUMBER})(?![0-9A-Za-z/-]|[.,:][0-9])", _range, "- _- ,0 .0"),
-    rule("number", rf"({NUMBER})'?s(?![\w'])", _plural, "a ' .0 ,0"),
+    rule("range", rf"(?<![/-])({NUMBER}) ?- ?({NUMBER})(?![0-9A-Za-z/-]|[.,:][0-9])", _range, "-0 -_ _- ,00 .0"),
+    rule("number", rf"({NUMBER})'?s(?![\w'])", _plural, "a ' .0 ,00"),
 ]
 DIGITS_LAST = [
-    rule("number", r"([0-9]+)-(?=[a-z]{2,})", _lot, "-"),
+    rule("number", r"([0-9]+)-(?=[a-z]{2,})", _lot, "-a"),
     rule("number", NUMBER, _plain),
 ]
 SIGNS = {".": [rule("number", r"(?<![\w.])(\.[0-9]+)", lambda m, language: say_number(m[1], language))]}

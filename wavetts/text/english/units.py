@@ -184,7 +184,8 @@ def _first_of(names: Iterable[str]) -> str:
 
 # Groups: power before, unit, power after, per unit, power of that.
 UNIT_PATTERN = (
-    rf"{_first_of([*_UNITS, 'sq', 'cu'])}(?:(sq|cu)\.? )?({_alternatives(_UNITS)})(?:\^?([23]))?(?:/({_alternatives(_PER)})(?:\^?([23]))?)?"
+    rf"{_first_of([*_UNITS, 'sq', 'cu'])}"
+    rf"(?:(sq|cu)\.? )?({_alternatives(_UNITS)})(?:\^?([23]))?(?:/({_alternatives(_PER)})(?:\^?([23]))?)?"
     rf"(?![\w^/]|'[a-z])(?:{_STOP}\.(?= ?[a-z0-9,;)]))?"
 )
 
@@ -200,7 +201,8 @@ _CAPITALS = {
 _CAPITALS |= {"KWH": "kWh", "KHZ": "kHz", "MHZ": "MHz", "GHZ": "GHz", "HZ": "Hz", "KW": "kW", "DB": "dB"}
 _CAPITALS |= {"Km": "km", "Kg": "kg", "Cm": "cm", "Ml": "ml", "KMH": "kmh", "gb": "GB", "mb": "MB", "tb": "TB"}
 CAPITAL_UNIT_PATTERN = (
-    rf"{_first_of([*_CAPITALS, 'SQ', 'CU'])}(?:(SQ|CU)\.? )?({_alternatives(_CAPITALS)})(?:\^?([23]))?(?:/(H|S|MIN|HR|L|h|s)(?:\^?([23]))?)?"
+    rf"{_first_of([*_CAPITALS, 'SQ', 'CU'])}"
+    rf"(?:(SQ|CU)\.? )?({_alternatives(_CAPITALS)})(?:\^?([23]))?(?:/(H|S|MIN|HR|L|h|s)(?:\^?([23]))?)?"
     r"(?![\w^/]|'[a-z])(?:(?<=FT|LB|OZ|MI|YD|HR)\.(?= ?[A-Z0-9,;)]))?"
 )
 
