@@ -28,6 +28,7 @@ _HTML = re.compile(
     re.IGNORECASE,
 )
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_OPEN_COMMENT = re.compile("<!--[^>]*")
 _SILENT = frozenset(["script", "style", "head", "template", "svg", "iframe", "object"])
 _BLOCKS = word_set(
     "address article aside blockquote body caption center dd details div dl dt figcaption figure footer "
@@ -89,8 +90,10 @@ class _Text(HTMLParser):
 
 
 def _from_html(text: str) -> str:
+    # The parser would look for the end of each comment that has none up to the end of the text.
+    closed = text.rfind("-->") + 1
     parser = _Text()
-    parser.feed(text)
+    parser.feed(text[:closed] + _OPEN_COMMENT.sub(lambda match: match[0].replace("<", "&lt;"), text[closed:]))
     parser.close()
     return "".join(parser.parts)
 
@@ -117,16 +120,20 @@ _BLANK = re.compile(r"\n[^\S\n]*\n\s*")
 _FRONT_MATTER = re.compile(r"\A---\n(?:[^\n]*\n){0,60}?---\n")
 
 
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
+@lru_cache(maxsize=2)
+def _parser(links: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     # Indented lines are text as well: a code block of them is rarer than an indented letter.
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["code", "html_block"])
+    parser = (
+        MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["code", "html_block"])
+    )
+    return parser if links else parser.disable(["link", "image"])
 
 
 def _from_markdown(text: str) -> str:
-    parser = _parser()
+    # without its second half no bracket is a link, but the parser would look for it behind each of them
+    parser = _parser(links="](" in text or "]:" in text)
     out: list[str] = []
     for token in parser.parse(text):
         if token.type == "inline":

@@ -206,8 +206,8 @@ _PEOPLE = re.compile(
     r"new|daily|monthly|paying|registered)\b"
 )
 _AMOUNT = (
-    rf"({_SIGN}) ?({NUMBER}|\.[0-9]+)"
-    rf"(?:(?: ?- ?| to | or | and )\2 ?({NUMBER})|-({NUMBER})(?![0-9/:-]))?{_MULTIPLE}"
+    rf"(?P<sign>{_SIGN}) ?({NUMBER}|\.[0-9]+)"
+    rf"(?:(?: ?- ?| to | or | and )(?P=sign) ?({NUMBER})|-({NUMBER})(?![0-9/:-]))?{_MULTIPLE}"
     rf"( (?=(?:bill|note|coin)s?\b)|-(?=[a-z]))?{_PER}"
 )
 _EURO = r"([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{2})(?![\w,]|\.[0-9])"

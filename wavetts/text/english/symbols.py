@@ -12,8 +12,12 @@ from wavetts.text.tokens import rule
 
 _ATOM = r"(?:[0-9]+(?:[.,][0-9]+)*[a-z]?|[A-Za-z])(?:\^\(?[-+]?[0-9a-z]{1,6}\)?)?(?![\w'])"
 _OPERATOR = r"(?:<=|>=|!=|==|[-+*/×÷·⋅∙=<>≤≥≠≈±−:]|x(?= ?[0-9(]))"
-# A sign that makes mathematics of letters and numbers is looked for first: most rows of numbers have none.
-_SIGN_AHEAD = r"(?=[0-9A-Za-z .,!:/-]{0,400}[=*×÷·⋅∙≤≥≠≈±√^+()<>])"
+# A sign that makes mathematics of letters and numbers is looked for first: most rows of numbers have none. The groups
+# and the references to them take a row of characters as a whole (Python 3.10 has no possessive quantifiers).
+_SIGN_AHEAD = (
+    r"(?:(?=(?=(?P<row>[0-9A-Za-z .,!:/<>-]{0,120}))(?P=row)[=*×÷·⋅∙≤≥≠≈±√^+()])"
+    r"|(?=(?=(?P<before>[0-9A-Za-z .,!:/-]{0,120}))(?P=before)[<>] ))"
+)
 _TERMS = rf"{_ATOM}\)*(?: ?{_OPERATOR} ?[(√-]{{0,3}}{_ATOM}\)*!?(?:\([^\W\d_]\))?){{1,20}}"
 _EXPRESSION = rf"{_SIGN_AHEAD}[(-]{{0,4}}{_TERMS}"
 _PIECES = re.compile(r"\^\(?([-+]?)([0-9a-z]{1,6})\)?|([0-9]+(?:[.,][0-9]+)*)([a-z]?)|([A-Za-z])|(<=|>=|!=|==|[^\w\s])")

@@ -30,7 +30,7 @@ _GERMAN_ENDINGS = {
     ),
     **dict.fromkeys(word_set("ein mein sein kein"), "r"),
 }
-_DATE = r"([0-9]{1,4})([./-]) ?([0-9]{1,2})\2 ?([0-9]{4}|[0-9]{2})(?![\w/-]|[.,][0-9])"
+_DATE = r"([0-9]{1,4})(?P<sign>[./-]) ?([0-9]{1,2})(?P=sign) ?([0-9]{4}|[0-9]{2})(?![\w/-]|[.,][0-9])"
 
 
 def _left(match: re.Match[str], count: int = 14) -> str:
