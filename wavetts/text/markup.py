@@ -116,6 +116,11 @@ _MARKDOWN = re.compile(
 _HIGHLIGHT = re.compile(r"(?<![\w=+])(==|\+\+)(?=[^\s=+])([^=+\n]{1,300})(?<=\S)\1(?![\w=+])")
 _REFERENCE = re.compile(r"\[([^\[\]\n]{1,300})\]\[[^\[\]\n]{0,100}\]")  # whose definition is not there
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+# The commonest Markdown, for which the parser is not needed (it takes 10 us a word): headings, and words between one or
+# two asterisks or underscores, in lines that hold nothing else that Markdown knows.
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(?=[^\s#])([^\n]*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
+_EMPHASIS = re.compile(r"(?<![^\s(])(\*\*?|__?)([^\W_](?:[\w .,;:'-]*[^\W_])?)\1(?![^\s.,;:!?)])")
+_INERT = re.compile(r"(?:^ {0,3}(?:[^\W\d_]|[\"'(])[\w .,;:!?\"'()%$/-]*(?<![ ])$\n?|^\n)*", re.MULTILINE | re.ASCII)
 _BLANK = re.compile(r"\n[^\S\n]*\n\s*")
 _FRONT_MATTER = re.compile(r"\A---\n(?:[^\n]*\n){0,60}?---\n")
 
@@ -153,6 +158,14 @@ def _from_markdown(text: str) -> str:
     return "".join(out)
 
 
+def _from_simple_markdown(text: str) -> str | None:
+    """The plain text of headings and emphasis alone; None if there may be anything else."""
+    if not text.isascii():
+        return None
+    text = _EMPHASIS.sub(r"\2", _HEADING.sub(r"\n\n\1\n\n", text))
+    return text if "_" not in text and _INERT.fullmatch(text) else None
+
+
 def _inline(tokens: list[Token]) -> str:
     out = []
     for token in tokens:
@@ -181,6 +194,11 @@ def _chunks(text: str) -> list[str]:
     return chunks
 
 
+def _from_chunk(chunk: str) -> str:
+    simple = _from_simple_markdown(chunk)
+    return _from_markdown(chunk) if simple is None else simple
+
+
 def plain_text(text: str) -> str:
     """Takes the markup out of a text; paragraphs stay apart by blank lines, line breaks stay.
 
@@ -196,4 +214,4 @@ def plain_text(text: str) -> str:
     if not _MARKDOWN.search(text):
         return text
     text = _FRONT_MATTER.sub("", text)
-    return "\n\n".join(_from_markdown(chunk) if _MARKDOWN.search(chunk) else chunk for chunk in _chunks(text))
+    return "\n\n".join(_from_chunk(chunk) if _MARKDOWN.search(chunk) else chunk for chunk in _chunks(text))
