@@ -1,0 +1,95 @@
+"""The front end takes linear time, and little more for signs and numbers than for prose."""
+
+from time import process_time
+
+import pytest
+
+from wavetts.text import alternatives
+from wavetts.text.markup import _from_markdown, _from_simple_markdown
+from wavetts.text.normalize import explain, normalize
+from wavetts.text.tokens import rule
+
+PROSE = "In his excursion into the city he was followed by a number of people, who said nothing of what they saw. "
+# Each was slow once, or is what people paste by the megabyte.
+PATTERNS = [
+    "*a*", "*a* ", "**b** ", "_a_ ", "# a\n", "> a\n", "- a\n", "1. a\n", "[a](b) ", "`a` ", "a\n\n",
+    "x 3", "x 3 ", "12 ", "5 km ", "1-1-", "-1 ", "1,1,", "1. ", "1.1.", "1st ", "1/2 ", "1:2 ", "$1 ", "1 000 ",
+    "A-", "A.", "U.S.", "ABC ", "a-b-", "a. ", "(a) ", '"a" ', "a@b.de ", "a@", "http://a.b/c ", "a.b/c",
+    "<b>a</b> ", "<a", "<!--", "&amp; ", "[[a]] ", "😀a", "—", "…", "(", "]", "\n", "漢", "[", "![", "*",
+]  # fmt: skip
+
+
+def _seconds(pattern: str, size: int) -> float:
+    text = pattern * (size // len(pattern.encode()))
+    start = process_time()
+    normalize(text)
+    return process_time() - start
+
+
+@pytest.mark.slow
+def test_no_text_takes_much_longer_than_prose():
+    for text in (PROSE, *PATTERNS):
+        normalize(text * 20)  # tables are loaded
+    prose = min(_seconds(PROSE, 200_000) for _ in range(3))
+    slow = {}
+    for pattern in PATTERNS:
+        # 1 MB takes prose some 0.6 s; the bound of 3 s is 5 times that, and a busy machine gets twice the bound
+        ratio = min(_seconds(pattern, 200_000) for _ in range(2)) / prose
+        if ratio > 20:
+            slow[pattern] = ratio
+    assert not slow
+
+
+@pytest.mark.slow
+def test_the_time_is_linear_in_the_length():
+    bent = {}
+    for pattern in (PROSE, *PATTERNS):
+        normalize(pattern * 2000)
+        short = min(_seconds(pattern, 50_000) for _ in range(2))
+        long = min(_seconds(pattern, 200_000) for _ in range(2))
+        if long > 10 * short + 0.05:  # 4 times, if it is linear; 16 times, if it is quadratic
+            bent[pattern] = (short, long)
+    assert not bent
+
+
+def test_rules_in_one_pattern_take_what_they_take_one_by_one(monkeypatch):
+    texts = [
+        "Call 555-1234 on 3/4/2015 or 3-4-2015, pay $5-$10 or 2.5 km at 3:30 p.m. in 1990-95, 12 x 3 = 36, A4, AT&T.",
+        "a - b, x < 3, y = 2^-3 and 12-Jan-2020; 10% of 1,234.50; 4111 1111 1111 1111; the 2nd of 1/2 9-11 am",
+    ]
+    monkeypatch.setattr(alternatives, "_COMPILE_AFTER", 10**9)
+    one_by_one = [explain(text) for text in texts]
+    monkeypatch.setattr(alternatives, "_COMPILE_AFTER", 0)
+    for _ in range(3):
+        assert [explain(text) for text in texts] == one_by_one
+
+
+def test_a_rule_that_declines_leaves_the_token_to_the_next(monkeypatch):
+    monkeypatch.setattr(alternatives, "_COMPILE_AFTER", 0)
+    rules = [
+        rule("first", r"(?P<sign>[ab])(?P=sign)", lambda match, language: None),
+        rule("second", r"(?P<sign>[ab])x(?P=sign)|a", lambda match, language: match["sign"] or "none"),
+        rule("third", r"b+", lambda match, language: "bees"),
+    ]
+    choice = alternatives.Alternatives(rules, "en-us")
+    for _ in range(4):
+        assert [(taken[0].kind, *taken[1:]) for text in ("aa", "axa", "bb") if (taken := choice.match(text, 0, 3))] == [
+            ("second", 1, "none"),
+            ("second", 3, "a"),
+            ("third", 2, "bees"),
+        ]
+        assert choice.match("c", 0, 1) is None
+
+
+@pytest.mark.parametrize("text", ["# A *b* c\n(*d e*), **f**.", "## Two ##\nWords _here_!", "*one* two\n*three*"])
+def test_simple_markdown_is_read_as_the_parser_reads_it(text):
+    simple = _from_simple_markdown(text)
+    assert simple is not None
+    assert " ".join(simple.split()) == " ".join(_from_markdown(text).split())
+
+
+@pytest.mark.parametrize(
+    "text", ["*a* `*b*`", "- *a*", "*a _b* c_", "*a* \\*", "[*a*](b)", "a * b *c*", "__a", "#5 is **not** one"]
+)
+def test_other_markdown_is_left_to_the_parser(text):
+    assert _from_simple_markdown(text) is None
