@@ -1,8 +1,8 @@
-"""Rules that are tried one after the other at the start of a token.
+"""Finds the first of several rules that matches at the start of a token.
 
-A sentence of prose asks few rules. A long text of numbers and signs asks thirty of them a hundred thousand times, and
-nearly all of them in vain: rules that are asked that often are compiled into one pattern, which says in one call which
-of them is the first to match.
+Few tokens of prose need more than one or two rules. In a long text of numbers and symbols, up to thirty patterns are
+tried at every token and nearly all fail. Rules that are tried very often are therefore joined into one pattern, so that
+one call finds the first that matches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Say = Callable[[re.Match[str], str], "str | None"]
-# Compiling takes some 30 ms, and saves some 10 us each time.
+# Compiling takes about 30 ms and saves about 10 us per call.
 _COMPILE_AFTER = 3000
 _NAME = re.compile(r"\(\?P[<=]\w+|\\(?:([1-9])|.)", re.DOTALL)
 
@@ -22,15 +22,14 @@ class Rule:
     """How one class of tokens is recognised and said.
 
     Attributes:
-        kind: the class of the token.
-        pattern: matched at the token's start.
-        say: gives the words for a match, or None to leave the token to the next rule. Arguments: the match, and the
-            espeak language code.
+        kind: the class of its tokens.
+        pattern: matched at the first character of a token.
+        say: (match, espeak language code) -> the spoken form, or None to leave the token to the next rule.
         after: what may follow the first run of letters or digits, None for anything: `a` a letter, `0` a digit, another
             character itself, alone or with one or two more (`.0`: a point and a digit; `,00`: a comma and two digits),
             and a letter, digit or character behind a space (` a`, or ` =x` for the letter x); the empty string is the
             end of the sentence.
-        words: lower-case words that the token may begin with; empty for any.
+        words: lower-case words that the token may begin with; empty for all.
     """
 
     kind: str
@@ -41,10 +40,10 @@ class Rule:
 
 
 class Alternatives:
-    """Rules in the order in which they are tried.
+    """A sequence of rules.
 
     Args:
-        rules: the rules.
+        rules: in the order in which they are tried.
         language: an espeak language code, handed to `Rule.say`.
     """
 
@@ -56,15 +55,15 @@ class Alternatives:
         self._later: dict[int, Alternatives] = {}
 
     def match(self, text: str, place: int, end: int) -> tuple[Rule, int, str] | None:
-        """The first rule that takes the token at a place.
+        """Finds the first rule that matches and returns a spoken form.
 
         Args:
             text: a folded paragraph.
-            place: where the token begins.
-            end: where the sentence ends.
+            place: index of the token's first character.
+            end: index of the end of the sentence.
 
         Returns:
-            The rule, where the token ends, and what is said for it; None if no rule takes it.
+            The rule, the index behind the token's last character, and the spoken form; None if no rule applies.
         """
         if self._any is None:
             self._calls += 1
@@ -94,7 +93,7 @@ class Alternatives:
         return later.match(text, place, end)
 
     def _compile(self) -> None:
-        """Joins the patterns: an empty group behind each of them tells which one has matched."""
+        """Joins the patterns; an empty group behind each of them shows which one has matched."""
         parts, groups = [], 0
         for index, rule in enumerate(self.rules):
             parts.append(f"(?:{_renamed(rule.pattern.pattern, index)})()")
@@ -104,7 +103,7 @@ class Alternatives:
 
 
 def _renamed(pattern: str, index: int) -> str:
-    """The source of a pattern with a number behind the names of its groups: each name may stand only once."""
+    """The source of a pattern whose group names end with a number: names must be unique in the joined pattern."""
 
     def change(match: re.Match[str]) -> str:
         assert not match[1], f"{pattern}: back references must be by name"

@@ -1,4 +1,4 @@
-"""Emoji by their names, from the emoji package (CLDR short names in fifteen languages)."""
+"""Names of emoji from the emoji package (CLDR short names in fifteen languages)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SPACES = re.compile(" *")
 
 
 class _Names:
-    """The names of one language, and the length of the longest sequence that begins with each character."""
+    """The emoji names of one language, and for each first character the length of the longest emoji."""
 
     def __init__(self, language: str):
         import emoji
@@ -36,17 +36,18 @@ _cached = lru_cache(maxsize=16)(_Names)
 
 
 def match_emoji(text: str, place: int, end: int, language: str) -> tuple[int, str] | None:
-    """The emoji at a place of a folded text, however often it is repeated there.
+    """Finds an emoji at a position of a folded text, together with its repetitions.
 
     Args:
         text: a folded text (without variation selectors).
-        place: where to look.
-        end: not to look beyond.
-        language: an espeak language code; for a language without names here espeak is left to name it.
+        place: the position.
+        end: the end of the sentence.
+        language: an espeak language code. In a language without emoji names the emoji itself is returned: espeak names
+            it.
 
     Returns:
-        The end of the last repetition and the name; an empty name if the next word is the name already. None if there
-        is no emoji.
+        The end of the last repetition, and the name; an empty name if the name itself follows in the text. None if
+        there is no emoji.
     """
     known = _cached(language)
     for length in range(min(known.longest.get(text[place], 0), end - place), 0, -1):

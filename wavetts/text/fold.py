@@ -1,4 +1,4 @@
-"""Unicode folding: one character for each thing that is written in several ways."""
+"""Unicode folding: characters with the same meaning are mapped to one of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import unicodedata
 
 from wavetts.text.inline import PHONEMES
 
-# What NFKC would destroy (a spacing accent becomes space + combining mark, a trademark sign the letters TM), and what
-# it leaves alone although it is only another shape of an ordinary mark.
+# Characters that NFKC would break (a spacing accent becomes a space and a combining mark, the trademark sign the
+# letters TM), and variants of punctuation marks that NFKC does not fold.
 _SIGNS = str.maketrans(
     {
         **dict.fromkeys("“”„‟«»″‶〝〞〟❝❞＂", '"'),
@@ -34,7 +34,7 @@ _SIGNS = str.maketrans(
 _FRENCH_QUOTES = re.compile("« ([^«»]*) »")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻ⁿ]+")
 _VULGAR_FRACTION = re.compile("(?<=[0-9])([¼-¾⅐-⅞↉])")
-_KEPT = re.compile("([ºª№]+)")  # ordinal and number signs: NFKC makes the letters o, a and No of them
+_KEPT = re.compile("([ºª№]+)")  # ordinal and number signs, which NFKC would turn into the letters o, a and No
 _DIGIT = re.compile(r"[^\D0-9]")
 _KEPT_CONTROLS = frozenset([" ", "\u200d", PHONEMES, *map(chr, range(0xE0020, 0xE0080))])
 _LOOSE_TAGS = re.compile("(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]+")
@@ -48,22 +48,22 @@ _DASHES = re.compile(r" ?(?<!-)-{2,3}(?!-) ?| – |(?<=[^\W\d]) -(?= [^\W\d])|(?
 _DOTS = re.compile(r"\.(?: ?\.){2,}")
 _MARKS = re.compile(r"([!?])\1+")
 _SPACES = re.compile(r"\s+")
-# Whatever one of the patterns above or the table of signs would change in ASCII.
+# Everything in ASCII that one of the patterns above or the table `_SIGNS` would change.
 _FOLDED_IN_ASCII = re.compile(r"[^ -~]|[`\[\]{}]|  |''|--| -|\. ?\.|!!|\?\?")
 
 
 def fold(text: str) -> str:
-    """Folds a text's characters; letters with accents stay, the words stay as they are.
+    """Folds the characters of a text; letters with accents and words are not changed.
 
     Quotes become `"` and `'`, dashes ` — ` (between words) or `-` (hyphen, minus, range of numbers), brackets round
     ones, digits of all scripts 0-9, an ellipsis three dots, superscript digits `^2`, white space one space.
-    Control, zero-width, private and unassigned characters go.
+    Control, zero-width, private-use and unassigned characters are removed.
 
     Args:
         text: any string, lone surrogates included.
 
     Returns:
-        An NFKC string without line breaks; leading and trailing space is kept as one space.
+        An NFKC string without line breaks; leading and trailing white space becomes one space.
     """
     if not _FOLDED_IN_ASCII.search(text):
         return text
@@ -85,8 +85,8 @@ def _fold_unicode(text: str) -> str:
     text = _VARIATION.sub("", text)
     # the categories C*: controls, formats (zero-width, soft hyphen), surrogates, private use, unassigned
     if not text.isprintable():
-        text = _LOOSE_JOINER.sub("", text)  # one between two emoji makes one emoji of them
-        text = _LOOSE_TAGS.sub("", text)  # after a black flag they make England's of it
+        text = _LOOSE_JOINER.sub("", text)  # a joiner between two emoji belongs to them
+        text = _LOOSE_TAGS.sub("", text)  # tags after a black flag belong to it (England's flag)
         text = "".join(char for char in text if char in _KEPT_CONTROLS or unicodedata.category(char)[0] != "C")
     text = _FRENCH_QUOTES.sub(r'"\1"', text)
     text = text.translate(_SIGNS)
@@ -94,7 +94,7 @@ def _fold_unicode(text: str) -> str:
     text = _VULGAR_FRACTION.sub(r" \1", text)
     parts = _KEPT.split(text)
     text = "".join(part if place % 2 else unicodedata.normalize("NFKC", part) for place, part in enumerate(parts))
-    text = text.translate(_SIGNS)  # NFKC can bring back a sign of the table: the fraction slash, full-width forms
+    text = text.translate(_SIGNS)  # NFKC can produce characters of the table: the fraction slash, full-width forms
     text = _DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
     text = _SPACES.sub(" ", text)
     text = _EDGES_OF_RANGE.sub("-", text)

@@ -1,6 +1,6 @@
 """Inline phonemes: `[[ipa]]` inside a text is spoken as it stands.
 
-Normalisation, splitting and phonemisation share the one pattern below.
+Normalisation, splitting and phonemisation use the pattern `INLINE`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import re
 
 from wavetts.errors import UserError
 
-PHONEMES = "\ue000"  # stands for a segment while the text around it is worked on (a character for private use)
-INLINE = re.compile(r"(\[\[[^\[\]]*\]\])")  # a group, so that re.split keeps the segments at the odd places
+PHONEMES = "\ue000"  # a private-use character that stands for a segment during normalisation
+INLINE = re.compile(r"(\[\[[^\[\]]*\]\])")  # captured, so that re.split keeps the segments, at odd indices
 
 
 def split_inline(text: str) -> list[str]:
-    """Splits a text into plain parts (even places, may be empty) and `[[ipa]]` segments (odd places).
+    """Splits a text into plain parts (even indices, may be empty) and `[[ipa]]` segments (odd indices).
 
     Raises:
-        UserError: a `[[` that is never closed, or a segment with nothing in it.
+        UserError: a `[[` has no `]]`, or a segment is empty.
     """
     parts = INLINE.split(text)
     for place, part in enumerate(parts):

@@ -1,5 +1,4 @@
-"""Markup to plain text: HTML by the standard library's parser, Markdown by markdown-it-py; other "
-"text stays as it is."""
+"""Removes markup: HTML with the standard library's parser, Markdown with markdown-it-py."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ _CELLS = frozenset(["td", "th"])
 
 
 class _Text(HTMLParser):
-    """Collects what a browser would show: blocks apart, scripts and styles left out, images by their alt text."""
+    """Collects the visible text: blocks become paragraphs, scripts and styles are dropped, images become alt text."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -49,7 +48,7 @@ class _Text(HTMLParser):
         self._raised = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes where a block begins; an image says its alt text."""
+        """Starts a paragraph at a block element; adds the alt text of an image."""
         if tag in _SILENT:
             self._silent.append(tag)
         elif not self._silent:
@@ -64,12 +63,12 @@ class _Text(HTMLParser):
             self._space(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """`<br/>`; a silent element that closes itself hides nothing."""
+        """Handles `<br/>`; a self-closing `<script/>` has no content to drop."""
         if tag not in _SILENT:
             self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
-        """Notes where a block ends."""
+        """Ends a paragraph at a block element."""
         if tag in self._silent:
             del self._silent[self._silent.index(tag) :]
         elif not self._silent:
@@ -77,7 +76,7 @@ class _Text(HTMLParser):
             self._space(tag)
 
     def handle_data(self, data: str) -> None:
-        """Text between the tags."""
+        """Collects the text between tags."""
         if not self._silent:
             # a raised number is a power, a raised "th" is not
             self.parts.append("^" + data if self._raised and data.strip().lstrip("-").isdigit() else data)
@@ -90,7 +89,7 @@ class _Text(HTMLParser):
 
 
 def _from_html(text: str) -> str:
-    # The parser would look for the end of each comment that has none up to the end of the text.
+    # An unclosed comment is text. The parser would search the rest of the text for the end of each of them.
     closed = text.rfind("-->") + 1
     parser = _Text()
     parser.feed(text[:closed] + _OPEN_COMMENT.sub(lambda match: match[0].replace("<", "&lt;"), text[closed:]))
@@ -100,7 +99,7 @@ def _from_html(text: str) -> str:
 
 # --- Markdown ------------------------------------------------------------------------------------------------------
 
-# What nobody writes in plain text. Bullets and numbers of lists alone are read by `segment` as they stand.
+# Markdown that does not occur in plain text. A list alone is no sign of Markdown: `segment` splits it.
 _MARKDOWN = re.compile(
     r"^ {0,3}(?:#{1,6}[ \t]+\S|>[ \t]?\S|```|~~~|\|?[ \t]*:?-{3,}:?[ \t]*\||={3,}[ \t]*$)"
     r"|^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$"
@@ -114,7 +113,7 @@ _MARKDOWN = re.compile(
     re.MULTILINE,
 )
 _HIGHLIGHT = re.compile(r"(?<![\w=+])(==|\+\+)(?=[^\s=+])([^=+\n]{1,300})(?<=\S)\1(?![\w=+])")
-_REFERENCE = re.compile(r"\[([^\[\]\n]{1,300})\]\[[^\[\]\n]{0,100}\]")  # whose definition is not there
+_REFERENCE = re.compile(r"\[([^\[\]\n]{1,300})\]\[[^\[\]\n]{0,100}\]")  # a reference link without a definition
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 # The commonest Markdown, for which the parser is not needed (it takes 10 us a word): headings, and words between one or
 # two asterisks or underscores, in lines that hold nothing else that Markdown knows.
@@ -129,7 +128,7 @@ _FRONT_MATTER = re.compile(r"\A---\n(?:[^\n]*\n){0,60}?---\n")
 def _parser(links: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    # Indented lines are text as well: a code block of them is rarer than an indented letter.
+    # Indented code blocks are off: an indented paragraph is more likely.
     parser = (
         MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["code", "html_block"])
     )
@@ -137,7 +136,7 @@ def _parser(links: bool) -> MarkdownIt:
 
 
 def _from_markdown(text: str) -> str:
-    # without its second half no bracket is a link, but the parser would look for it behind each of them
+    # Without "](" or "]:" there are no links, but the parser would search the rest of the text at every "[".
     parser = _parser(links="](" in text or "]:" in text)
     out: list[str] = []
     for token in parser.parse(text):
@@ -181,7 +180,7 @@ def _inline(tokens: list[Token]) -> str:
 
 
 def _chunks(text: str) -> list[str]:
-    """Stretches between blank lines, a fenced block always whole: Markdown is looked for in each by itself."""
+    """The text between blank lines, fenced code blocks kept whole; each chunk is checked for Markdown on its own."""
     chunks: list[str] = []
     fenced = False
     for part in _BLANK.split(text):
@@ -200,12 +199,13 @@ def _from_chunk(chunk: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Takes the markup out of a text; paragraphs stay apart by blank lines, line breaks stay.
-
-    Text in which nothing looks like HTML or Markdown is given back as it is.
+    """Removes HTML and Markdown from a text; blank lines between paragraphs and line breaks are kept.
 
     Args:
         text: any text.
+
+    Returns:
+        The plain text; the same string if it holds no HTML and no Markdown.
     """
     if "<" in text and _HTML.search(text):
         text = _from_html(text)

@@ -1,7 +1,8 @@
-"""Text as people write it to text as it is spoken: the way through the front end.
+"""Text normalisation: the entry points of the front end, which turns written text into spoken text.
 
-Markup goes first (`markup`), then blocks and sentences are found on the written text (`segment`), then each sentence is
-folded and its tokens are classified and said once (`tokens`, with the rules of `english` or `locales`).
+Markup is removed (`markup`), the text is split into paragraphs, list items and sentences (`segment`), characters are
+folded (`fold`), and each token of a sentence is classified once and replaced by words (`tokens`, with the rules of
+`english` or `locales`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from wavetts.text.markup import plain_text
 from wavetts.text.segment import Block, blocks, fit, sentence_spans
 from wavetts.text.tokens import Scanner, Token, join
 
-# Raised whenever the spoken form of some text changes: a voice should be spoken to in the way that it was taught.
+# Raise it whenever the spoken form of any text changes: a voice should read the spoken forms it was trained on.
 FRONT_END_VERSION = "2"
 
 _SPACE_BEFORE = re.compile(r" +(?=[,.;:!?)](?:[^\w.]|$))")
@@ -29,12 +30,12 @@ _ENDED = re.compile(r"[.!?…:;,—][\"'”’»)\]]*$|[。！？｡।॥؟]$|\
 
 @dataclass(frozen=True)
 class Sentence:
-    """One piece of a text that is spoken in one go.
+    """One piece of a text: a sentence, or a part of a long one. A voice synthesizes it as one utterance.
 
     Attributes:
-        written: as it was written, without markup, characters folded.
-        spoken: as it is spoken.
-        starts_paragraph: it is the first of its paragraph, and not of the text.
+        written: the written form, without markup and with folded characters.
+        spoken: the spoken form.
+        starts_paragraph: whether a new paragraph begins here; False for the first piece of the text.
     """
 
     written: str
@@ -43,23 +44,24 @@ class Sentence:
 
 
 def normalize(text: str, language: str = "en-us") -> str:
-    """Writes a text out as it is spoken: `Dr. Smith paid $5.` -> `Doctor Smith paid five dollars.`
+    """Converts a text to its spoken form: `Dr. Smith paid $5.` -> `Doctor Smith paid five dollars.`
 
-    HTML and Markdown go, Unicode is folded (see `wavetts.text.fold`), line breaks become spaces. English (`en*`):
-    numbers, dates, times, money, units, codes, mathematics, abbreviations, Roman numerals, symbols and addresses become
-    words. Other languages: numbers, dates, amounts and so on as far as CLDR or num2words know them. Case and accents
-    stay, acronyms (`FBI`) are left to espeak. `[[ipa]]` segments stay as they are.
+    HTML and Markdown are removed, Unicode is folded (see `wavetts.text.fold`), line breaks become spaces. In English
+    (`en*`) numbers, dates, times, money, units, codes, mathematics, abbreviations, Roman numerals, symbols and
+    addresses become words; in other languages numbers, dates, times, money, ordinals and abbreviations do, where CLDR
+    or num2words have the words. Case and accents are kept, most acronyms (`FBI`) are left to espeak, and `[[ipa]]`
+    segments are not changed.
 
     Args:
         text: any text.
         language: an espeak language code, such as `en-us`, `en-gb` or `fr-fr`.
 
     Returns:
-        The spoken form on one line; empty if there is nothing in the text. Paragraphs and list items without a mark at
-        their end get a full stop, if something follows.
+        The spoken form on one line; empty if the text is. A paragraph or list item that does not end with a
+        punctuation mark gets a full stop if another one follows.
 
     Raises:
-        UserError: the text is no string, or a `[[` is not closed.
+        UserError: the text is not a string, or it has a `[[` without `]]`.
     """
     parts: list[str] = []
     block = 0
@@ -72,10 +74,10 @@ def normalize(text: str, language: str = "en-us") -> str:
 
 
 def sentences(text: str, language: str = "en-us", max_chars: int = 300) -> list[Sentence]:
-    """Splits a written text into what is spoken in one go, and says each piece.
+    """Splits a text into sentences and converts each to its spoken form.
 
-    The ends of sentences, paragraphs and list items are found on the text as it is written; a sentence whose spoken
-    form is too long is cut between tokens, at the best pause near its middle.
+    The ends of sentences, paragraphs and list items are found on the written text; a sentence whose spoken form is
+    longer than `max_chars` is cut between tokens, at the best pause near its middle.
 
     Args:
         text: any text.
@@ -83,10 +85,10 @@ def sentences(text: str, language: str = "en-us", max_chars: int = 300) -> list[
         max_chars: the most characters in the spoken form of a piece; only an `[[ipa]]` segment may be longer.
 
     Returns:
-        The pieces in order; what has nothing to say is left out.
+        The pieces in order; a piece with an empty spoken form is left out.
 
     Raises:
-        UserError: the text is no string, a `[[` is not closed, or max_chars is below 1.
+        UserError: the text is not a string, it has a `[[` without `]]`, or max_chars is below 1.
     """
     if max_chars < 1:
         raise UserError(f"max_chars is {max_chars}: the pieces of a text need at least 1 character")
@@ -94,18 +96,18 @@ def sentences(text: str, language: str = "en-us", max_chars: int = 300) -> list[
 
 
 def explain(text: str, language: str = "en-us") -> list[tuple[str, str, str]]:
-    """What the front end makes of each token of a text.
+    """Shows how the front end reads a text, token by token.
 
     Args:
         text: any text.
         language: an espeak language code.
 
     Returns:
-        For each token: as it was written (without markup, characters folded), its class (`word`, `number`, `date`,
-        `mark`, ...), and what is said for it.
+        For each token its written form (without markup, with folded characters), its class (`word`, `number`, `date`,
+        `mark`, ...; docs/text.md lists them) and its spoken form.
 
     Raises:
-        UserError: as of `normalize`.
+        UserError: as for `normalize`.
 
     Example:
         >>> from wavetts.text.normalize import explain
@@ -125,7 +127,7 @@ def explain(text: str, language: str = "en-us") -> list[tuple[str, str, str]]:
 
 
 def _protect(text: str) -> tuple[str, list[str]]:
-    """Puts one sign in the place of each `[[ipa]]` segment, which nothing of the front end may touch."""
+    """Replaces each `[[ipa]]` segment by the character `PHONEMES`; returns that text and the segments."""
     if not isinstance(text, str):
         raise UserError(f"a text must be a string, not {type(text).__name__} ({text!r:.40})")
     parts = split_inline(text.replace(PHONEMES, ""))
@@ -141,7 +143,7 @@ def _scanner(language: str) -> Scanner:
 
 
 def _scanned(text: str, language: str) -> Iterator[tuple[Block, str, str, list[Token]]]:
-    """Block, folded text, text that was scanned (of the same length), and the tokens, for each sentence."""
+    """For each sentence: its block, the folded block, the string that was scanned (same length), and the tokens."""
     scanner = _scanner(language)
     for block in blocks(plain_text(text)):
         shown = fold(block.text).strip()

@@ -1,4 +1,4 @@
-"""Numbers as words, over num2words."""
+"""Numbers as words, from num2words."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
-# num2words names some languages in another way than espeak, and espeak's region is mostly of no matter to it.
+# num2words' names of languages, where they differ from the part of espeak's code before the hyphen.
 _NUM2WORDS_NAMES = {"nb": "no", "en-029": "en", "fr-be": "fr_BE", "fr-ch": "fr_CH", "pt-br": "pt_BR"}
 
 
 @lru_cache(maxsize=64)
 def num2words_language(language: str) -> str | None:
-    """The num2words name of an espeak language code, None if num2words cannot be used for it.
+    """num2words' name of an espeak language code; None if num2words does not support the language.
 
-    Japanese is left out on purpose: num2words writes kanji, which espeak does not read.
+    Japanese counts as unsupported: num2words writes kanji, which espeak does not read.
     """
     from num2words import CONVERTER_CLASSES
 
@@ -32,7 +32,7 @@ def number_words(value: int, language: str, to: str = "cardinal") -> str:
         to: `cardinal`, `ordinal` or (English only) `year`.
 
     Returns:
-        The words; American English has no "and" in them, the other Englishes do.
+        The words. American English has no "and" within a number; other varieties of English do.
 
     Raises:
         ValueError: the library cannot say this number in this language.
@@ -41,7 +41,9 @@ def number_words(value: int, language: str, to: str = "cardinal") -> str:
 
     try:
         words = num2words(value, lang=num2words_language(language), to=to)
-    except Exception as error:  # the converters raise whatever their tables run into (KeyError, IndexError, ...)
+    except (
+        Exception
+    ) as error:  # converters raise various errors for numbers that they do not cover (KeyError, IndexError, ...)
         raise ValueError(f"{value} as {to} in {language}") from error
     if not words:
         raise ValueError(f"{value} as {to} in {language}")
@@ -54,7 +56,7 @@ def number_words(value: int, language: str, to: str = "cardinal") -> str:
 
 @lru_cache(maxsize=1024)
 def amount_words(value: Decimal, currency: str, language: str) -> str:
-    """An amount of money in words (the currency as its ISO code, such as `EUR`).
+    """An amount of money in words; `currency` is an ISO 4217 code such as `EUR`.
 
     Raises:
         ValueError: the library does not know this currency in this language.

@@ -1,4 +1,4 @@
-"""Phonemes from espeak-ng, through phonemizer and the library that espeakng-loader brings along."""
+"""Phonemes from espeak-ng, through phonemizer and the espeak-ng library of the package espeakng-loader."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from wavetts.text.inline import split_inline
 if TYPE_CHECKING:
     from phonemizer.backend import EspeakBackend
 
-# The marks that stay in the phonemes. espeak must not see them, and phonemizer's own way to take them out and put them
-# back (preserve_punctuation) comes out misaligned on "19.99." and takes quadratic time, so it is done here. A comma or
-# a point between digits belongs to the number.
+# Punctuation marks that are kept in the phonemes. The text is split at them before espeak reads it: phonemizer's own
+# preserve_punctuation is misaligned on "19.99." and takes quadratic time. A comma or a point between digits belongs to
+# the number.
 _MARKS = re.compile(r"((?:\s*(?:[;:!?¡¿—…\"«»“”(){}\[\]]|(?<![0-9])[.,]|[.,](?![0-9])))+\s*)")
 _SPACES = re.compile(r"\s+")
-# Amid or behind hyphens espeak takes an A for the article, unless a hyphen and a space follow: L-A-P-D, U-S-A law.
+# After a hyphen espeak reads A as the article unless a hyphen and a space follow it: L-A-P-D, U-S-A law.
 _SPELLED_A = re.compile(r"(?<=\w-)A(?:-(?=[A-Z])|(?= ))")
 _lock = threading.Lock()  # espeak keeps its voice and its text in global variables
 
 
 @lru_cache(maxsize=1)
 def _espeak() -> type[EspeakBackend]:
-    """phonemizer's class of espeak backends, told where the library and its data are."""
+    """phonemizer's espeak backend class, with the paths of the library and its data set."""
     import espeakng_loader
     from phonemizer.backend import EspeakBackend
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
@@ -54,7 +54,7 @@ def _backend(language: str, tie: str | None) -> EspeakBackend:
         raise UserError(f"espeak has no language {language!r}; {_suggestion(language)}")
     logger = logging.getLogger("wavetts.espeak")
     logger.addHandler(logging.NullHandler())
-    logger.propagate = False  # phonemizer warns of each word that espeak says in another language
+    logger.propagate = False  # phonemizer warns about each word that espeak reads in another language
     return _espeak()(
         language,
         with_stress=True,
@@ -79,27 +79,27 @@ def _suggestion(language: str) -> str:
 def phonemize(text: str, language: str = "en-us", tie: str | None = None) -> str:
     """Phonemes of one utterance, in IPA with stress marks, spaces between words, and the punctuation of the text.
 
-    `[[ipa]]` segments are put in as they stand. White space of all kinds becomes one space.
+    `[[ipa]]` segments are copied unchanged. Runs of white space become one space.
 
     Args:
         text: one utterance, already normalised (see `wavetts.text.normalize`).
         language: an espeak language code.
-        tie: a sign put between the letters of one phoneme, such as "^" for a^ɪ and t^ʃ.
+        tie: a character to put between the letters of one phoneme, such as "^" for a^ɪ and t^ʃ.
 
     Returns:
         The phonemes.
 
     Raises:
-        UserError: espeak does not know the language, nothing in the text can be spoken, or a `[[` is not closed.
+        UserError: espeak does not know the language, the text has nothing to speak, or it has a `[[` without `]]`.
     """
     parts = split_inline(text)
-    pieces: list[str] = []  # speech and marks by turns, `[[ipa]]` as pieces of their own
-    spoken: list[int] = []  # the places of what espeak is to say
+    pieces: list[str] = []  # speech and punctuation in alternation; each `[[ipa]]` segment is a piece
+    spoken: list[int] = []  # the indices of the pieces that espeak reads
     for place, part in enumerate(parts):
         if place % 2:
             pieces.append(part[2:-2].strip())
             continue
-        # espeak stops at a NUL, cannot take a lone surrogate, and has no use for other characters that do not print
+        # espeak stops at a NUL character and fails on a lone surrogate: unprintable characters are removed
         if language.startswith("en"):
             part = _SPELLED_A.sub(lambda match: "A- " if match[0] == "A-" else "A-", part)
         part = "".join(char for char in _SPACES.sub(" ", part) if char.isprintable())

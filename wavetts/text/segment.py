@@ -1,4 +1,4 @@
-"""Long texts to pieces that a model can speak in one go."""
+"""Splits texts into paragraphs, list items, sentences and pieces short enough for one utterance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SENTENCE_END = re.compile(
     rf"(?<![.!?…])(?P<latin>[.!?…]+)[{_CLOSERS}]*(?=\s)|[。！？｡।॥][{_CLOSERS}」』）]*",
 )
 _LOWER_NEXT = re.compile(r"\s+(?:[\"'“‘«(\[—–-]+\s*)?([^\W\d_])")
-# In the order of preference: where a speaker would pause longest.
+# Where a long sentence may be cut: the longest pauses first.
 _BREAKS = (
     re.compile(r"(?<=[;:—–])[\"'”’»)]?\s+|\s(?=[—–(])|[，、；：]"),
     re.compile(r"(?<=[,)\"”’»])\s+"),
@@ -27,7 +27,7 @@ _BREAKS = (
 _LONG_PAUSE = ";:—–"
 _LIST_NUMBER = re.compile(r"\s*(?:[0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})")
 _SPEAKABLE = re.compile(r"[^\W_]|\ue000|[\u2190-\u2bff\U0001f000-\U0001faff]")
-_MIN_SHARE = 0.2  # a break that leaves less than this on one side is no good break
+_MIN_SHARE = 0.2  # a cut at a pause leaves at least this share of the characters on either side
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Block:
     """A paragraph or an item of a list.
 
     Attributes:
-        text: what is in it, without the mark of an unnumbered item.
-        starts_paragraph: a blank line stands before it.
+        text: its text, without the bullet of a list item.
+        starts_paragraph: whether it is the first block of its paragraph.
     """
 
     text: str
@@ -51,9 +51,10 @@ _BULLET = re.compile(r"\s*[-*+•‣▪●◦–—■□☐☑✓✔➢➤►]\
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """The paragraphs of a text (between blank lines), and the items of lists in them, each by itself.
+    """Splits a text into paragraphs (at blank lines) and their list items, one `Block` each.
 
-    A list is two or more lines that begin with a bullet or a number, or one at the very beginning of a paragraph.
+    Lines that begin with a bullet or a number are list items if there are two or more in the paragraph, or if the
+    paragraph begins with one.
     """
     for paragraph in _cut(text, [match.span() for match in _PARAGRAPH.finditer(text)]):
         first = True
@@ -66,7 +67,7 @@ _BRACKETED_NUMBER = re.compile(r"\s*\(?([0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})\)\s+"
 
 
 def _item_text(item: str) -> str:
-    """An item without its bullet; a number in brackets gets a stop instead: `1) Mix` -> `1. Mix`."""
+    """A list item without its bullet; brackets around its number become a full stop: `1) Mix` -> `1. Mix`."""
     item = _BULLET.sub("", item, count=1)
     return _BRACKETED_NUMBER.sub(r"\1. ", item, count=1) if _BRACKETED_NUMBER.match(item) else item
 
@@ -80,19 +81,19 @@ def _items(paragraph: str) -> list[str]:
 
 
 def split_text(text: str, max_chars: int = 300, language: str = "en-us") -> list[str]:
-    """Splits a text into sentences, and those that are too long into clauses, then words.
+    """Splits a text into sentences, and sentences longer than `max_chars` into clauses or groups of words.
 
-    Blank lines end a sentence, single line breaks do not. The stops of abbreviations, decimals and initials do not end
-    one. A long sentence is halved at the best pause near its middle until the pieces fit. `[[ipa]]` segments are never
+    Blank lines end a sentence, single line breaks do not, nor do the stops of abbreviations, decimals and initials. A
+    long sentence is halved at the best pause near its middle until the pieces fit. `[[ipa]]` segments are never
     cut. A piece without a letter or digit ("...") joins its neighbour if the two fit.
 
     Args:
         text: any text, before or after normalisation.
         max_chars: the most characters in a piece; only an `[[ipa]]` segment may be longer.
-        language: an espeak language code; whose abbreviations are known.
+        language: an espeak language code, which selects the abbreviations.
 
     Returns:
-        The pieces, without outer white space. Together they hold all that is no white space, in order.
+        The pieces in order, stripped. Together they hold every character of the text that is not white space.
 
     Raises:
         UserError: max_chars is below 1.
@@ -130,7 +131,7 @@ def _cut(text: str, spans: list[tuple[int, int]]) -> list[str]:
 
 
 def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
-    """Where the sentences of a written paragraph begin and end, without outer space."""
+    """(start, end) of each sentence of a written paragraph, outer white space excluded."""
     stop_is_abbreviation = _stops(language)
     places = [0]
     for match in _outside_inline(_SENTENCE_END, text):
@@ -154,7 +155,7 @@ def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
 
 
 def _with_silent(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Joins spans of marks alone ("...") to the sentence before them, or after them at the beginning."""
+    """Joins a span without anything to speak ("...") to the sentence before it; the first one to the one after it."""
     if len(spans) < 2:
         return spans
     joined: list[tuple[int, int]] = []
@@ -168,7 +169,7 @@ def _with_silent(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int
 
 @lru_cache(maxsize=64)
 def _stops(language: str) -> Callable[[str, int], bool]:
-    """The function that knows the abbreviations of a language."""
+    """The function (text, index of a full stop) -> whether the stop ends an abbreviation, for a language."""
     if language.split("-")[0] == "en":
         from wavetts.text.english.abbreviations import stop_is_abbreviation
 
@@ -179,15 +180,16 @@ def _stops(language: str) -> Callable[[str, int], bool]:
 
 
 def fit(text: str, tokens: list[Token], max_chars: int) -> Iterator[tuple[list[Token], str | None]]:
-    """Cuts the tokens of a sentence so that what each part says is no longer than max_chars.
+    """Cuts the tokens of a sentence into parts whose spoken forms have at most max_chars characters.
 
     Args:
-        text: the paragraph.
-        tokens: of one sentence.
-        max_chars: at least 1.
+        text: the folded paragraph that the tokens index.
+        tokens: the tokens of one sentence.
+        max_chars: the limit, at least 1.
 
     Yields:
-        A part's tokens and None; where tokens without a space between are too long, they and a piece of what they say.
+        The tokens of a part, and None. If tokens without a space between them are too long together: these tokens, and
+        one piece of their spoken form, for each piece.
     """
     waiting = [tokens]
     while waiting:
@@ -205,9 +207,9 @@ def fit(text: str, tokens: list[Token], max_chars: int) -> Iterator[tuple[list[T
 
 
 def _best_cut(tokens: list[Token]) -> int:
-    """The index of the token before which a long sentence is best cut: a pause near the middle of what is said.
+    """The index of the token before which to cut a long sentence, at a pause near the middle of its spoken form.
 
-    It is 0 if there is no space to cut at.
+    Returns 0 if no token follows a space.
     """
     ends = list(accumulate(len(token.spoken) + 1 for token in tokens))
     total = ends[-1]
@@ -227,7 +229,7 @@ def _best_cut(tokens: list[Token]) -> int:
 
 
 def _fit(text: str, max_chars: int) -> list[str]:
-    """Halves a text until no part is longer than max_chars."""
+    """Halves a text until every part has at most max_chars characters."""
     waiting, done = [text], []
     while waiting:
         part = waiting.pop()
@@ -241,7 +243,7 @@ def _fit(text: str, max_chars: int) -> list[str]:
 
 
 def _middle(text: str) -> int:
-    """The best place near the middle for a cut; the text's length if it may not be cut (one `[[ipa]]` segment)."""
+    """The index of the best cut near the middle; the length of the text if it is one `[[ipa]]` segment."""
     middle = len(text) / 2
     for level, pattern in enumerate(_BREAKS):
         places = [match.end() for match in _outside_inline(pattern, text)]
@@ -256,7 +258,7 @@ def _middle(text: str) -> int:
 
 
 def _join_marks(pieces: list[str], max_chars: int) -> list[str]:
-    """Joins pieces of marks alone, which cannot be spoken, to the piece before or after where they fit."""
+    """Joins pieces without a letter or digit to the piece before or after them, if both fit into max_chars."""
     joined: list[str] = []
     for piece in pieces:
         silent = not any(char.isalnum() for char in piece)

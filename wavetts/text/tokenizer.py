@@ -31,8 +31,8 @@ class Tokenizer:
         symbols: the table; indices 0, 1, 2 are padding, begin and end.
         input: `phonemes`, or `characters` (lower-cased normalised text).
         language: espeak language code.
-        espeak_version: of the training transcripts; empty for characters.
-        front_end_version: `FRONT_END_VERSION` of the text front end that made them; empty if nobody wrote it down.
+        espeak_version: version of espeak-ng that made the training transcripts; empty for characters.
+        front_end_version: `FRONT_END_VERSION` at the time of preprocessing; empty for voices made before it existed.
     """
 
     symbols: tuple[str, ...]
@@ -43,7 +43,12 @@ class Tokenizer:
 
     @classmethod
     def build(cls, transcripts: Iterable[str], input: Input, language: str) -> Tokenizer:
-        """Makes the table from the transcripts (`transcribe`d texts) of the training set.
+        """Makes the symbol table of a training set.
+
+        Args:
+            transcripts: results of `transcribe`.
+            input: `phonemes` or `characters`.
+            language: an espeak language code.
 
         Raises:
             UserError: no transcripts, or an unknown kind of input.
@@ -58,18 +63,18 @@ class Tokenizer:
         return cls((*_SPECIAL, *sorted(found)), input, language, version, FRONT_END_VERSION)
 
     def transcribe(self, text: str) -> str:
-        """The transcript of a raw text: normalised, then its phonemes or its lower-case characters.
+        """The transcript of a text: the phonemes, or the lower-case characters, of its spoken form.
 
-        Warns once if the installed espeak, or this front end, is not of the version that the voice was trained with.
+        Warns once if the version of the installed espeak-ng or of this front end differs from the voice's.
 
         Raises:
-            UserError: there is nothing to speak in the text, espeak does not know the language, or the text holds
-                `[[ipa]]` although the input is characters.
+            UserError: the text has nothing to speak, espeak does not know the language, or the text has `[[ipa]]`
+                although the input is characters.
         """
         return self.transcribe_spoken(normalize(text, self.language))
 
     def transcribe_spoken(self, spoken: str) -> str:
-        """The transcript of a normalised text; warning and errors as of `transcribe`."""
+        """The transcript of a normalised text; warns and raises as `transcribe` does."""
         if self.front_end_version not in ("", FRONT_END_VERSION):
             _warn_of_front_end(self.front_end_version)
         if self.input == "phonemes":
@@ -88,7 +93,7 @@ class Tokenizer:
 
         Args:
             transcript: phonemes or characters.
-            skip_unknown: leave out what is not in the table, instead of raising.
+            skip_unknown: leave out symbols that are not in the table instead of raising.
 
         Raises:
             UserError: a symbol is not in the table.
@@ -110,7 +115,7 @@ class Tokenizer:
         return [symbol for symbol in dict.fromkeys(_split(transcript, self.input)) if symbol not in self._index]
 
     def decode(self, indices: Sequence[int]) -> str:
-        """The transcript that `indices` encode; padding, begin and end are left out.
+        """The transcript encoded by token indices; padding, begin and end are left out.
 
         Raises:
             UserError: an index is not in the table.
@@ -121,15 +126,15 @@ class Tokenizer:
         return "".join(self.symbols[index] for index in indices if index >= len(_SPECIAL))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, for `from_dict`."""
+        """The fields as a dictionary for JSON, with `symbols` as a list; `from_dict` reads it."""
         return {**asdict(self), "symbols": list(self.symbols)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Tokenizer:
-        """Reads what `to_dict` wrote.
+        """Makes a tokenizer from the result of `to_dict`.
 
         Raises:
-            UserError: something is missing or makes no table.
+            UserError: a key is missing, or a value is invalid.
         """
         names = ("symbols", "input", "language", "espeak_version")
         missing = [name for name in names if not isinstance(data, dict) or name not in data]
@@ -169,13 +174,13 @@ def _check_input(input: str) -> None:
 @lru_cache(maxsize=8)
 def _warn_of_front_end(trained: str) -> None:
     warnings.warn(
-        f"this voice was trained on what version {trained} of the text front end made of its texts, this is version "
-        f"{FRONT_END_VERSION}: some texts are said in other words",
+        f"this voice was trained with version {trained} of the text front end, this is version {FRONT_END_VERSION}: "
+        "some texts are read in other words",
         stacklevel=3,
     )
 
 
-@lru_cache(maxsize=8)  # the cache makes it once for each pair of versions
+@lru_cache(maxsize=8)  # the cache gives one warning for each pair of versions
 def _warn_of_version(trained: str, installed: str) -> None:
     warnings.warn(
         f"this voice was trained with espeak-ng {trained}, installed is {installed}: some phonemes may differ",

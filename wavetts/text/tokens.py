@@ -1,9 +1,9 @@
-"""The one pass over a sentence: each token is classified once, by the first rule that takes it, and said by that rule.
+"""The scanner: one pass over a sentence that classifies each token and converts it to words.
 
-A rule is a pattern that begins where a token begins (a run of letters, a run of digits, or a sign) and a function that
-says what the pattern found, or None if it is something else after all. The function sees the match, so it knows the
-neighbours: `match.string` is the whole paragraph, `match.endpos` the end of the sentence. No rule sees what another one
-has said.
+A rule is a pattern, matched where a token begins (a run of letters, a run of digits, or another character), and a
+function that returns the spoken form of the match, or None to leave the token to the next rule. The function can look
+at the context: `match.string` is the whole written paragraph, `match.endpos` the end of the sentence. No rule reads the
+output of another one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from wavetts.text.inline import PHONEMES
 
 
 class Token(NamedTuple):
-    """A piece of a sentence, what it was taken for, and what is said for it.
+    """A token of a sentence, its class and its spoken form.
 
     Attributes:
-        start: where it begins in the paragraph.
-        end: where it ends.
+        start: index of its first character in the paragraph.
+        end: index behind its last character.
         kind: its class: `word`, `number`, `date`, `mark` and so on.
-        spoken: words, or a mark; empty for what is not said.
+        spoken: words, or a punctuation mark; empty if it is silent.
     """
 
     start: int
@@ -37,9 +37,15 @@ class Token(NamedTuple):
 
 
 def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Iterable[str] = ()) -> Rule:
-    """A `Rule`; `after` is written as the keys in a row, `_` for a space, `__` for an underscore, `END` for the end.
+    """Makes a `Rule`.
 
-    `_:abc` is a space and one of these letters, of either case.
+    Args:
+        kind: see `Rule`.
+        pattern: the source of `Rule.pattern`; back references must be by name.
+        say: see `Rule`.
+        after: the keys of `Rule.after`, separated by spaces. `_` stands for a space, `__` for an underscore, `END` for
+            the end of the sentence, and `_:abc` for a space and one of these letters of either case.
+        words: see `Rule`.
     """
     keys = None
     if after is not None:
@@ -54,18 +60,18 @@ def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Ite
     return Rule(kind, re.compile(pattern), say, keys, frozenset(words))
 
 
-# Behind spaces: a run of letters (with apostrophes inside), a run of digits, or a sign.
+# After spaces: a run of letters (with apostrophes inside), a run of digits, or one other character.
 _RUN = re.compile(r" *(?:([^\W\d_]+(?:'[^\W\d_]+)*)|([0-9]+)|([^ ]))", re.DOTALL)
 MARKS = frozenset(".,;:!?\"'()—-…¿¡")
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a string, for tables of words."""
+    """The set of the words of a string."""
     return frozenset(text.split())
 
 
 def _keys(following: str) -> tuple[str, ...]:
-    """The keys of the (up to three) characters that follow a run: see `Rule.after`."""
+    """The keys (see `Rule.after`) of the at most three characters that follow a run."""
     first, second, third = (_kind(following[place : place + 1]) for place in range(3))
     if first == " ":
         return " " + second, f" ={following[1].lower()}" if second == "a" else ""
@@ -79,13 +85,13 @@ def _kind(char: str) -> str:
 
 
 class Scanner:
-    """Rules in the order in which they are asked, found by what a token begins with.
+    """Classifies the tokens of sentences by rules, which are tried in the order in which they are given.
 
     Args:
         words: rules for tokens that begin with a letter.
-        capitals: rules for those that begin with a run of capitals alone.
-        digits: rules for those that begin with a digit.
-        signs: rules for each sign.
+        capitals: further rules for tokens that begin with a run of capital letters.
+        digits: rules for tokens that begin with a digit.
+        signs: for each other character, the rules for tokens that begin with it.
         language: an espeak language code.
         prepare: applied to a folded paragraph before it is split and scanned; must keep its length.
     """
@@ -113,12 +119,12 @@ class Scanner:
 
         Args:
             text: a folded paragraph (see `wavetts.text.fold`).
-            start: where the sentence begins.
-            end: where it ends.
+            start: index of the first character of the sentence.
+            end: index behind its last character.
 
         Returns:
-            Tokens in order; together they cover all that is no space. No token of the class `unknown` stays silent
-            without a warning.
+            The tokens in order; together they cover every character that is not a space. A warning names each
+            character of the class `unknown` that is silent.
         """
         tokens: list[Token] = []
         add, run, place = tokens.append, _RUN.match, start
@@ -164,12 +170,13 @@ class Scanner:
         return tokens
 
     def _choose_word_rules(self, beginning: str, capital: bool, following: str) -> Alternatives:
-        """The rules for a word that begins with `beginning`, all in capitals or not, by the next three characters."""
+        """The rules for a token that begins with this lower-case word ("" if no rule names it) and is followed by these
+        (at most three) characters."""
         rules = [rule for rule in self._words if not rule.words or beginning in rule.words]
         return self._chosen(rules + (list(self._capitals) if capital else []), following)
 
     def _choose_digit_rules(self, following: str) -> Alternatives:
-        """The rules for a run of digits, by the next three characters."""
+        """The rules for a run of digits that is followed by these (at most three) characters."""
         return self._chosen(self._digits, following)
 
     def _chosen(self, rules: Sequence[Rule], following: str) -> Alternatives:
@@ -180,8 +187,7 @@ class Scanner:
         return self._alternatives.setdefault(tuple(rules), Alternatives(rules, self.language))
 
     def _unknown(self, text: str, place: int, sign: str) -> Token:
-        """A sign that no rule takes: marks stay, letters of other scripts are espeak's, others are named or "
-        "warned of."""
+        """A character without a rule: punctuation is kept, letters go to espeak, symbols get their Unicode names."""
         if sign == PHONEMES:
             return Token(place, place + 1, "phonemes", sign)
         category = unicodedata.category(sign)
@@ -190,7 +196,7 @@ class Scanner:
         if category[0] == "P":
             return Token(place, place + 1, "mark", sign)
         if not self.language.startswith("en"):
-            return Token(place, place + 1, "symbol", sign)  # espeak has names for many in its languages
+            return Token(place, place + 1, "symbol", sign)  # espeak knows many symbols in its languages
         name = unicodedata.name(sign, "").lower() if category[0] in "SN" else ""
         if not name:
             _warn_of_sign(sign)
@@ -213,7 +219,7 @@ def _is_part_of_word(char: str) -> bool:
 
 
 def join(text: str, tokens: Sequence[Token]) -> str:
-    """What the tokens of a sentence say together: words apart, marks where they were written."""
+    """The spoken form of tokens of one sentence: words separated by spaces, punctuation marks as written."""
     pieces: list[str] = []
     add, last = pieces.append, ""
     end = tokens[0].start if tokens else 0

@@ -1,6 +1,6 @@
-"""English: the rules of the rooms' modules in the order in which they are asked.
+"""English: the rules of all modules of this package, in the order in which they are tried.
 
-What has the narrower pattern comes first: a citation before a time, a date before a fraction.
+Narrower patterns come first: scripture citations before times, dates before fractions.
 """
 
 from __future__ import annotations
@@ -68,6 +68,6 @@ def _signs() -> dict[str, list[Rule]]:
 
 @lru_cache(maxsize=8)
 def scanner(language: str) -> Scanner:
-    """The scanner of one English (`en-us`, `en-gb`, ...)."""
+    """The scanner of a variety of English (`en-us`, `en-gb`, ...)."""
     signs = _signs()
     return Scanner(_WORDS, _CAPITALS, _DIGITS, signs, language, truecase)

@@ -1,4 +1,4 @@
-"""English abbreviations, and where a full stop ends a sentence: shared by normalisation and by sentence splitting."""
+"""English abbreviations, and whether a full stop ends a sentence; used by normalisation and sentence splitting."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ _OPENERS = (
 OPENERS = frozenset(_OPENERS.split())
 _MARKS = r"[\"')\]]*"
 _END = re.compile(rf"{_MARKS}(?:$| +[\"'(]*(?:{'|'.join(_OPENERS.split())})\b)")
-# A name that does something: after a company or a street it begins a sentence ("Apple Inc. Tim is there").
+# A name and a verb: after a company or a street they begin a sentence ("Apple Inc. Tim is there").
 _SUBJECT = re.compile(
     rf"{_MARKS} +[\"'(]*[A-Z][a-z]+(?:'s)? (?!and\b|of\b|in\b|on\b|at\b|for\b|said\b|says\b)[a-z]{{2,}}\b"
 )
@@ -254,8 +254,7 @@ _SAID_NO = re.compile(r"\b(?:said|say|says|is|was|answered|answer|replied) $")
 
 
 def _before_number(name: str, text: str, start: int) -> bool:
-    """True if the abbreviation at `text[start:]` is one that a number follows: `No. 5`, `pp. 3-5`, "
-    "`Jan. 5`, `Rs. 10`."""
+    """True if a number may follow the abbreviation at `text[start:]`: `No. 5`, `pp. 3-5`, `Jan. 5`, `Rs. 10`."""
     if name == "no":
         before = text[max(0, start - 10) : start]
         return _NO_WORD.search(before) is not None and _SAID_NO.search(before) is None

@@ -1,8 +1,8 @@
 """English acronyms: which capitals are spelled, their plurals and genitives, capitals beside digits.
 
-espeak spells most capitals by itself, so a bare acronym is left to it. It drops the s of `DVDs` before a comma and of
-every `NASA's`, though, and it reads `CO` before a digit as a word: those are written with hyphens here, which espeak
-spells, or in small letters where they are said as a word.
+espeak spells most acronyms by itself, so an acronym alone is left to it. But it drops the s of `DVDs` before a comma
+and of every `NASA's`, and it reads `CO` before a digit as a word. Such letters are joined by hyphens here, which makes
+espeak spell them; acronyms that are read as words are written in lower case.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from wavetts.text.english.number_words import cardinal, pairs, plural, say_number, say_plain, spell_digits
 from wavetts.text.tokens import rule, word_set
 
-# Said as words, and so left whole (espeak knows how) or put in small letters before 's.
+# Read as words: left to espeak, or written in lower case before 's.
 _AS_WORDS = word_set(
     "NASA NATO UNESCO UNICEF OPEC AIDS COVID LASER RADAR SCUBA SONAR NAFTA ASEAN BAFTA FIFA UEFA NASDAQ SWAT PIN PINS "
     "SIM RAM ROM JPEG GIF RAID DOS YOLO ASAP IKEA LEGO VISA SARS MERS OSHA FEMA HIPAA ACORN ANZAC BREXIT CAPTCHA COBOL "
@@ -21,7 +21,7 @@ _AS_WORDS = word_set(
     "RICO SALT SAT SATS START TASER TED UKIP USAID WASP WIMP ZIP TOEFL OLED DRAM NAND CAD GUI BIOS LASIK MIDI WIFI "
     "UNIX CUDA PATH SPAM SWIFT TASS TARP WOMBAT CARE AWOL RAF NORAD EBITDA REM EURATOM STEM NASCAR MOMA DRAGON"
 )
-# Spelled, even where everything around is in capitals; some of them are also words.
+# Spelled, even in a line of capitals; some of them are also words.
 SPELLED = word_set(
     "FBI CIA USA UK EU UN BBC CNN NBC ABC CBS HBO MTV NBA NFL NHL MLB CEO CFO CTO COO VP PR HR TV DVD CD "
     "PC IBM HIV DNA "
@@ -42,7 +42,7 @@ _VOWELS = frozenset("AEIOUY")
 
 
 def is_spelled(letters: str) -> bool:
-    """True if capitals are said letter by letter: known ones, and those that no word could be made of."""
+    """True if an acronym is spelled: a known one, or letters without a vowel."""
     if letters in SPELLED:
         return True
     return letters not in _AS_WORDS and len(letters) > 1 and not _VOWELS.intersection(letters)
@@ -57,14 +57,14 @@ _MISREAD = word_set(
 
 
 def say_letters(letters: Iterable[str]) -> str:
-    """Letters one by one, joined by hyphens: espeak spells those."""
+    """The letters joined by hyphens, which makes espeak spell them."""
     return "-".join(letters)
 
 
 def _plural(match: re.Match[str], language: str) -> str | None:
     """`DVDs`, `NASA's`, `CEOs'`, `PhDs`: the s is heard.
 
-    With the letters apart espeak says the ending of the last letter; a name said as a word takes it in small letters.
+    espeak reads the ending after letters joined by hyphens, and after a word in lower case.
     """
     letters, mark, _ = match.groups()
     if letters in _AS_WORDS or (len(letters) > 3 and letters not in SPELLED and not is_spelled(letters)):

@@ -1,4 +1,4 @@
-"""Text in capitals: a shouted line is words, not a row of acronyms."""
+"""English text in capitals: a line in capitals is read as words, not as a row of acronyms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wavetts.text.english.words import LETTERED
 from wavetts.text.tokens import word_set
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
-# From one small letter to the next; what is shouted lies in between.
+# A stretch without lower-case letters.
 _RUN = re.compile(r"[^a-zß-öø-ÿ]{5,}")
 _SHOUT = re.compile(r"(?<![\w@/.#-])[^a-zß-öø-ÿ]{5,}(?![a-z])")
 _ROMAN = re.compile(r"[IVXLC]+")
@@ -32,11 +32,11 @@ _AMBIGUOUS = frozenset(["IT", "US", "AM", "WHO", "OR", "IN", "ME", "ID", "MAY", 
 
 
 def truecase(text: str) -> str:
-    """Writes shouted stretches in small letters: `ASK MR. BROWN, NOT THE FBI` -> `ask Mr. Brown, not the FBI`.
+    """Changes text in capitals to lower case: `ASK MR. BROWN, NOT THE FBI` -> `ask Mr. Brown, not the FBI`.
 
-    A stretch is shouted if it holds no small letter and either is the whole text with two words or more, or has three
-    words or more in a row, one of them no acronym. Known acronyms, letters without a vowel, Roman numerals behind
-    "Chapter" and the like, and single letters stay. The length of the text does not change.
+    A stretch without a lower-case letter is changed if it is the whole paragraph and has at least two words, or if it
+    has at least three words and one of them is not an acronym. Known acronyms, words without a vowel, Roman numerals
+    after "Chapter" and the like, and single letters keep their capitals. The length of the text does not change.
 
     Args:
         text: a folded paragraph.

@@ -1,4 +1,4 @@
-"""English codes: telephone numbers, versions and addresses of machines, identifiers by their context, serials."""
+"""English codes: telephone numbers, versions, IP addresses, serial numbers, and identifiers known by their context."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LOST = r"(?![\w-]|[.,][0-9])"
 
 # --- identifiers ---------------------------------------------------------------------------------------------------
 
-# What is followed by a code, with what may stand between: "your code is", "PIN:", "account number", "card ending in".
+# Names of codes, and the words between name and code: "your code is", "PIN:", "account number", "card ending in".
 _NAMES = (
     r"(?:codes?|pins?|otp|passcode|password|passwd|zip|zipcode|postcode|postal code|account|acct\.?|a/c|card|ssn|"
     r"social security|routing|passport|licen[sc]e|license plate|serial|tracking|confirmation|reference|ref\.?|booking|"
@@ -66,7 +66,7 @@ _BEFORE_CODE = re.compile(rf"\b({_NAMES}){_LINK} ?$", re.IGNORECASE)
 _SURELY_BEFORE = re.compile(
     rf"\b{_SURE}(?: ?(?:number|no\.?|code|#|is|was|:|=|ending in|ending with|ends in|ends with|\"|'))* ?$", re.I
 )
-# A quick look first: most numbers have none of these before them.
+# Checked first, for speed: before most numbers there is none of these words.
 _ANY_NAME = word_set(
     "code codes pin pins otp passcode password passwd zip zipcode postcode postal account acct a card "
     "ssn security routing "
@@ -93,7 +93,7 @@ def _places_of_names(text: str) -> list[int]:
 
 
 def _context(match: re.Match[str]) -> str:
-    """The `_CONTEXT` characters before a match, or nothing if no name of a code begins among them."""
+    """The `_CONTEXT` characters before a match; empty if no name of a code begins within them."""
     start = match.start()
     places = _places_of_names(match.string)
     index = bisect_left(places, start)
@@ -128,7 +128,7 @@ _END_OF_CALL = re.compile(
 
 
 def _code(match: re.Match[str], language: str) -> str | None:
-    """Digits that are read one by one because of what stands before them."""
+    """Digits that are read one by one because the words before them name a code."""
     digits = match[0]
     before = _context(match)
     if not before:

@@ -1,6 +1,6 @@
-"""English numbers as words: num2words for what is below a thousand, ordinals and years; the rest is put together here.
+"""English numbers as words: below a thousand, ordinals and years by num2words, larger ones composed of those.
 
-American English has no "and" within a number, the other Englishes do.
+American English has no "and" within a number; other varieties of English do.
 """
 
 from __future__ import annotations
@@ -113,9 +113,11 @@ def say_plain(written: str, language: str) -> str:
 
 
 def pairs(digits: str, language: str) -> str:
-    """As houses and types are read: `264` -> `two sixty-four`, `1211` -> `twelve eleven`, `401` -> `four oh one`.
+    """Digits in pairs, as house and model numbers are read:
 
-    Other lengths, and what begins with a zero, go digit by digit; round hundreds stay whole.
+    `264` -> `two sixty-four`, `1211` -> `twelve eleven`, `401` -> `four oh one`.
+
+    Digits of other lengths or with a leading zero are read one by one; round hundreds are read as numbers.
     """
     if digits[0] == "0":
         return spell_digits(digits)

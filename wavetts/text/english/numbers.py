@@ -1,4 +1,4 @@
-"""English numbers that are neither dates nor amounts: fractions, ordinals, ratios, ranges, plain ones."""
+"""English fractions, ordinals, ratios, ranges and plain numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""English mathematics and signs: what is spoken of them, and what is layout."""
+"""English mathematics and symbols; symbols that only structure the page (`* _ | ~`) are silent."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _COMPARED = re.compile(r"[=≤≥≠≈]|[<>]")
 
 
 def say_power(sign: str, exponent: str, language: str) -> str:
-    """What is said behind a base: `squared`, `cubed`, `to the power of minus five`."""
+    """The spoken form of an exponent: `squared`, `cubed`, `to the power of minus five`."""
     if exponent in ("2", "3") and sign != "-":
         return {"2": "squared", "3": "cubed"}[exponent]
     words = cardinal(exponent, language) if exponent.isdigit() else "-".join(exponent)
@@ -97,7 +97,7 @@ def _expression(match: re.Match[str], language: str) -> str | None:
 
 
 def _outer(written: str) -> tuple[str, str]:
-    """Brackets that are the text's and not the expression's: around all of it, or without a partner in it."""
+    """Brackets that belong to the sentence: around the whole expression, or without a partner in it."""
     depth, lowest = 0, 0
     for char in written:
         depth += {"(": 1, ")": -1}.get(char, 0)
@@ -131,7 +131,7 @@ def _scientific(match: re.Match[str], language: str) -> str:
 
 
 def _words(spoken: str):
-    """A function that says the same words for each match."""
+    """A rule's function that returns the same words for every match."""
     return lambda match, language: spoken
 
 
@@ -143,7 +143,7 @@ _BRACKETED = re.compile(r"<[A-Za-z][^\s<>]{0,100}$")
 
 
 def _closing_bracket(match: re.Match[str], language: str) -> str | None:
-    """The end of `<name>`, which is said as the name alone."""
+    """The end of `<name>`, of which only the name is read."""
     return "" if _BRACKETED.search(match.string[max(0, match.start() - 102) : match.start()]) else None
 
 

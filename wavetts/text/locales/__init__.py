@@ -1,4 +1,4 @@
-"""Languages other than English: one set of rules for all, filled from CLDR (see `cldr`)."""
+"""Languages other than English: one set of rules (`rules`), with the words and signs of each language (`cldr`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def scanner(language: str) -> Scanner:
 
 @lru_cache(maxsize=32)
 def stops(language: str) -> Callable[[str, int], bool]:
-    """The function that tells if the full stop at a place of a text belongs to an abbreviation or an ordinal."""
+    """The function (text, index of a full stop) -> whether the stop ends an abbreviation or an ordinal."""
     base = language.split("-")[0]
     before, known = before_names(base), expansions(base)
     data = language_data(language)

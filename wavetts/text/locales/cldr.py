@@ -1,8 +1,8 @@
 """Words of numbers, dates, units and money in languages other than English, from CLDR.
 
-babel knows the signs, dates, units and currencies of a language, unicode-rbnf its number words; num2words stands in
-where CLDR has no number words, and for amounts with small change. What none of them knows stays in digits: espeak reads
-those in all its languages.
+babel has the signs, dates, units and currencies of a language, unicode-rbnf its number words. num2words is used where
+CLDR has no number words, and for amounts of money with cents. Numbers that none of them can convert stay in digits,
+which espeak reads in all its languages.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def language_data(language: str) -> LanguageData:
 
 
 class LanguageData:
-    """What CLDR and num2words know about a language.
+    """The words and signs of a language, from CLDR and num2words.
 
-    Every method raises ValueError where they know nothing, so that the digits can be left to espeak.
+    Every method raises ValueError if they are not available; the caller then leaves the digits to espeak.
 
     Args:
         language: an espeak language code, not English.
@@ -84,7 +84,7 @@ class LanguageData:
 
     @cached_property
     def speaks_numbers(self) -> bool:
-        """True if there are number words at all."""
+        """Whether number words are available."""
         try:
             return bool(self.cardinal(7))
         except ValueError:
@@ -121,7 +121,7 @@ class LanguageData:
         Args:
             value: the number.
             feminine: in the feminine, where the language has one.
-            ending: of the declension, as CLDR names it (German `n`, `r`, `s`, `m`).
+            ending: the ending of the declined form, as CLDR names it (German `n`, `r`, `s`, `m`).
         """
         names = set(self._engine.rulesets) if self._engine else set()
         wanted = [*_ORDINAL_RULES]
@@ -139,7 +139,7 @@ class LanguageData:
         raise ValueError(f"no ordinal of {value} in {self.language}")
 
     def counted(self, value: int) -> str:
-        """A whole number in front of what is counted: Spanish "treinta y un"."""
+        """A whole number before a noun: Spanish "treinta y un"."""
         if self.base in ("es", "gl") and self._engine:
             return self._spell(value, "spellout-cardinal-masculine")
         return self.cardinal(value)
@@ -168,7 +168,7 @@ class LanguageData:
 
     @property
     def group_sign(self) -> str:
-        """What stands between groups of three digits."""
+        """The character between groups of three digits."""
         return self._signs[1]
 
     @cached_property
@@ -198,7 +198,7 @@ class LanguageData:
         return " ".join(self.cardinal(int(digit)) for digit in written)
 
     def number(self, whole: str, fraction: str = "") -> str:
-        """A number of digits before and behind the decimal sign."""
+        """A decimal number, given as the digits before and after the decimal sign, in words."""
         if len(whole) > _MAX_DIGITS or (len(whole) > 1 and whole[0] == "0"):
             words = self.digits(whole)
         else:

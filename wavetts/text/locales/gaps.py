@@ -1,8 +1,8 @@
-"""What CLDR and the packages that read it do not say about a language, or say wrongly."""
+"""Words that are missing or wrong in CLDR and in the packages that read it."""
 
 from __future__ import annotations
 
-# espeak's codes that CLDR has under another name.
+# CLDR's names of espeak's language codes, where they differ.
 CLDR_NAMES = {
     "nb": "nb",
     "pt": "pt_PT",
@@ -13,7 +13,7 @@ CLDR_NAMES = {
     "fr-ch": "fr_CH",
 }
 RBNF_NAMES = {"nb": "no", "pt": "pt_PT", "pt-br": "pt", "fr-be": "fr_BE", "fr-ch": "fr_CH"}
-# espeak does not read the script that these words are written in, or reads digits better.
+# Languages whose number words espeak does not read, or reads worse than digits.
 DIGITS_ARE_BETTER = frozenset(["ja", "cmn", "yue", "fa-latn", "cmn-latn-pinyin", "hak", "chr", "chr-US-Qaaa-x-west"])
 # The stop within 1.2.3 and 192.168.1.1, which CLDR does not name; elsewhere such numbers stay in digits.
 POINTS = {
@@ -22,13 +22,13 @@ POINTS = {
     "lv": "punkts", "nb": "punktum", "nl": "punt", "pl": "kropka", "pt": "ponto", "ro": "punct", "ru": "точка",
     "sk": "bodka", "sl": "pika", "sr": "tačka", "sv": "punkt", "tr": "nokta", "uk": "крапка", "vi": "chấm",
 }  # fmt: skip
-# What unicode-rbnf and num2words lack, or have wrong.
+# The word of the decimal sign, and of a negative number, where unicode-rbnf and num2words have none or a wrong one.
 DECIMALS = {
     "bg": "цяло и", "ga": "pointe", "kk": "бүтін", "ky": "бүтүн", "mt": "punt", "my": "ဒသမ", "qu": "coma",
     "ru": "запятая", "th": "จุด",
 }  # fmt: skip
 MINUS = {"bn": "মাইনাস", "kn": "ಮೈನಸ್", "ko": "마이너스", "te": "మైనస్"}
-# num2words has the small change of Brazil in a way of its own, without a choice of the currency.
+# num2words has Brazilian amounts only in a form without a choice of the currency.
 SMALL = {
     "BRL": {"pt": ("real", "reais", "centavo", "centavos")},
     "EUR": {"pt": ("euro", "euros", "cêntimo", "cêntimos")},

@@ -51,7 +51,7 @@ class Rules:
         self.point = POINTS.get(self.base)
 
     def scanner(self) -> Scanner:
-        """The rules in their order; without number words, digits are left to espeak."""
+        """The scanner of the language; without number words, digits are left to espeak."""
         return Scanner(self._words(), [], self._digits(), self._signs(), self.language)
 
     # --- numbers ---------------------------------------------------------------------------------------------------
