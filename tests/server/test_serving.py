@@ -41,7 +41,7 @@ def voices(tmp_path, monkeypatch):
         (["--host", "256.0.0.1"], "host 256.0.0.1, port 8000: cannot listen there: "),
         (["--api-key-file", "none"], "none: no such file"),
         (["--api-key-file", "empty"], "empty: the API key is empty"),
-        (["--max-chars", "0"], "argument --max-chars: 0 is not positive"),
+        (["--max-chars", "0"], "argument --max-chars: 0 is not a positive whole number"),
         (["--temperature", "-1"], "temperature: -1.0 is negative"),
     ],
 )

@@ -1,6 +1,6 @@
-"""The command line: which command runs, and how the process ends. `wavetts --help` lists the commands.
+"""The command line: chooses the command and sets the exit code. `wavetts --help` lists the commands.
 
-Nothing heavy is imported before a command runs, so that help is instant.
+Modules that import torch are imported by the command that needs them, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs a command and exits the process with 0, 2 for a user's mistake, or 128 plus the number of a signal.
+    """Runs a command, then exits with 0, 2 after a `UserError`, or 128 plus the number of a signal.
 
     Args:
-        argv: the arguments; None takes the process'.
+        argv: the arguments; None for those of the process.
     """
     _open_closed_streams()
     try:
@@ -82,15 +82,17 @@ def _run(argv: list[str]) -> None:
         args.text += rest
         rest = []
     if rest:
-        raise UserError(f"unrecognized arguments: {' '.join(rest)}; see `wavetts {args.command} --help`")
+        raise UserError(
+            f"unrecognized arguments: {' '.join(rest)}; run `wavetts {args.command} --help` for those that it takes"
+        )
     importlib.import_module(f"wavetts.cli.{args.command}").run(args)
 
 
 def _open_closed_streams() -> None:
-    """Puts something in the place of standard streams that were closed (`<&-`, `>&-`), which Python leaves out.
+    """Opens a replacement for standard streams that were closed (`<&-`, `>&-`), which Python sets to None.
 
-    Else the next file that is opened would get their number. What is written to standard output then fails as the
-    system would have it, when it is flushed.
+    Otherwise the next file to be opened would get the free descriptor. Writing to a closed standard output then fails
+    when it is flushed.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -102,14 +104,14 @@ def _open_closed_streams() -> None:
 
 
 def _drop_output() -> None:
-    """Sends what waits to be printed nowhere: at its end the interpreter would try, and complain, again."""
+    """Discards buffered output: the interpreter would otherwise flush it at exit and report the error again."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
 def _signals_end_in_order() -> Generator[None]:
-    """Within it SIGTERM and SIGHUP end the process as an exception does, so that temporary files are removed."""
+    """Context in which SIGTERM and SIGHUP raise an exception, so that temporary files are removed."""
 
     def end(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)

@@ -22,7 +22,7 @@ def add_precision(sub: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["auto", "float32", "int8"],
         default="auto",
-        help="of the large matrices; int8 is several times as fast on CPUs (default: int8 on a CPU, float32 on a GPU)",
+        help="of the large matrices; int8 is several times faster on CPUs (default: int8 on a CPU, float32 on a GPU)",
     )
 
 
@@ -30,7 +30,7 @@ def positive(value: str) -> int:
     """A whole number above zero, for argparse."""
     number = int(value)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
+        raise argparse.ArgumentTypeError(f"{value} is not a positive whole number")
     return number
 
 
@@ -48,7 +48,7 @@ def add_settings(sub: argparse.ArgumentParser) -> None:
 
 
 def settings_of(args: argparse.Namespace) -> SynthesisSettings:
-    """The settings that the flags of `add_settings` and a --settings file give; flags win."""
+    """Synthesis settings from a --settings file and the flags of `add_settings`; flags take precedence."""
     base = load_settings(args.settings) if getattr(args, "settings", None) else SynthesisSettings()
     given = {item.name: getattr(args, item.name) for item in dataclasses.fields(base)}
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})

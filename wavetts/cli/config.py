@@ -1,4 +1,4 @@
-"""`wavetts config`: every config field, and the configs that have a name."""
+"""`wavetts config`: documents every config field; lists and prints the configs that come with wavetts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ def add(command: Callable) -> None:
         "print every config field with its default and meaning, or a complete config",
         "wavetts config | less\nwavetts config --list\nwavetts config compact_16k > mine.yaml",
     )
-    sub.add_argument("name", metavar="NAME", nargs="?", help="of a config that `wavetts train` takes: print it")
-    sub.add_argument("--list", action="store_true", help="the configs that have a name")
+    sub.add_argument(
+        "name", metavar="NAME", nargs="?", help="print the config of this name, which `wavetts train` takes"
+    )
+    sub.add_argument("--list", action="store_true", help="list the names of the configs that come with wavetts")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints every config field, the configs that have a name, or one of them."""
+    """Prints every config field, the list of named configs, or one of these configs."""
     if args.list:
         from wavetts.config.catalog import describe_config, list_configs
 

@@ -1,4 +1,4 @@
-"""`wavetts curves`: training curves of runs in one picture."""
+"""`wavetts curves`: draws training curves of several runs in one figure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ def add(command: Callable) -> None:
         "wavetts curves runs/paper\nwavetts curves runs/gaussian runs/compact runs/flow --over minutes -o compared.png",
         " Thin lines are training figures, points held-out ones.",
     )
-    sub.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders, or their metrics.jsonl")
-    sub.add_argument("--key", default="bits_per_sample", help="figure of metrics.jsonl (default %(default)s)")
-    sub.add_argument("--over", choices=["step", "minutes"], default="step", help="against (default %(default)s)")
+    sub.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folder, or its metrics.jsonl")
+    sub.add_argument("--key", default="bits_per_sample", help="quantity of metrics.jsonl to draw (default %(default)s)")
     sub.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, default=Path("curves.png"), help="picture (default %(default)s)"
+        "--over",
+        choices=["step", "minutes"],
+        default="step",
+        help="quantity of the horizontal axis (default %(default)s)",
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=Path("curves.png"),
+        help="image file to write (default %(default)s)",
     )
 
 

@@ -1,4 +1,4 @@
-"""`wavetts demo`: the page to try voices on."""
+"""`wavetts demo`: serves a web page on which to try voices."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ def add(command: Callable) -> None:
         " It speaks while one listens, shows spectrogram and attention, compares temperatures and seeds, and reads "
         "long texts. Only this machine can reach it unless --host says otherwise.",
     )
-    sub.add_argument("--models", metavar="DIR", type=Path, help="offer the models in and below this folder, too")
-    sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at (default %(default)s)")
-    sub.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    sub.add_argument("--models", metavar="DIR", type=Path, help="also offer the models in and below this folder")
+    sub.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default %(default)s)"
+    )
+    sub.add_argument(
+        "--port", type=int, metavar="N", help="port to listen on (default: the first free one from 7860 on)"
+    )
     sub.add_argument(
         "--max-chars", type=positive, default=600, metavar="N", help="longest text to speak (default %(default)s)"
     )
@@ -37,9 +41,9 @@ def add(command: Callable) -> None:
         type=positive,
         default=16,
         metavar="N",
-        help="requests that wait their turn; more are told that it is busy (default %(default)s)",
+        help="waiting requests; further ones are rejected (default %(default)s)",
     )
-    sub.add_argument("--open", action="store_true", help="open it in a browser")
+    sub.add_argument("--open", action="store_true", help="open the page in a browser")
     add_device(sub)
 
 

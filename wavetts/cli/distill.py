@@ -1,4 +1,4 @@
-"""`wavetts distill`: a student of few steps from a model whose density is a diffusion."""
+"""`wavetts distill`: distils a diffusion model into a student that samples in few steps."""
 
 from __future__ import annotations
 
@@ -19,36 +19,45 @@ def add(command: Callable) -> None:
         " The student draws a frame in as many passes of its network, guidance included. It has no likelihood. Started "
         "again, the command goes on where it was interrupted.",
     )
-    sub.add_argument("teacher", metavar="TEACHER", help="voice, model file or run folder; its density is a diffusion")
+    sub.add_argument("teacher", metavar="TEACHER", help="voice, model file or run folder with a diffusion density")
     sub.add_argument(
         "overrides",
         metavar="train.field=value",
         nargs="*",
         default=[],
-        help="how each stage is trained, where it differs from the teacher's training",
+        help="config fields of each stage's training that differ from the teacher's",
     )
-    sub.add_argument("--steps", type=positive, default=4, metavar="N", help="of the student (default %(default)s)")
+    sub.add_argument(
+        "--steps", type=positive, default=4, metavar="N", help="sampling steps of the student (default %(default)s)"
+    )
     sub.add_argument(
         "--first-steps",
         type=positive,
         default=16,
         metavar="N",
-        help="of the first student, halved until there are --steps (default %(default)s)",
+        help="sampling steps of the first student, halved in each stage down to --steps (default %(default)s)",
     )
     sub.add_argument(
         "--largest-guidance",
         type=float,
         default=2.0,
         metavar="W",
-        help="that a student of a guided teacher knows (default %(default)s)",
+        help="guidance values that a student of a guided teacher is trained for (default %(default)s)",
     )
-    sub.add_argument("--data", metavar="DIR", type=Path, required=True, help="what `wavetts preprocess` made")
-    sub.add_argument("--run", metavar="DIR", type=Path, required=True, dest="run_dir", help="folder of the stages")
+    sub.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder that `wavetts preprocess` made")
+    sub.add_argument(
+        "--run",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        dest="run_dir",
+        help="folder to write, one run folder per stage",
+    )
     add_device(sub)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Makes a student."""
+    """Distils a student from a teacher."""
     from wavetts.synthesis.catalog import find_voice, voice_folders
     from wavetts.training.distill import distill
 

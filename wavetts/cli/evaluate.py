@@ -47,13 +47,13 @@ def add(command: Callable) -> None:
         metavar="OTHER",
         action="append",
         default=[],
-        help="another model or folder of WAVs, on the same sentences; may be repeated",
+        help="another model or folder of WAVs to evaluate on the same sentences; may be repeated",
     )
     sub.add_argument(
         "--recogniser",
         choices=["pocketsphinx", "faster-whisper"],
         default="pocketsphinx",
-        help="who hears the words (default %(default)s)",
+        help="speech recogniser that transcribes the speech (default %(default)s)",
     )
     sub.add_argument(
         "--whisper-model", metavar="DIR", type=Path, help="model of faster-whisper (CTranslate2's format) on this disk"
@@ -61,18 +61,20 @@ def add(command: Callable) -> None:
     sub.add_argument(
         "--timing",
         action="store_true",
-        help="measure how fast models are too, on 1 thread and on all (or on --threads), one text at a time and many",
+        help="also measure synthesis speed, on 1 thread and on all (or on --threads), for single texts and batches",
     )
     sub.add_argument(
         "--likelihood",
         choices=["bound", "ode"],
-        help="of a diffusion: its variational bound, or the density of its probability-flow ODE, an estimate that "
+        help="of a diffusion: the variational bound, or the density of its probability-flow ODE, an estimate that "
         "takes minutes for each second of speech (default: what its config says)",
     )
-    sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes that score (default %(default)s)")
-    sub.add_argument("--output", metavar="FILE", type=Path, help="write all figures as JSON")
-    sub.add_argument("--csv", metavar="FILE", type=Path, help="write the figures of every utterance")
-    sub.add_argument("--markdown", metavar="FILE", type=Path, help="write the tables that are printed")
+    sub.add_argument(
+        "--jobs", type=positive, default=1, metavar="N", help="processes that compute scores (default %(default)s)"
+    )
+    sub.add_argument("--output", metavar="FILE", type=Path, help="write all metrics as JSON")
+    sub.add_argument("--csv", metavar="FILE", type=Path, help="write the metrics of every utterance as CSV")
+    sub.add_argument("--markdown", metavar="FILE", type=Path, help="write the printed tables as Markdown")
     sub.add_argument("--html", metavar="DIR", type=Path, help="write a page to listen to, with players and pictures")
     add_settings(sub)
     add_device(sub)
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace) -> None:
         args.likelihood,
     )
     if args.html is not None and args.html.exists() and not args.html.is_dir():
-        raise UserError(f"--html {args.html}: a file is there; name a folder")
+        raise UserError(f"--html {args.html}: is a file; name a folder")
     if args.html is not None:
         require("--html", "evaluate", "matplotlib")
     evaluation = evaluate(

@@ -1,4 +1,4 @@
-"""`wavetts export`: a model to pass on."""
+"""`wavetts export`: writes a model for distribution, in half precision."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def add(command: Callable) -> None:
     sub.add_argument(
         "--base",
         metavar="VOICE",
-        help="write only what differs from this voice, model file or run folder; who loads it needs that one too",
+        help="write only the difference from this voice, model file or run folder, which loading needs, too",
     )
     sub.add_argument(
         "--rank",
         type=int,
         default=16,
         metavar="R",
-        help="with --base: of the change of each matrix; higher is larger and closer (default %(default)s)",
+        help="with --base: rank of the change of each matrix; higher is larger and more exact (default %(default)s)",
     )
 
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     from wavetts.synthesis.catalog import find_voice, voice_folders
 
     if args.rank < 1:
-        raise UserError(f"--rank {args.rank}: at least 1")
+        raise UserError(f"--rank {args.rank}: must be at least 1")
     base = find_voice(args.base) if args.base else None
     kept = export_model(find_voice(args.model), args.output, args.mantissa_bits, base, args.rank, voice_folders())
     if kept:

@@ -1,4 +1,4 @@
-"""`wavetts preprocess`: a corpus to training data."""
+"""`wavetts preprocess`: converts a corpus to training data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add(command: Callable) -> None:
         "wavetts preprocess corpora/asterisk_en data/asterisk_en --sample-rate 16000 --dev 20 --test 20 --jobs 2",
     )
     sub.add_argument("folder", metavar="FOLDER", type=Path, help="metadata.csv and wavs/ as in LJSpeech, or JSON lines")
-    sub.add_argument("output", metavar="OUTPUT", type=Path, help="folder to make")
+    sub.add_argument("output", metavar="OUTPUT", type=Path, help="folder to write")
     add = sub.add_argument
     add("--sample-rate", type=int, default=24000, metavar="HZ", help="rate of the training audio (default %(default)s)")
     add("--language", default="en-us", metavar="CODE", help="espeak language of the texts (default %(default)s)")
@@ -54,9 +54,15 @@ def add(command: Callable) -> None:
         help="clips held out for evaluation in training (default %(default)s)",
     )
     add("--test", type=int, default=100, metavar="N", help="clips held out for tests (default %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of the choice of these (default %(default)s)")
-    add("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
-    add("--overwrite", action="store_true", help="start anew instead of going on from what OUTPUT holds")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the choice of dev and test clips (default %(default)s)",
+    )
+    add("--jobs", type=int, default=1, metavar="N", help="worker processes (default %(default)s)")
+    add("--overwrite", action="store_true", help="start again instead of continuing from the clips in OUTPUT")
 
 
 def _loudness(value: str) -> float | None:

@@ -1,4 +1,4 @@
-"""`wavetts repair`: redraws lost stretches of a recording."""
+"""`wavetts repair`: generates lost stretches of a recording again."""
 
 from __future__ import annotations
 
@@ -22,28 +22,32 @@ def add(command: Callable) -> None:
         " What is left of the recording stays as it is, at the voice's sample rate. Of several draws the one is kept "
         "after which the recording goes on most likely; a diffusion also draws within a frame given both sides.",
     )
-    sub.add_argument("recording", metavar="IN", type=Path, help="a sentence, as WAV or FLAC")
+    sub.add_argument("recording", metavar="IN", type=Path, help="recording of one sentence, WAV or FLAC")
     sub.add_argument(
         "--lost",
         metavar="FROM-TO",
         action="append",
         required=True,
-        help="seconds of a lost stretch; may be given again",
+        help="start and end of a lost stretch in seconds; may be repeated",
     )
     sub.add_argument("--text", required=True, help="what is said in the recording")
     sub.add_argument("--voice", metavar="MODEL", help="voice, model file or run folder (default: a bundled voice)")
-    sub.add_argument("-o", "--output", metavar="FILE", type=Path, help="default IN.repaired.wav")
+    sub.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default IN.repaired.wav)")
     sub.add_argument(
-        "--candidates", type=positive, default=8, metavar="N", help="draws of each stretch (default %(default)s)"
+        "--candidates",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="samples drawn for each stretch, of which the best is kept (default %(default)s)",
     )
     sub.add_argument("--temperature", type=float, metavar="X", help="std of the base noise (default: the voice's own)")
     sub.add_argument("--guidance", type=float, metavar="X", help="push towards the text (default: the voice's own)")
-    sub.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the noise (default %(default)s)")
     add_device(sub)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Redraws what is lost."""
+    """Generates the lost stretches of a recording again."""
     from wavetts.audio.waveform import read_audio, resample, write_audio
     from wavetts.synthesis.repair import repair
     from wavetts.synthesis.settings import SynthesisSettings
@@ -70,11 +74,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _stretch(text: str, seconds: float) -> tuple[float, float]:
-    """FROM-TO as two numbers."""
+    """Parses FROM-TO into seconds."""
     try:
         first, last = (float(part) for part in text.split("-"))
     except ValueError:
         raise UserError(f"--lost {text}: write FROM-TO in seconds, e.g. 1.20-1.28") from None
     if not 0 <= first < last <= seconds:
-        raise UserError(f"--lost {text}: is not a stretch of the recording's {seconds:.2f} s")
+        raise UserError(f"--lost {text}: must lie within the recording, which is {seconds:.2f} s long")
     return first, last

@@ -45,14 +45,14 @@ def add(command: Callable) -> None:
     sub.add_argument(
         "--explain",
         action="store_true",
-        help="speak nothing: show what each token of the text is taken for, and what is said for it",
+        help="print the class and the spoken form of each token of the text, without speaking",
     )
-    sub.add_argument("--play", action="store_true", help="with -o: play it as well")
+    sub.add_argument("--play", action="store_true", help="with -o: also play the speech")
     sub.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="write it there instead of playing it; -: WAV to standard output while it is made",
+        help="write the speech to this file instead of playing it; -: WAV to standard output during synthesis",
     )
     add_settings(sub)
     add_device(sub)
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _explain(text: Text, name: str | None) -> None:
-    """Prints a line for each token: as written, its class, what is said."""
+    """Prints a line for each token: written form, class, spoken form."""
     from wavetts.synthesis.voice import load_voice
 
     rows = [("written", "class", "said"), *load_voice(name, "cpu").explain(text.text)]
@@ -89,7 +89,7 @@ def _explain(text: Text, name: str | None) -> None:
 
 
 def _stream(voice: Voice, text: Text, output: str | None, play: bool, settings: SynthesisSettings) -> None:
-    """Speaks a text to a player, standard output or both while it is made, and into a file in the end."""
+    """Streams speech to a player, to standard output or to both, and writes a file at the end."""
     from wavetts.audio.player import open_player
     from wavetts.audio.waveform import streaming_wav_header, to_pcm
 

@@ -21,8 +21,12 @@ def add(command: Callable) -> None:
         " POST /v1/audio/speech, GET /v1/models, /v1/audio/voices, /health and /metrics. Needs pip install "
         "'wavetts[serve]'. Texts are never logged.",
     )
-    sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at (default %(default)s)")
-    sub.add_argument("--port", type=int, default=8000, metavar="N", help="0: any that is free (default %(default)s)")
+    sub.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default %(default)s)"
+    )
+    sub.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="port to listen on; 0: any free one (default %(default)s)"
+    )
     sub.add_argument(
         "--voice",
         action="append",
@@ -36,7 +40,7 @@ def add(command: Callable) -> None:
         "--api-key-file",
         metavar="FILE",
         type=Path,
-        help="clients must send the key in it (default: the one in WAVETTS_API_KEY; without it anyone may speak)",
+        help="file with the key that clients must send (default: WAVETTS_API_KEY; without a key anyone may speak)",
     )
     sub.add_argument(
         "--max-chars", type=positive, default=4096, metavar="N", help="longest text of a request (default %(default)s)"
@@ -46,7 +50,7 @@ def add(command: Callable) -> None:
         type=positive,
         default=32,
         metavar="N",
-        help="requests that are open at once; more are told to come back (default %(default)s)",
+        help="open requests; further ones get status 429 (default %(default)s)",
     )
     sub.add_argument(
         "--timeout",
@@ -61,16 +65,18 @@ def add(command: Callable) -> None:
         default=[],
         metavar="ORIGIN",
         dest="origins",
-        help="let web pages of this origin ask, such as https://example.org, or * for all; several times for several",
+        help="allow requests from web pages of this origin, such as https://example.org, or * for all; may be repeated",
     )
-    sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
+    sub.add_argument(
+        "--settings", metavar="FILE", type=Path, help="YAML file with the options below; flags take precedence"
+    )
     add_settings(sub)
     add_device(sub)
     add_precision(sub)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the speech server until it is told to stop."""
+    """Runs the speech server until SIGINT or SIGTERM."""
     from wavetts.server.run import serve
 
     serve(

@@ -1,4 +1,4 @@
-"""What `say` and `synthesize` share: where texts come from, where speech goes, and what is said of it."""
+"""Shared by `say` and `synthesize`: reads texts, checks and writes the output, prints warnings and progress."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ DEFAULT_OUTPUT = "speech.wav"
 
 
 def read_input(args: argparse.Namespace) -> list[Text]:
-    """The texts that `args.text`, `args.input` or standard input give.
+    """Reads texts from `args.text`, `args.input` or standard input.
 
     Raises:
-        UserError: there are none, or two of these were given.
+        UserError: there is no text, or both `args.text` and `args.input` are given.
     """
     from wavetts.synthesis.texts import Text, read_stdin, read_texts
 
@@ -48,7 +48,7 @@ def read_input(args: argparse.Namespace) -> list[Text]:
 
 
 def check_output(output: str) -> None:
-    """Finds out before minutes of synthesis that its end would fail."""
+    """Raises a UserError before synthesis if the output could not be written afterwards."""
     if output == "-":
         if sys.stdout.isatty():
             raise UserError("standard output is a terminal: send the audio on (-o - | aplay) or give -o FILE")
@@ -97,7 +97,7 @@ def speak_one_file(voice: Voice, texts: list[Text], output: str, settings: Synth
 
 
 def warn_of_broken(broken: list[Take], total: int) -> None:
-    """Warns of the sentences, of `total`, that did not reach their end."""
+    """Warns about sentences whose synthesis was cut off, and gives their share of `total`."""
     if broken:
         warnings.warn(
             f"{len(broken)} of {total} sentences did not reach their end "
@@ -108,7 +108,7 @@ def warn_of_broken(broken: list[Take], total: int) -> None:
 
 @contextmanager
 def speaking_bar(total: int) -> Generator[Callable[[float], None]]:
-    """A bar on stderr that counts in fractions of texts."""
+    """A progress bar on standard error that counts texts, in fractions."""
     layout = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
     with progress_bar(total=total, desc="speaking", bar_format=layout) as bar:
         yield bar.update

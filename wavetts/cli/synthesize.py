@@ -44,13 +44,17 @@ def add(command: Callable) -> None:
         metavar="FILE",
         help=f"write all texts into one .wav or .flac; -: WAV to standard output (default {DEFAULT_OUTPUT})",
     )
-    sub.add_argument("--overwrite", action="store_true", help="speak again what is in --output-dir already")
+    sub.add_argument(
+        "--overwrite", action="store_true", help="synthesize texts again whose files are in --output-dir already"
+    )
     sub.add_argument(
         "--plots",
         action="store_true",
-        help="with --output-dir: DIR/ID.png shows the attention, DIR/ID.spectrogram.png the sound",
+        help="with --output-dir: also draw the attention (DIR/ID.png) and the spectrogram (DIR/ID.spectrogram.png)",
     )
-    sub.add_argument("--settings", metavar="FILE", type=Path, help="YAML of the options below; flags win over it")
+    sub.add_argument(
+        "--settings", metavar="FILE", type=Path, help="YAML file with the options below; flags take precedence"
+    )
     add_settings(sub)
     add_device(sub)
     add_precision(sub)
@@ -72,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
             raise UserError("one file is written by one process: give --output-dir DIR, or run without torchrun")
         check_output(args.output or DEFAULT_OUTPUT)
     elif args.output is not None:
-        raise UserError("--output-dir and -o exclude each other")
+        raise UserError("give --output-dir DIR or -o FILE, not both")
     if args.plots:
         require("--plots", "train", "matplotlib")
     from wavetts.synthesis.voice import load_voice

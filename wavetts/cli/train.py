@@ -30,13 +30,13 @@ def add(command: Callable) -> None:
         metavar="section.field=value",
         nargs="*",
         default=[],
-        help="fields that differ (`wavetts config` lists all)",
+        help="config fields to change (`wavetts config` lists all)",
     )
-    sub.add_argument("--data", metavar="DIR", type=Path, required=True, help="what `wavetts preprocess` made")
+    sub.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder that `wavetts preprocess` made")
     sub.add_argument(
-        "--run", metavar="DIR", type=Path, required=True, dest="run_dir", help="folder of checkpoints and logs"
+        "--run", metavar="DIR", type=Path, required=True, dest="run_dir", help="folder to write checkpoints and logs to"
     )
-    sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
+    sub.add_argument("--resume", action="store_true", help="continue from the last checkpoint of the run")
     sub.add_argument(
         "--init-from", metavar="NAME|PATH", help="start with the weights of this voice, model file or run folder"
     )

@@ -1,4 +1,4 @@
-"""`wavetts voices`: the voices that have a name."""
+"""`wavetts voices`: lists the installed voices."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def add(command: Callable) -> None:
         " Those that came with the installation, and your own: folders with a model.safetensors (and a README.md as "
         "a card) in $WAVETTS_VOICES, or else in wavetts/voices of $XDG_DATA_HOME (~/.local/share).",
     )
-    sub.add_argument("--json", action="store_true", help="as JSON, with paths")
+    sub.add_argument("--json", action="store_true", help="print JSON, with the paths of the files")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Lists the voices that have a name."""
+    """Lists the installed voices."""
     from wavetts.synthesis.catalog import list_voices, user_folder
 
     entries = list_voices()
