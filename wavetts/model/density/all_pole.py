@@ -1,7 +1,7 @@
 """All-pole filters (linear prediction): from an autocorrelation, over samples, and back.
 
 Markel and Gray, Linear Prediction of Speech, 1976. A filter a = (1, a_1 ... a_p) predicts x[t] by -sum a_k x[t - k];
-what it leaves over, e = a * x, is the residual.
+the residual is e = a * x.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SMALLEST_STEP = 1e-6
 
 
 def levinson(autocorrelation: Tensor) -> tuple[Tensor, Tensor]:
-    """The best predictor of a process of this autocorrelation, by the recursion of Levinson and Durbin.
+    """The optimal linear predictor for an autocorrelation, by the Levinson-Durbin recursion.
 
     The filter's zeros are inside the unit circle if the autocorrelation is positive definite, as that of any positive
     power spectrum is: 1 / A is stable by construction. Gradients are computed from the solution and not through the
@@ -84,7 +84,7 @@ class _Levinson(torch.autograd.Function):
 
 
 def whiten(samples: Tensor, a: Tensor) -> Tensor:
-    """The residual e = a * x of samples whose past is known.
+    """The residual e = a * x of the last L of p + L samples.
 
     Args:
         samples: x, (N, p + L).
@@ -93,7 +93,7 @@ def whiten(samples: Tensor, a: Tensor) -> Tensor:
     Returns:
         (N, L), of the last L samples.
     """
-    # A circular convolution: what comes round falls on the first p samples.
+    # A circular convolution: only the first p samples are affected by the wrap-around.
     length, order = fast_length(samples.shape[1]), a.shape[1] - 1
     spectrum = torch.fft.rfft(samples, length) * torch.fft.rfft(a, length)
     return torch.fft.irfft(spectrum, length)[:, order : samples.shape[1]]
@@ -121,7 +121,7 @@ def synthesise(residual: Tensor, a: Tensor, past: Tensor) -> Tensor:
 
 
 def fast_length(least: int) -> int:
-    """The smallest even number from `least` on of which a Fourier transform is fast: without primes above 5."""
+    """The smallest even number >= `least` without prime factors above 5, a length for a fast Fourier transform."""
     length = least + least % 2
     while True:
         rest = length

@@ -70,8 +70,8 @@ class Affine:
 class CodedCoupling(AffineCoupling):
     """An affine coupling of halves (N, length) by a network of the kept half and a code of the context.
 
-    `cond` is the code (N, code_dim), concatenated with the kept half. Projecting the whole context for each coupling,
-    as for `MLPCoupling`, would take most of the time of small couplings and is not better.
+    `cond` is the code (N, code_dim), concatenated with the kept half. Projecting the whole context in each coupling,
+    as `MLPCoupling` does, would dominate the cost of small couplings without a better likelihood.
     """
 
     def __init__(self, length: int, code_dim: int, hidden_dim: int, bound: float, bf16: bool) -> None:
@@ -122,7 +122,7 @@ class CouplingFlow(Flow):
         """See `Flow.layers`."""
         bf16 = self.bf16 and self.training
         with network_precision(cond, bf16):
-            # Rounded once for both products.
+            # Converted to the products' precision once, for both of them.
             context = cond.bfloat16() if bf16 else cond
             mean, log_scale = self.moments(context).to(cond).chunk(2, -1)
             code = None if self.code is None else self.code(context)

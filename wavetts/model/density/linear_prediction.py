@@ -1,4 +1,4 @@
-"""Linear prediction: samples through the filter of an envelope that the context gives, then another density."""
+"""Linear prediction: an all-pole filter predicted from the context, and another density for its residual."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wavetts.model.density.transforms import bounded, network_precision, zero_li
 from wavetts.model.density.whitened_past import LOUDEST, WhitenedPast
 from wavetts.model.layers import module_list
 
-# The envelope's log power is so much above or below a level that is a little below the signal's.
+# Bounds of the envelope's log power, around a level slightly below the signal's.
 RANGE, LEVEL = 8.0, -2.0
 # The copied period's part below this is expected more surely than the rest; the low-pass is 2 ms long.
 LOW_PASS_HZ, LOW_PASS_SECONDS = 1250.0, 0.002
@@ -31,7 +31,7 @@ SOFTEST = 0.01
 
 @dataclass
 class LinearPredictionConfig(DensityConfig):
-    """The residual of an all-pole filter, of unit level, by another density; for the parts of a frame."""
+    """An all-pole filter, and another density for its residual of unit level; for subframes."""
 
     kind: Literal["linear_prediction"] = opt(
         "linear_prediction", "a filter by the context's envelope, then the residual"
@@ -63,7 +63,7 @@ class LinearPredictionConfig(DensityConfig):
 
 
 class Prediction(NamedTuple):
-    """What the context and the past say of N frames."""
+    """The filters, levels and copied periods of N frames, from context and past."""
 
     hidden: Tensor  # (N, D), the context of the residual's density
     filter: Tensor  # a, (N, p + 1)
@@ -74,14 +74,14 @@ class Prediction(NamedTuple):
 class LinearPrediction(Density):
     """x -> u = (a * x) / g - copied: samples to the residual of an all-pole filter, which another density models.
 
-    A density of samples has to learn the ringing of the past and the correlations of each formant from data; the filter
-    has them by construction, from an envelope of a few dozen numbers. The map is triangular with 1 / g on its diagonal.
-    The envelope, and with it the level, comes from the context alone; of the past a network sees only `WhitenedPast`,
-    and it says, for each sample, how much of the last period is expected again, below 1.25 kHz and above. The copied
-    period is taken from the waveform and goes through the same filter as the samples: what the envelope lacks, it lacks
-    for both. At most all of it is expected, so that no error of the level grows.
+    The filter models the correlations of the formants and the ringing of the past, which a density of samples would
+    have to learn; it is computed from a spectral envelope of a few dozen numbers. The map is triangular with 1 / g on
+    its diagonal. The envelope, and with it the level, depends on the context alone. A network sees the past only through
+    `WhitenedPast` and predicts, for each sample, the gains from 0 to 1 of the copied last period, below 1.25 kHz and
+    above. The period is copied from the waveform and filtered like the samples, so that errors of the envelope are the
+    same in both.
 
-    The context is added to the first layer of either network: it is D values wide.
+    The context is added to the output of the first layer of both networks, whose width is therefore D.
 
     Args:
         config: its options.
@@ -125,7 +125,7 @@ class LinearPrediction(Density):
         self.register_buffer("cepstra", cepstra, persistent=False)
 
     def _predict(self, contexts: Tensor, samples: Tensor) -> Prediction:
-        """What is known before the samples.
+        """Predicts filters, levels and copied periods, which do not depend on the samples to come.
 
         Args:
             contexts: (N J, D), in any precision.
@@ -169,7 +169,7 @@ class LinearPrediction(Density):
         return residual, known.hidden, -self.frame_length * known.log_gain[:, 0]
 
     def residual(self, frames: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        """What the inner density models of packed frames (N, n), and its contexts (N, D)."""
+        """Packed frames (N, n) and pasts to the residuals that the inner density models, and its contexts (N, D)."""
         values, hidden, _ = self._residual(frames, *self._split(cond))
         return values, hidden
 
@@ -179,7 +179,7 @@ class LinearPrediction(Density):
         return self.log_prob_in_turn(parts, contexts[:, None], samples, generator).reshape(cond.shape[:-1])
 
     def loss(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """See `Density.loss`: what the residual's density minimises, and the gain's log-determinant."""
+        """See `Density.loss`: the loss of the inner density, plus the log-determinant of the gain."""
         parts, (contexts, samples) = self._pack(frames)[:, None], self._split(cond)
         return self.loss_in_turn(parts, contexts[:, None], samples, generator).reshape(cond.shape[:-1])
 

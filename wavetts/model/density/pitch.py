@@ -1,4 +1,4 @@
-"""How periodic a signal is, and with which period: correlations with itself, below the formants that would mislead."""
+"""Periodicity and period of a signal, from its autocorrelation below 1.5 kHz, where formants do not disturb it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from wavetts.model.density.all_pole import fast_length
 
-# Below this there are harmonics of every voice; above it falls off over half a kilohertz.
+# Hz: contains harmonics of every voice; the gain falls to 0 over the next 500 Hz.
 LOW_PASS_HZ, ROLL_OFF_HZ = 1000.0, 500.0
 SHORTEST_LAG, LONGEST_LAG = 0.002, 0.025
-# Power that is always taken to be there, of a signal of unit variance: the dither that models are trained with.
+# Power added to a signal of unit variance: that of the dither in training.
 NOISE_FLOOR = 0.02**2
 # The correlations are computed at about this rate, of which the low-pass leaves nothing out.
 SEARCH_HZ = 4000
 
 
 def low_pass(length: int, sample_rate: int) -> Tensor:
-    """The matrix (L, L) that leaves of L samples, x @ matrix, what is below 1.5 kHz, without delay."""
+    """A zero-phase low-pass filter, 0 above 1.5 kHz, as a matrix (L, L): x @ matrix for L samples."""
     size = fast_length(2 * length)
     hz = torch.arange(size // 2 + 1, dtype=torch.float64) * sample_rate / size
     response = torch.fft.irfft(((LOW_PASS_HZ + ROLL_OFF_HZ - hz) / ROLL_OFF_HZ).clamp(0, 1), size)
@@ -30,13 +30,13 @@ def low_pass(length: int, sample_rate: int) -> Tensor:
 
 
 class PitchSearch(nn.Module):
-    """The lag at which the end of a low-passed signal is most like what was before.
+    """Finds the lag with the largest autocorrelation at the end of a low-passed signal.
 
     Args:
         length: L, samples of the signal.
-        query: how many of the last ones are compared.
+        query: number of the last samples that are correlated with earlier ones.
         sample_rate: in Hz. The lags are 2 to 25 ms, or as many as the signal has.
-        floor: power that is taken for silence: far below it nothing is periodic.
+        floor: power added to that of the signal: correlations of much softer signals are near 0.
     """
 
     def __init__(self, length: int, query: int, sample_rate: int, floor: float) -> None:
@@ -55,7 +55,7 @@ class PitchSearch(nn.Module):
         """Correlation and lag.
 
         Args:
-            low: (N, L), the signal as `low_pass` leaves it.
+            low: (N, L), the signal after `low_pass`.
 
         Returns:
             (N,), the best normalised correlation, at most about 1; (N,), its lag in samples.
@@ -153,16 +153,16 @@ def fit_period(signal: Tensor, period: Period, size: int, step: int) -> Period:
 
 
 class Voicing(nn.Module):
-    """How voiced the end of a signal is, and how much softer the noise of what follows is to be drawn.
+    """Scale of the base noise from the periodicity of the past: less noise in voiced sounds.
 
-    What is unlikely for a voice is likely for noise: where the past is periodic, the same standard deviation of the
-    base noise is heard as roughness, and elsewhere it belongs there.
+    In voiced sounds base noise of full standard deviation is heard as roughness, in unvoiced sounds it is part of the
+    sound.
 
     Args:
         sample_rate: in Hz.
     """
 
-    # Of the best correlation of the last 15 ms: below the one nothing is voiced, above the other all is.
+    # Correlation of the last 15 ms below which a sound counts as unvoiced, and above which as voiced.
     UNVOICED, VOICED = 0.35, 0.75
     LENGTH, QUERY = 0.04, 0.015
     low_pass: Tensor  # (length, samples)
@@ -174,11 +174,11 @@ class Voicing(nn.Module):
         self.search = PitchSearch(self.length, round(self.QUERY * sample_rate), sample_rate, NOISE_FLOOR)
 
     def forward(self, past: Tensor, voiced_scale: float | Tensor) -> Tensor:
-        """Factors of the noise, from 1 where nothing is voiced to `voiced_scale`, (..., 1).
+        """Factors of the noise (..., 1), from 1 (unvoiced) to `voiced_scale` (voiced).
 
         Args:
             past: (..., S), the samples before, at least 40 ms of them.
-            voiced_scale: one, or (..., 1).
+            voiced_scale: the factor in fully voiced sounds, a number or (..., 1).
         """
         shape = past.shape[:-1]
         periodic, _ = self.search(past[..., -self.length :].reshape(-1, self.length) @ self.low_pass)

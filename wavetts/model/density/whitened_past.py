@@ -1,4 +1,4 @@
-"""What a density sees of the past: its residual, which tells pitch and phase but neither the sound nor the level."""
+"""The past as a density sees it: its residual, which has pitch and phase but neither spectral envelope nor level."""
 
 from __future__ import annotations
 
@@ -21,36 +21,33 @@ from wavetts.model.density.pitch import (
 )
 from wavetts.model.density.transforms import network_precision
 
-# A Gaussian window of the autocorrelation's lags, as wide as a smoothing of the spectrum by so many Hz; and what the
-# lag 0 gets more.
+# Width in Hz of the spectral smoothing by a Gaussian lag window, and the relative increase of lag 0.
 LAG_WINDOW_HZ, WHITE_NOISE = 40.0, 1.0001
 # So long the past is, the part of its residual that is seen, and the part that is compared with what was before it.
 PAST, VIEW, QUERY = 0.04, 0.03, 0.0125
-# Louder than any pulse, in standard deviations of the residual.
+# Bound of the residual in standard deviations, above all pulses.
 LOUDEST = 6.0
 # Rows that are analysed at once: what is computed of them stays in a core's cache.
 ROWS = 512
 
 
 class Seen(NamedTuple):
-    """Of N pasts."""
+    """The features of N pasts."""
 
     features: Tensor  # (N, dim): the residual's end, how periodic it is, the log of its period, how that changes
-    period: (
-        Tensor  # (N, before + n + after): the samples of the last period, repeated; -before is the place of the first
-    )
+    period: Tensor  # (N, before + n + after): the last period, repeated, in place of the samples to come
 
 
 class WhitenedPast(nn.Module):
     """The past through its own filter (Atal and Schroeder 1979), of unit power; without parameters or gradients.
 
-    A density that sees the past's envelope or level learns to go on with them, and drifts when it hears itself. Of
-    these only the text shall tell. What is left is where the pulses are. The last period, copied, is a guess of the
-    waveform that comes next.
+    A density that sees envelope or level of the past learns to continue them and drifts in synthesis, when the past is
+    its own output; they should depend on the text alone. The residual shows the positions of the glottal pulses; the
+    copy of the waveform's last period is a prediction of the samples to come.
 
     Args:
-        order: p, of the backward filter.
-        length: n, samples that are to come.
+        order: p, order of the filter of the past.
+        length: n, number of samples to come.
         sample_rate: in Hz.
         before: samples before those to come for which the last period is copied, too.
         after: samples after them.
@@ -66,7 +63,7 @@ class WhitenedPast(nn.Module):
         self.past_dim = past = round(PAST * sample_rate)
         self.order, self.view = order, round(VIEW * sample_rate)
         residual = past - order
-        # Rises slowly and ends softly, close to what is to come.
+        # The window rises slowly and ends with a short fade.
         window = torch.sin(math.pi * (torch.arange(past) + 0.5) / (2 * past))
         end = past // 16
         window[-end:] *= torch.cos(math.pi * (torch.arange(end) + 0.5) / (2 * end)).sqrt()
@@ -93,15 +90,15 @@ class WhitenedPast(nn.Module):
 
     @torch.no_grad()
     def forward(self, samples: Tensor, step: int = 1, bf16: bool = False) -> Seen:
-        """Pasts as the density sees them.
+        """Computes the features of pasts.
 
         Args:
             samples: (N, past_dim + (J - 1) step): J overlapping pasts in each row.
-            step: n.
-            bf16: the low-pass' product is rounded, as those of networks may be.
+            step: n, distance of two pasts.
+            bf16: compute the low-pass filter's product in bfloat16.
 
         Returns:
-            Of the pasts of the first row, then of the second: N J of each.
+            The features of N J pasts: all of the first row, then all of the second, and so on.
         """
         # A few rows at a time: what is computed of them stays in the core's cache. The recursion works on all.
         rows = [part.unfold(1, self.past_dim, step) for part in samples.split(max(1, ROWS * step // self.past_dim))]

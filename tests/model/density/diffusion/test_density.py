@@ -196,7 +196,7 @@ def test_dropping_leaves_the_past():
     ("fields", "message"),
     [
         ({"weighting": "v_mse", "schedule": "learned"}, "trained on the bound"),
-        ({"adaptive": True, "num_steps": 10}, "drawn anew"),
+        ({"adaptive": True, "num_steps": 10}, "in continuous time"),
         ({"num_steps": 10, "weighting": "v_mse"}, "for so many steps"),
     ],
 )

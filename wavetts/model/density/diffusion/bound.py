@@ -1,8 +1,7 @@
 """The terms of the variational bound on -log p(x) (Kingma et al. 2021), in nats, summed over the n values.
 
--log p(x) <= KL(q(z_1 | x) || N(0, I)) + E[-log p(x | z_0)] + diffusion term. `model(z, gamma)` is the noise that a
-denoiser finds in z (N, n) at levels gamma (N,) or (). Expectations over noise and times are the caller's: each function
-takes one draw.
+-log p(x) <= KL(q(z_1 | x) || N(0, I)) + E[-log p(x | z_0)] + diffusion term. `model(z, gamma)` predicts the noise
+(N, n) in z (N, n) at levels gamma (N,) or (). Each function evaluates one draw of noise and time; the caller averages.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def continuous_term(
         schedule: of gamma.
         t: (N,) in [0, 1).
         eps: (N, n).
-        gate: as of `Schedule.forward`; it is told the losses.
+        gate: see `Schedule.forward`; it is given the losses.
     """
     gamma, slope = schedule(t, gate)
     losses = 0.5 * slope * noise_error(model, x, gamma, eps)
@@ -60,7 +59,7 @@ def finite_term(model: EpsModel, x: Tensor, schedule: Schedule, steps: int, t: T
         x: (N, n).
         schedule: of gamma.
         steps: T.
-        t: (N,) in [0, 1); the step is the one that it falls into.
+        t: (N,) in [0, 1); selects the step that contains it.
         eps: (N, n).
     """
     start = torch.floor(t * steps)
@@ -69,7 +68,7 @@ def finite_term(model: EpsModel, x: Tensor, schedule: Schedule, steps: int, t: T
 
 
 def decoder_term(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """-log p(x | z_0) of a Gaussian around `mean`, what the denoiser takes z_0 for: (..., n) -> (...).
+    """-log p(x | z_0) of a Gaussian around `mean`, the denoiser's estimate of x from z_0: (..., n) -> (...).
 
     If data are Gaussian, and the variance is the posterior's, the whole bound is tight at any gamma_0.
     """

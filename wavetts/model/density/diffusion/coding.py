@@ -1,8 +1,9 @@
 """Lossless coding with a diffusion: bits-back with asymmetric numeral systems (Kingma et al. 2021, section 7.3).
 
-A row of whole numbers costs as many bits as its bound says, in T steps: what the noisy values z are drawn with is taken
-from the code itself, and given back when it is read. z is rounded to a grid much finer than any of its spreads, which
-costs nothing, as it is coded and taken back alike. Needs the package `constriction` (the extra `diffusion`).
+A row of integers costs as many bits as its variational bound with T steps: the random bits that draw the noisy values z
+are decoded from the code itself, and the decoder of the row returns them. z is rounded to a grid much finer than its
+standard deviations; this costs no bits, because the same rounding is used for drawing and for coding. Needs the package
+`constriction` (extra `diffusion`).
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from wavetts.model.density.base import Compose
 from wavetts.model.density.diffusion.density import Diffusion
 from wavetts.model.density.diffusion.prediction import scales, to_x
 
-# Steps of a level's grid in the smaller of the two spreads that z is coded with there.
+# Grid steps per standard deviation, the smaller of the two that z is coded with at its level.
 RESOLUTION = 4
-# So many spreads from where it is expected z can be; farther off a row cannot be coded.
+# The largest distance of z from its mean, in standard deviations, that can be coded.
 REACH = 40
 
 
 @dataclass(frozen=True)
 class Coder:
-    """Codes rows of whole numbers, each number k standing for values in [k, k + 1) times `step`.
+    """Codes rows of integers; the integer k stands for the values in [k, k + 1) times `step`.
 
     Args:
-        density: in evaluation mode, without a transform: each value is coded by itself, given z.
-        step: of the numbers.
-        lowest: the smallest number that there may be.
-        highest: the largest one.
+        density: in evaluation mode, with transform=none: each value is coded on its own, given z.
+        step: width of the interval of one integer.
+        lowest: the smallest integer that can be coded.
+        highest: the largest integer that can be coded.
         num_steps: T.
     """
 
@@ -47,7 +48,7 @@ class Coder:
 
     def __post_init__(self) -> None:
         if self.density.dct is not None:
-            raise UserError("transform: values are coded one by one; it must be none")
+            raise UserError("transform: coding needs a density with transform=none")
 
     @property
     def _levels(self) -> Tensor:
@@ -56,7 +57,7 @@ class Coder:
         return self.density.schedule(times.to(self.density._dtype))[0].double()
 
     def _grids(self) -> list[tuple[float, int]]:
-        """Of z at each level the width of its grid, and how many steps of that are within reach."""
+        """For z at each level: the width of its grid, and the number of grid steps in its range."""
         levels, zero = self._levels, torch.zeros(1, dtype=torch.float64)
         drawn = [scales(levels[0])[1], *(self._forward(zero, s, t)[1] for s, t in pairwise(levels))]
         coded = [*(self._backward_spread(s, t) for s, t in pairwise(levels)), torch.ones(1)]
@@ -96,25 +97,26 @@ class Coder:
         return middle.double() / self.step - 0.5, (above - middle).double() / self.step
 
     def _standardised(self, numbers: Tensor, cond: Tensor) -> Tensor:
-        """The middles of the numbers' intervals, as the diffusion sees them."""
+        """The centres of the integers' intervals, standardised."""
         return self.density.standardise(((numbers + 0.5) * self.step).to(cond), cond)[0].double()
 
     def encode(self, numbers: Tensor, cond: Tensor, words: np.ndarray) -> np.ndarray:
-        """Puts rows (N, n) of whole numbers, given contexts (N, C), onto a code.
+        """Encodes rows (N, n) of integers, given contexts (N, C), on top of a code.
 
         Args:
-            numbers: whole, from `lowest` to `highest`.
+            numbers: integers from `lowest` to `highest`.
             cond: the contexts.
-            words: uint32, what was coded before, or random ones: enough to draw z with, which come back.
+            words: the code so far (uint32), or random words; they must hold enough bits to draw z, and `decode` returns
+                them.
 
         Returns:
             The longer code.
 
         Raises:
-            UserError: a number is not one of those that there may be, or farther off than the density thinks possible.
+            UserError: an integer is out of range, or too unlikely under the density to be coded.
         """
         if numbers.min() < self.lowest or numbers.max() > self.highest:
-            raise UserError(f"numbers beyond {self.lowest} to {self.highest}, which is what was said they may be")
+            raise UserError(f"numbers outside {self.lowest} to {self.highest}: make the coder with a wider range")
         levels, grids = self._levels, self._grids()
         with torch.no_grad():
             x = self._standardised(numbers, cond)
@@ -131,7 +133,7 @@ class Coder:
         return code.get_compressed()
 
     def decode(self, cond: Tensor, words: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Takes the rows (N, n) that `encode` has put on a code last off it, and gives the code of before as well."""
+        """Decodes the rows (N, n) that `encode` coded last; returns them and the remaining code."""
         levels, grids = self._levels, self._grids()
         z = torch.zeros(len(cond), self.density.frame_length, dtype=torch.float64)
         code = _coder(words)
@@ -152,9 +154,9 @@ class Coder:
 
     @torch.no_grad()
     def bound(self, numbers: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
-        """A draw of the bits (N,) that rows cost, from the same model without any coding.
+        """One draw of the number of bits (N,) of rows, from the model alone, without coding.
 
-        The bound's diffusion term is that of `finite_term`, its decoder's of whole numbers.
+        The diffusion term is `finite_term`, the decoder term is that of integers.
         """
         x, levels = self._standardised(numbers, cond), self._levels
 
@@ -176,7 +178,7 @@ class Coder:
         return (nats + prior) / math.log(2)
 
     def _numbers(self) -> Any:
-        """The model of what is coded in the end, whole numbers."""
+        """The entropy model of the integers given z_0."""
         return _constriction().stream.model.QuantizedGaussian(self.lowest, self.highest)
 
 
@@ -193,9 +195,9 @@ def _coder(words: np.ndarray) -> Any:
 
 
 def _scrambled(words: np.ndarray, number: int) -> np.ndarray:
-    """A code's words with all but the last combined with pseudo-random ones; doing it again undoes it.
+    """XORs all words of a code but the last with pseudo-random ones; a second call undoes it.
 
-    What is put on a code is taken off it next. A density that is not exact puts bits that are not quite random, with
+    The bits coded last are the first that draw the next z. If the density is not exact, they are not quite random, with
     which the next z would be farther off, and its bits still less random: from level to level that would grow.
     """
     mask = np.random.default_rng((number, len(words))).integers(0, 2**32, len(words), dtype=np.uint32)
@@ -204,7 +206,7 @@ def _scrambled(words: np.ndarray, number: int) -> np.ndarray:
 
 
 def _take(code: Any, mean: Tensor, spread: Tensor, grid: float, reach: int) -> Tensor:
-    """Draws values on a grid from Gaussians, with bits off the code."""
+    """Decodes values on a grid by Gaussians: draws them with bits of the code."""
     centre = (mean / grid).round()
     model = _constriction().stream.model.QuantizedGaussian(-reach, reach)
     drawn = code.decode(model, *_parameters(mean / grid - centre, spread / grid))
@@ -212,12 +214,12 @@ def _take(code: Any, mean: Tensor, spread: Tensor, grid: float, reach: int) -> T
 
 
 def _put(code: Any, values: Tensor, mean: Tensor, spread: Tensor, grid: float, reach: int) -> None:
-    """Codes values on a grid by Gaussians."""
-    # Counted from where they are expected: few symbols are possible, and each costs a little of all the others.
+    """Encodes values on a grid by Gaussians."""
+    # Relative to the mean: every symbol in range takes some probability from all others, so the range is kept small.
     centre = (mean / grid).round()
     symbols = (values / grid).round() - centre
     if symbols.abs().max() > reach:
-        raise UserError("a row is farther off than the density thinks possible; it cannot be coded")
+        raise UserError("a row is too unlikely under the density to be coded: train the density on such data")
     model = _constriction().stream.model.QuantizedGaussian(-reach, reach)
     code.encode_reverse(_symbols(symbols), model, *_parameters(mean / grid - centre, spread / grid))
 

@@ -1,4 +1,4 @@
-"""Networks that see noisy values z, their level gamma and a context, and tell signal from noise."""
+"""Networks that predict the noise in z, given its level gamma and a context."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _zeroed(layer: nn.Linear | nn.Conv1d) -> nn.Linear | nn.Conv1d:
 
 
 class FourierFeatures(nn.Module):
-    """Values, and sines of them whose shortest period is a few noise floors (Kingma et al. 2021, appendix C).
+    """Values and sines of them, whose shortest period is a few noise floors (Kingma et al. 2021, appendix C).
 
-    A network of few units cannot tell values apart that differ by the floor; these tell them.
+    They let a small network distinguish values that differ by as little as the noise floor.
 
     Args:
-        octaves: so many periods, each twice as long as the one before; 0: values alone.
-        gamma_min: of the schedule; e^(gamma_min / 2) is the floor.
+        octaves: number of periods, each twice as long as the one before; 0: no sines.
+        gamma_min: lowest level of the schedule; e^(gamma_min / 2) is the noise floor.
     """
 
     frequencies: Tensor  # (octaves,)
@@ -49,7 +49,7 @@ class FourierFeatures(nn.Module):
 
 
 class LevelEmbedding(nn.Module):
-    """What the network knows of the level, and of a student's guidance: gamma (...) to (..., outputs)."""
+    """Embedding of the level, and of a student's guidance: gamma (...) to (..., outputs)."""
 
     centre: Tensor  # ()
     reach: Tensor  # ()
@@ -72,13 +72,13 @@ class LevelEmbedding(nn.Module):
         if extras is not None:
             leading = torch.broadcast_shapes(features.shape[:-1], extras.shape[:-1])
             features = torch.cat([part.expand(*leading, -1) for part in (features, extras)], -1)
-        # As rows, also if it is a single one: 8-bit products take nothing else.
+        # Always a matrix: 8-bit products take no vectors.
         rows = self.output(F.silu(self.hidden(features.reshape(-1, features.shape[-1]))))
         return rows.reshape(*features.shape[:-1], -1)
 
 
 class Network(nn.Module):
-    """What both networks have in common: blocks whose inputs are scaled by the level and shifted by level and context.
+    """Base class of both networks: residual blocks, inputs scaled by the level and shifted by level and context.
 
     Output layers are zero at the start: with `Denoiser`, the density is then the standard normal.
 
@@ -87,9 +87,9 @@ class Network(nn.Module):
         cond_dim: C, width of the context.
         hidden_dim: width.
         num_layers: residual blocks.
-        gamma_min: of the schedule, at the start of training.
-        gamma_max: the same.
-        num_extras: numbers that are given beside the level.
+        gamma_min: lowest level of the schedule at the start of training.
+        gamma_max: highest level, the same.
+        num_extras: number of inputs beside the level.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class MLPNetwork(Network):
     """Residual blocks of dense layers, for tens to hundreds of values.
 
     Args:
-        octaves: of the Fourier features.
+        octaves: see `FourierFeatures`.
         *sizes: as of `Network`.
     """
 
@@ -156,7 +156,7 @@ class ConvNetwork(Network):
     """Residual blocks of dilated convolutions over a frame squeezed to J positions, for whole frames.
 
     Args:
-        squeeze: samples that a position holds.
+        squeeze: samples per position.
         *sizes: as of `Network`; `length` is a multiple of `squeeze`.
     """
 
@@ -174,7 +174,7 @@ class ConvNetwork(Network):
         super().__init__(length, cond_dim, hidden_dim, num_layers, gamma_min, gamma_max, num_extras)
         self.squeeze = squeeze
         self.input = nn.Conv1d(squeeze, hidden_dim, 3, padding=1)
-        # Where in the frame a position is.
+        # Embedding of the position in the frame.
         self.position = nn.Parameter(0.3 * torch.randn(hidden_dim, length // squeeze))
         dilations = [2 ** (i % 4) for i in range(num_layers)]
         self.layers = nn.ModuleList(nn.Conv1d(hidden_dim, hidden_dim, 3, padding=d, dilation=d) for d in dilations)
@@ -194,11 +194,11 @@ class ConvNetwork(Network):
 
 
 class Denoiser(nn.Module):
-    """A network whose output is a change of the best prediction for standard normal data.
+    """A network whose output is added to the optimal prediction for standard normal data.
 
     Args:
-        network: what it changes.
-        prediction: what it predicts.
+        network: gives the change of the prediction.
+        prediction: the predicted quantity: noise, data or velocity.
     """
 
     def __init__(self, network: Network, prediction: Prediction) -> None:
@@ -213,16 +213,16 @@ class Denoiser(nn.Module):
         return self.network(z, gamma, context, extras) + standard_normal(z, gamma, self.prediction)
 
     def eps(self, z: Tensor, gamma: Tensor, context: Tensor, extras: Tensor | None = None) -> Tensor:
-        """The noise in z: (..., n), levels (...), prepared contexts, further numbers (..., num_extras) -> (..., n)."""
+        """Predicted noise: z (..., n), levels (...), prepared contexts, extras (..., num_extras) -> (..., n)."""
         return to_eps(self._predict(z, gamma, context, extras), z, gamma, self.prediction)
 
     def x(self, z: Tensor, gamma: Tensor, context: Tensor, extras: Tensor | None = None) -> Tensor:
-        """The data in z, as `eps`."""
+        """Predicted data; arguments as for `eps`."""
         return to_x(self._predict(z, gamma, context, extras), z, gamma, self.prediction)
 
 
 def guided_eps(denoiser: Denoiser, cond: Tensor, null: Tensor, guidance: float | Tensor) -> EpsModel:
-    """The guided denoiser: x is affine in eps, so that guiding one is guiding the other.
+    """Guided noise prediction; x is affine in eps, so guiding eps is the same as guiding x.
 
     Args:
         denoiser: of z (N, n).

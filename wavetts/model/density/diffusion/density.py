@@ -30,33 +30,33 @@ from wavetts.model.density.diffusion.schedule import VarianceGate, stratified_ti
 from wavetts.model.density.diffusion.standardised import DenoiserConfig, StandardisedDiffusion, normal, option_rows
 from wavetts.model.density.diffusion.weighting import WEIGHTINGS, AdaptiveLevels, mean_weight
 
-# The decoder's term needs a pass of the network of its own; in training this share of the rows has one.
+# The decoder term needs its own evaluation of the network: in training it is computed for this share of the rows.
 DECODER_SHARE = 1 / 8
-# Langevin steps at each level of an inpainted frame: what is drawn has to find its way to what is known.
+# Langevin steps at each level in inpainting: they fit the drawn values to the known ones.
 CORRECTIONS = 4
-# What a likelihood of each sort is.
+# Tags of the kinds of likelihood.
 TAGS: dict[str, Literal["bound", "estimate"]] = {"bound": "bound", "ode": "estimate"}
 
 
 @dataclass
 class DiffusionConfig(DenoiserConfig):
-    """Variational diffusion of what an affine layer over the DCT leaves."""
+    """Variational diffusion of DCT coefficients standardised by a conditional affine layer."""
 
     kind: Literal["diffusion"] = opt("diffusion", "DCT, conditional affine, diffusion")
     weighting: Literal["elbo", "v_mse", "eps_mse", "sigmoid", "edm_monotone"] = opt(
         "elbo", "of the levels in the loss; elbo: maximum likelihood, the others: less for the finest detail"
     )
     adaptive: bool = opt(False, "draw levels in training where the weighted loss is large")
-    num_steps: int = opt(0, "T of a bound for so many steps; 0: continuous time", at_least=0)
+    num_steps: int = opt(0, "T, steps of a bound in discrete time; 0: continuous time", at_least=0)
     sampler: Literal["ancestral", "ddim", "heun", "euler_maruyama", "predictor_corrector"] = opt(
         "heun", "how values are drawn"
     )
-    sampler_steps: int = opt(8, "its steps", at_least=1)
+    sampler_steps: int = opt(8, "steps of the sampler", at_least=1)
     likelihood: Literal["bound", "ode"] = opt(
         "bound", "what is reported: the variational bound, or the density of the probability-flow ODE, an estimate"
     )
-    likelihood_draws: int = opt(4, "levels for each frame's bound", at_least=1)
-    likelihood_steps: int = opt(128, "steps of the ODE for its density", at_least=1)
+    likelihood_draws: int = opt(4, "draws of the level for the bound of each frame", at_least=1)
+    likelihood_steps: int = opt(128, "steps of the ODE for likelihood=ode", at_least=1)
 
     @property
     def guidable(self) -> bool:
@@ -66,11 +66,17 @@ class DiffusionConfig(DenoiserConfig):
     def check(self) -> None:
         """See `Section.check`."""
         if self.weighting != "elbo" and self.schedule == "learned":
-            raise UserError("schedule: a learned one is trained on the bound; it needs weighting=elbo")
+            raise UserError(
+                "schedule: a learned schedule is trained on the bound: set weighting=elbo or another schedule"
+            )
         if self.adaptive and (self.schedule == "learned" or self.num_steps):
-            raise UserError("adaptive: the levels are drawn anew; it needs num_steps=0 and no learned schedule")
+            raise UserError(
+                "adaptive: draws levels in continuous time: set num_steps=0 and a schedule that is not learned"
+            )
         if self.num_steps and (self.weighting != "elbo" or self.schedule == "learned"):
-            raise UserError("num_steps: a bound for so many steps needs weighting=elbo and no learned schedule")
+            raise UserError(
+                "num_steps: a bound in discrete time needs weighting=elbo and a schedule that is not learned"
+            )
 
     def build(self, length: int, cond_dim: int, audio: AudioConfig) -> Diffusion:
         """See `DensityConfig.build`."""
@@ -78,7 +84,7 @@ class DiffusionConfig(DenoiserConfig):
 
 
 class Diffusion(StandardisedDiffusion):
-    """A density that is learnt as a denoiser for every level of noise; its likelihood is a bound.
+    """A density trained as a denoiser at all levels of noise; its likelihood is a variational bound.
 
     Args:
         config: its options.
@@ -102,8 +108,8 @@ class Diffusion(StandardisedDiffusion):
     def _decoder_loss(self, x: Tensor, model: EpsModel, eps: Tensor) -> Tensor:
         """-log p(x | z_0) of standardised values (N, n) with noise (N, n).
 
-        Its mean, the denoiser's, is trained by it on the bound alone; a weighting says itself what the lowest level is
-        worth.
+        Only with weighting=elbo does it train the denoiser, which gives the mean; other weightings weight the lowest
+        level themselves.
         """
         gamma = self.schedule.gamma_min.expand(len(x))
         z = noised(x, eps, gamma)
@@ -112,7 +118,7 @@ class Diffusion(StandardisedDiffusion):
         return decoder_term(x, mean if self.loss_is_likelihood else mean.detach(), log_variance)
 
     def _diffusion_loss(self, x: Tensor, model: EpsModel, t: Tensor, eps: Tensor) -> Tensor:
-        """One draw of the bound's middle term (N,), in the number of steps that was chosen."""
+        """One draw of the diffusion term (N,), in continuous time or in `num_steps` steps."""
         if self.num_steps:
             return finite_term(model, x, self.schedule, self.num_steps, t, eps)
         gate = VarianceGate() if torch.is_grad_enabled() else None
@@ -121,10 +127,10 @@ class Diffusion(StandardisedDiffusion):
     def loss(
         self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None, shown: Tensor | None = None
     ) -> Tensor:
-        """See `Density.loss`: the weighted loss, over the mean weight; with weighting=elbo a draw of the bound.
+        """See `Density.loss`: the weighted loss divided by the mean weight; with weighting=elbo a draw of the bound.
 
-        With `shown`, contexts as cond, the denoiser is shown these; values are standardised by cond all the same, so
-        that what it learns with and without the text are predictions in one space (see `Guided`).
+        If `shown` is given, the denoiser gets these contexts instead of cond. Values are still standardised by cond, so
+        that predictions with and without the text are of the same quantity (see `Guided`).
         """
         with torch.autocast(frames.device.type, enabled=False):
             packed = self._pack(cond)
@@ -163,7 +169,7 @@ class Diffusion(StandardisedDiffusion):
     def bound_draws(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the bound of frames (..., n), nats: (draws, ...); the bound is their mean.
 
-        A frame's levels are one in each of `draws` equal parts of time.
+        The times of a frame are stratified: one in each of `draws` equal intervals.
         """
         with torch.autocast(frames.device.type, enabled=False):
             packed = self._pack(cond)
@@ -183,7 +189,7 @@ class Diffusion(StandardisedDiffusion):
             packed = self._pack(cond)
             x, log_det = self.standardise(self._pack(frames), packed)
             levels = flow_ode.ode_levels(self.schedule.gamma_min, self.schedule.gamma_max, self.ode_steps)
-            # The affine layer has made mean 0 and variance 1 of the data, those of the Gaussian that it ends in.
+            # The affine layer gives the data mean 0 and variance 1, those of the final Gaussian.
             value = flow_ode.log_prob(self.eps_model(packed), x, levels, generator=generator)
         return (value + log_det).reshape(cond.shape[:-1])
 
@@ -191,7 +197,7 @@ class Diffusion(StandardisedDiffusion):
     def sample(
         self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator, null: Tensor | None = None
     ) -> Tensor:
-        """See `Sampler.sample`; with `null`, contexts without text (..., C) for the denoiser, guided from them."""
+        """See `Sampler.sample`; with `null`, contexts (..., C) without the text, sampling is guided."""
         with torch.autocast(cond.device.type, enabled=False):
             first, *later = self._pack(self.draw_noise(cond, noise)).split(self.frame_length, -1)
             blocks = iter(later)
@@ -207,7 +213,7 @@ class Diffusion(StandardisedDiffusion):
         given: Tensor,
         null: Tensor | None = None,
     ) -> Tensor:
-        """See `Sampler.inpaint`: given both sides, by predictor and corrector; `null` as of `sample`."""
+        """See `Sampler.inpaint`: by the predictor-corrector sampler; `null` as for `sample`."""
         with torch.autocast(cond.device.type, enabled=False):
             packed = self._pack(cond)
             known = self.known(packed, self._pack(frames), given)
@@ -245,7 +251,7 @@ class Diffusion(StandardisedDiffusion):
 
 
 def report(density: Density, what: Literal["bound", "ode"]) -> None:
-    """Chooses what `log_prob` gives for the diffusions that a density is, or holds, and its tag with it."""
+    """Chooses what `log_prob` of a diffusion, or of the diffusions within a density, returns, and its tag."""
     for part in density.modules():
         if isinstance(part, Diffusion):
             part.ode = what == "ode"

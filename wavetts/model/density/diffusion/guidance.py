@@ -1,7 +1,7 @@
 """Classifier-free guidance (Ho and Salimans 2022): x^w = (1 + w) x(cond) - w x(null).
 
-`Guided` has the text's context dropped in training, so that the density inside learns what there is without it; the
-samples of the past, which the context is not about, stay.
+`Guided` replaces the context of random frames by a learned null in training, so that the inner density also learns the
+distribution without the text. The samples of the past, which follow the context in `cond`, are kept.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from wavetts.model.density.diffusion.density import DiffusionConfig
 
 @dataclass
 class GuidedConfig(DensityConfig):
-    """A density whose context is dropped now and then in training, for guidance in synthesis."""
+    """A density whose context is dropped for random frames in training, for guidance in synthesis."""
 
     kind: Literal["guided"] = opt("guided", "contexts dropped in training, guided sampling")
     dropout: float = opt(
         0.1, "share of the frames whose context is replaced by a learned one in training", above=0, below=1
     )
-    inner: DensityConfig = opt(DiffusionConfig, "the density, diffusion or subframes of it")
+    inner: DensityConfig = opt(DiffusionConfig, "the inner density: diffusion, or subframes of diffusion")
 
     def check(self) -> None:
         """See `Section.check`."""
         if not self.inner.guidable:
-            raise UserError(f"inner.kind: {self.inner.kind} cannot be guided; diffusion and subframes of it can")
+            raise UserError(
+                f"inner.kind: {self.inner.kind} cannot be guided; use diffusion, or subframe with a diffusion inside"
+            )
 
     def check_length(self, length: int, field: str, section: str) -> None:
         """See `DensityConfig.check_length`."""
@@ -43,17 +45,17 @@ class GuidedConfig(DensityConfig):
 
 
 class Guided(Density):
-    """A density that knows what frames are like without their context as well.
+    """A density that also models frames without their context.
 
-    It is the denoiser whose context is dropped: both of its predictions are of values that the same context has
-    standardised, or they could not be combined. What the affine layer says is not guided; with the diffusion's
-    `standardise=overall` that is nothing.
+    Only the denoiser's context is dropped: both predictions must be of values standardised by the same context to be
+    combined. The affine layer's mean and scale are not guided; with the diffusion's `standardise=overall` they do not
+    depend on the context.
 
     Args:
         config: its options.
         length: K.
         cond_dim: C.
-        audio: for the density inside.
+        audio: passed to the inner density.
     """
 
     def __init__(self, config: GuidedConfig, length: int, cond_dim: int, audio: AudioConfig) -> None:
@@ -92,7 +94,7 @@ class Guided(Density):
         return self.inner.inpaint(cond, options, generator, frames, given, *self._null(cond, options))
 
     def _null(self, cond: Tensor, options: SamplingOptions) -> list[Tensor]:
-        """What guidance needs besides cond: nothing, if there is none."""
+        """The argument `null` of a guided call; empty without guidance."""
         unguided = not isinstance(options.guidance, Tensor) and not options.guidance
         return [] if unguided else [self.without_context(cond)]
 

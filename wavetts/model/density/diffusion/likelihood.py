@@ -1,6 +1,6 @@
-"""The density of the probability-flow ODE (Song et al. 2021, section 4.3), and the noise that it encodes data as.
+"""The density of the probability-flow ODE (Song et al. 2021, section 4.3), and its map between data and noise.
 
-In the time of gamma the ODE is dz/dgamma = (sigma eps_hat(z, gamma) - sigma^2 z) / 2. It takes data, here alpha x at
+With gamma as time the ODE is dz/dgamma = (sigma eps_hat(z, gamma) - sigma^2 z) / 2. It takes data, here alpha x at
 gamma_min, to noise at gamma_max, one to one; the density changes by the divergence. With the exact denoiser it gives
 the marginals of the diffusion; with a learned one it is a density of its own, so its likelihood is an estimate and
 neither the bound's model's nor exact.
@@ -28,7 +28,7 @@ CHUNK = 40
 
 
 class Encoded(NamedTuple):
-    """What the ODE makes of data."""
+    """The result of `encode`."""
 
     z: Tensor  # (N, n) at gamma_max
     log_det: Tensor  # (N,) log |dz / dx|

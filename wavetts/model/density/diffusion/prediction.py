@@ -1,6 +1,6 @@
-"""Noise eps, data x and velocity v = alpha eps - sigma x: three ways to say what a denoiser has found.
+"""Noise eps, data x and velocity v = alpha eps - sigma x: the quantities that a denoiser may predict.
 
-All of them are linear in each other given z = alpha x + sigma eps (Salimans and Ho 2022, appendix D). Scales broadcast:
+They are linear in each other given z = alpha x + sigma eps (Salimans and Ho 2022, appendix D). Scales broadcast:
 `gamma` is (...) for values (..., n).
 """
 
@@ -34,7 +34,7 @@ def velocity(x: Tensor, eps: Tensor, gamma: Tensor) -> Tensor:
 
 
 def to_eps(value: Tensor, z: Tensor, gamma: Tensor, kind: Prediction) -> Tensor:
-    """The noise that a prediction of a kind says there is in z."""
+    """The noise in z that corresponds to a prediction of the given kind."""
     alpha, sigma = scales(gamma)
     if kind == "x":
         return (z - alpha * value) / sigma
@@ -42,7 +42,7 @@ def to_eps(value: Tensor, z: Tensor, gamma: Tensor, kind: Prediction) -> Tensor:
 
 
 def to_x(value: Tensor, z: Tensor, gamma: Tensor, kind: Prediction) -> Tensor:
-    """The data that a prediction of a kind says there are in z."""
+    """The data in z that correspond to a prediction of the given kind."""
     alpha, sigma = scales(gamma)
     if kind == "eps":
         return (z - sigma * value) / alpha
@@ -50,7 +50,7 @@ def to_x(value: Tensor, z: Tensor, gamma: Tensor, kind: Prediction) -> Tensor:
 
 
 def standard_normal(z: Tensor, gamma: Tensor, kind: Prediction) -> Tensor:
-    """The best prediction if data are standard normal, where z is so at every level."""
+    """The optimal prediction for standard normal data, for which z is standard normal at every level."""
     alpha, sigma = scales(gamma)
     if kind == "v":
         return z.new_zeros(()).expand_as(z)

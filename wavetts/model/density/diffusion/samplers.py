@@ -1,6 +1,6 @@
 """From noise to data with one denoiser: discretisations of the reverse diffusion and of its probability-flow ODE.
 
-Each goes down a grid of levels, and is told by `draw` where fresh noise comes from. Sources: ancestral sampling of
+Each steps through a grid of levels; `draw` gives fresh noise. Sources: ancestral sampling of
 Kingma et al. 2021, appendix A.4; DDIM (Song, Meng and Ermon 2021); the others from Song et al. 2021 (2011.13456), in
 the time of gamma, where the variance-preserving process has beta dt = sigma^2 dgamma.
 """
@@ -24,31 +24,31 @@ CORRECTOR_RATIO = 0.16
 
 @dataclass(frozen=True)
 class Known:
-    """Some of the values, or linear combinations of them, are given, and the others are drawn (inpainting).
+    """Known values, or known linear combinations of them, for inpainting; the others are drawn.
 
     Attributes:
-        values: (N, n), right in what is given.
-        project: the orthogonal projection (N, n) -> (N, n) onto what is given; for single values it is a mask.
+        values: (N, n), of which only the projection by `project` is used.
+        project: the orthogonal projection (N, n) -> (N, n) onto the known subspace; for known values it is a mask.
     """
 
     values: Tensor
     project: Callable[[Tensor], Tensor]
 
     def impose(self, z: Tensor, gamma: Tensor, noise: Tensor) -> Tensor:
-        """z with what is given replaced by what it is at that level of noise (Song et al. 2021, appendix I.2)."""
+        """Replaces the known part of z by the known data at this level of noise (Song et al. 2021, appendix I.2)."""
         return z + self.project(noised(self.values, noise, gamma) - z)
 
 
 @dataclass(frozen=True)
 class Path:
-    """What a sampler needs besides where it starts.
+    """The arguments of a sampler besides the initial noise.
 
     Attributes:
         model: the denoiser: noisy values (N, n) and a level () to the noise in them.
         gammas: (steps + 1,) levels, from noise to data.
         draw: gives fresh standard normal noise (N, n).
-        temperature: of the noise that is added on the way, a number or (N, 1).
-        known: what is given of the data.
+        temperature: scale of the noise that is added in each step, a number or (N, 1).
+        known: the known part of the data, for inpainting; None: all values are drawn.
         corrections: Langevin steps after each of a predictor-corrector.
     """
 
@@ -60,12 +60,12 @@ class Path:
     corrections: int = 1
 
     def impose(self, z: Tensor, gamma: Tensor) -> Tensor:
-        """z with what is known put into it."""
+        """z with its known part imposed, see `Known.impose`."""
         return z if self.known is None else self.known.impose(z, gamma, self.draw())
 
 
 def ancestral_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor) -> Tensor:
-    """z_s from q(z_s | z_t, x) with the denoiser's x."""
+    """Draws z_s from q(z_s | z_t, x) with the predicted x."""
     (alpha_t, sigma_t), (alpha_s, sigma_s) = scales(gamma_t), scales(gamma_s)
     share = -torch.expm1(gamma_s - gamma_t)
     mean = alpha_s / alpha_t * (z - share * sigma_t * path.model(z, gamma_t))
@@ -73,19 +73,19 @@ def ancestral_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor) -> T
 
 
 def ddim_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor) -> Tensor:
-    """z_s with the denoiser's x and eps: an Euler step of the ODE in z / alpha over sigma / alpha."""
+    """z_s from the predicted x and eps: an Euler step of the ODE in z / alpha over sigma / alpha."""
     return _move(z, path.model(z, gamma_t), gamma_t, gamma_s)
 
 
 def heun_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor) -> Tensor:
-    """The same with the mean of the slopes at both ends."""
+    """A DDIM step with the mean of the slopes at both ends (Heun's method)."""
     slope = path.model(z, gamma_t)
     ahead = path.model(_move(z, slope, gamma_t, gamma_s), gamma_s)
     return _move(z, 0.5 * (slope + ahead), gamma_t, gamma_s)
 
 
 def euler_maruyama_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor) -> Tensor:
-    """A step of the reverse SDE with drift and noise of its beginning."""
+    """A step of the reverse SDE, with drift and noise at the start of the step."""
     _, sigma = scales(gamma_t)
     beta = sigma.square() * (gamma_t - gamma_s)
     drift = 0.5 * z - path.model(z, gamma_t) / sigma
@@ -93,12 +93,12 @@ def euler_maruyama_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor)
 
 
 def langevin_step(path: Path, z: Tensor, gamma: Tensor, ratio: float = CORRECTOR_RATIO) -> Tensor:
-    """A corrector: one Langevin step at one level, which leaves the marginal there alone, to first order in its size.
+    """A corrector: one Langevin step at one level; keeps the marginal there to first order in the step size.
 
-    Its size is Song et al.'s algorithm 5, but with the noise's expected norm, so that it does not depend on the draw,
-    and with no smaller a score than values of unit variance must have (Cramer and Rao), so that it stays small at a
-    mode. The score's norm is that of each row by itself: of some tens of values it hardly varies, and of one or two the
-    marginal suffers.
+    The step size is that of Song et al.'s algorithm 5, with two changes: it uses the expected norm of the noise, so
+    that it does not depend on the draw, and it bounds the score's norm from below by that of unit-variance data (Cramer
+    and Rao), so that steps stay small at a mode. The norm is computed for each row; rows of only one or two values bias
+    the marginal.
     """
     _, sigma = scales(gamma)
     score = -path.model(z, gamma) / sigma
@@ -107,7 +107,7 @@ def langevin_step(path: Path, z: Tensor, gamma: Tensor, ratio: float = CORRECTOR
 
 
 def predictor_corrector_step(path: Path, z: Tensor, gamma_t: Tensor, gamma_s: Tensor) -> Tensor:
-    """An ancestral step, then Langevin steps at the new level; what is known is imposed after each of them."""
+    """An ancestral step, then Langevin steps at the new level; known values are imposed after each of them."""
     z = ancestral_step(path, z, gamma_t, gamma_s)
     for _ in range(path.corrections):
         z = langevin_step(path, path.impose(z, gamma_s), gamma_s)
@@ -125,9 +125,9 @@ class Method:
     """A sampler.
 
     Attributes:
-        step: z at one level to z at the next.
-        evaluations: of the denoiser, for each step, with one correction.
-        draws: of noise, for each step, with one correction and nothing known.
+        step: maps z at one level to z at the next.
+        evaluations: evaluations of the denoiser per step, with one correction.
+        draws: draws of noise per step, with one correction and no known values.
     """
 
     step: Callable[[Path, Tensor, Tensor, Tensor], Tensor]
@@ -145,10 +145,10 @@ METHODS = {
 
 
 def spaced_levels(gamma_min: Tensor, gamma_max: Tensor, steps: int, stretch: float = 1.0) -> Tensor:
-    """Levels from noise to data, densest where signal and noise are alike.
+    """Levels from noise to data, densest where signal and noise are equally strong.
 
-    Equally far apart in the angle whose tangent is (sigma / alpha)^(1 / stretch): with 1 a cosine schedule, for drawing
-    in few steps; larger ones give more of the steps to the ends, as following the ODE exactly needs.
+    They are equidistant in the angle whose tangent is (sigma / alpha)^(1 / stretch). A stretch of 1 is a cosine
+    schedule, for sampling in few steps; larger values put more steps at both ends, for solving the ODE exactly.
 
     Returns:
         (steps + 1,), falling from gamma_max to gamma_min.

@@ -1,9 +1,9 @@
-"""Noise schedules: how the log of noise over signal, gamma, grows with time.
+"""Noise schedules: gamma, the log of the noise-to-signal ratio, as a function of time.
 
 z_t = alpha x + sigma eps with alpha^2 = sigmoid(-gamma) and sigma^2 = sigmoid(gamma) at gamma = gamma(t), t from 0
 (data) to 1 (noise): the variance-preserving diffusion of Kingma et al. 2021 (arXiv 2107.00630), section 3. lambda =
 -gamma is the log of the signal-to-noise ratio. The continuous-time bound depends on a schedule's endpoints alone
-(theirs, section 5.1); what lies between sets the variance of its estimate.
+(their section 5.1); its course in between sets the variance of the estimate.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def stratified_times(
 ) -> Tensor:
     """Times in [0, 1), each uniform, one in each of `count` equal intervals (Kingma et al. 2021, appendix I.1).
 
-    Together they cover [0, 1), which takes most of the choice of t out of a batch mean's variance.
+    Stratification removes most of the variance that the choice of t adds to the mean over a batch.
 
     Args:
-        count: how many.
-        like: a tensor of the type and on the device that they shall have.
+        count: number of times.
+        like: a tensor whose type and device the result has.
         generator: on the CPU or that device; None: torch's default one.
-        shuffle: in random order, so that a row's time tells nothing of its neighbour's.
+        shuffle: shuffle the times, so that the order of the rows carries no information.
 
     Returns:
         (count,).
@@ -44,24 +44,24 @@ def stratified_times(
 
 
 class VarianceGate:
-    """Turns a loss' gradient into that of its square, for what changes a loss' variance but not its mean.
+    """Turns the gradient of a loss into that of its square, for parameters that affect only the variance of the loss.
 
     With E[L] fixed, the gradient of the variance is that of E[L^2], 2 L dL (Kingma et al. 2021, section 5.1 and
-    appendix I.2). Tensors that pass `watch` get their gradients multiplied, row by row, by 2 L, which is told by
-    `set_losses` between the forward and the backward pass.
+    appendix I.2). Tensors that pass `watch` get their gradients multiplied, row by row, by 2 L; `set_losses`
+    must be called with L between the forward and the backward pass.
     """
 
     def __init__(self) -> None:
         self.factor: Tensor | None = None
 
     def watch(self, values: Tensor) -> Tensor:
-        """Rows (N,) whose gradients are to be scaled; returns them."""
+        """Marks rows (N,) whose gradients are to be scaled, and returns them."""
         if values.requires_grad:
             values.register_hook(self._scale)
         return values
 
     def set_losses(self, losses: Tensor) -> None:
-        """The rows' losses (N,)."""
+        """Sets the losses (N,) of the rows."""
         self.factor = 2 * losses.detach()
 
     def _scale(self, gradient: Tensor) -> Tensor:
@@ -73,8 +73,8 @@ class Schedule(nn.Module):
     """gamma(t), from `gamma_min` at t = 0 to `gamma_max` at t = 1, and its slope.
 
     Args:
-        gamma_min: log of noise over signal of the data's end; e^(gamma_min / 2) is a noise floor.
-        gamma_max: of the noise's end, where hardly any signal may be left.
+        gamma_min: log noise-to-signal ratio at t = 0; e^(gamma_min / 2) is the noise floor.
+        gamma_max: log noise-to-signal ratio at t = 1, where almost no signal may be left.
     """
 
     gamma_min: Tensor
@@ -89,13 +89,13 @@ class Schedule(nn.Module):
     def forward(self, t: Tensor, gate: VarianceGate | None = None) -> tuple[Tensor, Tensor]:
         """Times (...) to gamma and d gamma / dt, (...) each.
 
-        `gate` watches what a learned schedule may choose freely between its endpoints.
+        `gate` watches gamma as far as it depends on the parameters between the endpoints of a learned schedule.
         """
         raise NotImplementedError
 
 
 class LinearSchedule(Schedule):
-    """gamma is linear in t: every level of noise gets as much time."""
+    """gamma is linear in t: equal time for equal ranges of gamma."""
 
     def forward(self, t: Tensor, gate: VarianceGate | None = None) -> tuple[Tensor, Tensor]:
         """See `Schedule.forward`."""
@@ -106,7 +106,7 @@ class LinearSchedule(Schedule):
 class CosineSchedule(Schedule):
     """alpha = cos(pi u / 2) (Nichol and Dhariwal 2021) with u linear in t between the endpoints.
 
-    gamma = 2 log tan(pi u / 2): most of the time goes to levels where signal and noise are alike.
+    gamma = 2 log tan(pi u / 2): most of the time goes to levels where signal and noise are equally strong.
     """
 
     def __init__(self, gamma_min: float, gamma_max: float) -> None:
@@ -124,16 +124,16 @@ class CosineSchedule(Schedule):
 
 
 class LearnedSchedule(Schedule):
-    """A monotone network of t (Kingma et al. 2021, appendix H) between endpoints that are learned as well.
+    """A monotone network of t (Kingma et al. 2021, appendix H) between learned endpoints.
 
     w t + sum_k v_k sigmoid(a_k t + b_k) with positive w, v, a, rescaled to begin at gamma_min and to end at gamma_max;
-    linear at the start, but for a small perturbation. The endpoints are trained on the bound; what lies between passes
-    the gate of `forward`, and so is trained to make the bound's estimate vary less.
+    linear at the start, but for a small perturbation. The endpoints are trained on the bound, all other
+    parameters to reduce the variance of its estimate, by the gate of `forward`.
 
     Args:
         gamma_min: as of `Schedule`, at the start of training.
         gamma_max: the same.
-        hidden_dim: k runs over so many.
+        hidden_dim: number of sigmoids, the range of k.
     """
 
     def __init__(self, gamma_min: float, gamma_max: float, hidden_dim: int = 64) -> None:
@@ -147,7 +147,7 @@ class LearnedSchedule(Schedule):
         self.offsets = nn.Parameter(-10.0 * (torch.arange(hidden_dim) + 0.5) / hidden_dim)
 
     def _raw(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The network and its slope at times (...)."""
+        """The network's output and its derivative at times (...)."""
         linear, heights, slopes = F.softplus(self.linear), F.softplus(self.heights), F.softplus(self.slopes)
         steps = torch.sigmoid(t[..., None] * slopes + self.offsets)
         value = linear * t + (heights * steps).sum(-1)

@@ -1,4 +1,4 @@
-"""What a diffusion and its students have in common: a denoiser of values that an affine layer has standardised."""
+"""Base class of the diffusion and its students: a denoiser of values standardised by an affine layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wavetts.model.density.transforms import DCT, ConditionalAffine
 
 @dataclass
 class DenoiserConfig(DensityConfig):
-    """The fields of a diffusion and of its students: the denoiser, its levels, and what standardises the values."""
+    """The fields shared by a diffusion and its students: denoiser, levels and standardisation."""
 
     network: Literal["mlp", "conv"] = opt("mlp", "denoiser: dense layers for subframes, convolutions for whole frames")
     hidden_dim: int = opt(256, "width of the denoiser", at_least=1)
@@ -46,7 +46,7 @@ class DenoiserConfig(DensityConfig):
             raise UserError(f"{field}: {length} is not a multiple of {self.squeeze}, {section}.squeeze")
 
     def build_denoiser(self, length: int, cond_dim: int, num_extras: int = 0) -> Denoiser:
-        """The denoiser of `length` values, with so many numbers beside the level."""
+        """Builds the denoiser of `length` values with `num_extras` inputs beside the level."""
         sizes = (length, cond_dim, self.hidden_dim, self.num_layers, self.gamma_min, self.gamma_max, num_extras)
         network = (
             MLPNetwork(*sizes, octaves=self.fourier_octaves)
@@ -57,17 +57,16 @@ class DenoiserConfig(DensityConfig):
 
 
 class StandardisedDiffusion(Density):
-    """Values are diffused once an affine layer has standardised them.
+    """A diffusion of values that a conditional affine layer has standardised.
 
     x -> DCT -> (x - mean) / scale, given the context; log-determinants are exact. The affine layer is trained by its
-    own Gaussian likelihood, which is the right scale for the diffusion under every weighting, and the diffusion sees
-    its output without gradient.
+    own Gaussian likelihood, which gives unit variance under every weighting; it gets no gradient from the diffusion.
 
     Args:
         config: its options.
         length: n.
         cond_dim: C, width of the context.
-        num_extras: numbers that the denoiser is given beside the level.
+        num_extras: number of inputs of the denoiser beside the level.
         noise_dim: see `Sampler`.
     """
 
@@ -103,15 +102,15 @@ class StandardisedDiffusion(Density):
         return lambda z, gamma: self.denoiser.eps(z, gamma, context, extras)
 
     def known(self, cond: Tensor, frames: Tensor, given: Tensor) -> Known:
-        """Some of the values of frames, as what is known of the standardised values.
+        """Known values of frames as `Known` standardised values.
 
-        The layers are affine, so that given values are linear combinations of the standardised ones: with an
-        orthonormal basis of these, they are some coordinates in a rotated space, where noise is as isotropic as ever.
+        The layers are affine, so known values are linear combinations of standardised ones. In an orthonormal basis of
+        these combinations they are coordinates of a rotated space, in which the noise is isotropic, too.
 
         Args:
             cond: (N, C).
-            frames: (N, n), right where they are given.
-            given: (n,) True where they are.
+            frames: (N, n), used where `given` is True.
+            given: (n,), True for known values.
         """
         n, rows = self.frame_length, len(cond)
         basis = torch.cat([cond.new_zeros(1, n), torch.eye(n).to(cond)]).repeat(rows, 1)
@@ -124,7 +123,7 @@ class StandardisedDiffusion(Density):
 
 
 def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal values of a tensor's shape, drawn where the generator is."""
+    """Standard normal values of the shape of a tensor, drawn on the generator's device."""
     device = like.device if generator is None else generator.device
     return torch.randn(like.shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
 

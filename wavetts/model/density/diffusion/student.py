@@ -1,4 +1,4 @@
-"""What distillation makes of a diffusion: a sampler of a few steps, guided inside (Meng et al. 2023, 2210.03142)."""
+"""Distilled diffusion: a sampler of few steps with guidance as an input (Meng et al. 2023, 2210.03142)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEVEL_INPUT = "level.hidden.weight"
 
 @dataclass
 class StudentConfig(DenoiserConfig):
-    """A diffusion's student: so many DDIM steps, with the guidance as an input."""
+    """The student of a diffusion: few DDIM steps, with the guidance as an input."""
 
     kind: Literal["student"] = opt(
         "student", "distilled from a diffusion (`wavetts distill`): few steps, no likelihood"
@@ -58,7 +58,7 @@ class StudentConfig(DenoiserConfig):
 
 
 class Student(StandardisedDiffusion):
-    """Draws values in a few DDIM steps, without a teacher and without a second pass for guidance. It has no likelihood.
+    """Samples in a few DDIM steps, guided without a second evaluation of the network. It has no likelihood.
 
     Args:
         config: its options.
@@ -79,7 +79,7 @@ class Student(StandardisedDiffusion):
         return super().eps_model(cond, cond.new_zeros(len(cond), 1) if extras is None else extras)
 
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """It has none.
+        """Not available: a student has no likelihood.
 
         Raises:
             NotImplementedError: always.
@@ -104,7 +104,7 @@ class Student(StandardisedDiffusion):
 
     @torch.no_grad()
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
-        """See `Sampler.sample`; `options.guidance` up to `largest_guidance` is what it was taught."""
+        """See `Sampler.sample`; `options.guidance` may be up to `largest_guidance`."""
         with torch.autocast(cond.device.type, enabled=False):
             packed, temperature = self._pack(cond), option_rows(options.temperature, cond)
             guidance = torch.as_tensor(option_rows(options.guidance, cond)).to(packed)
@@ -117,15 +117,15 @@ class Student(StandardisedDiffusion):
 
 
 def halving_target(teacher: EpsModel, z: Tensor, levels: Tensor) -> Tensor:
-    """The data x~ that take a student in one DDIM step where its teacher gets in two.
+    """The target x~ with which one DDIM step of a student equals two steps of its teacher.
 
     x~ = (z_s - r z_t) / (alpha_s - r alpha_t) with r = sigma_s / sigma_t (Salimans and Ho 2022, equation 8; Meng et al.
-    2023, section 3.2), for z_s that the teacher reaches from z_t.
+    2023, section 3.2), where the teacher reaches z_s from z_t.
 
     Args:
         teacher: the teacher's denoiser.
         z: (N, n) at the first level.
-        levels: (N, 3): where the step begins, the teacher's stop, where it ends.
+        levels: (N, 3): the start of the step, the end of the teacher's first step, the end of the step.
     """
     path = Path(teacher, levels, lambda: z)
     first, middle, last = levels.unbind(-1)
@@ -146,11 +146,11 @@ def match_guided(
     """Stage one's loss: the distance from the teacher's guided x, at any level and guidance.
 
     Args:
-        student: what is trained.
-        teacher: what it learns from.
+        student: the density to train.
+        teacher: the diffusion to distil.
         values: (N, n).
         cond: (N, C).
-        null: (N, C), the contexts without text; None: the teacher cannot be guided.
+        null: (N, C), the contexts without the text; None for a teacher without guidance.
         generator: of noise, levels and guidances.
 
     Returns:
@@ -169,9 +169,9 @@ def match_guided(
 def halve(
     student: Student, teacher: Student, values: Tensor, cond: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Stage two's loss: the distance from what two of the teacher's steps reach, at the levels where the student steps.
+    """Stage two's loss: the distance from the result of two steps of the teacher, at the student's levels.
 
-    Arguments and result as of `match_guided`; the teacher has twice the student's `sampler_steps`.
+    Arguments and result as for `match_guided`; the teacher has twice the student's `sampler_steps`.
     """
     with torch.no_grad():
         x, _ = teacher.standardise(values, cond)
@@ -187,20 +187,20 @@ def halve(
 
 
 def _guidances(student: Student, x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """(N, 1), uniform over what the student is to know."""
+    """Random guidances (N, 1), uniform from 0 to the student's `largest_guidance`."""
     device = x.device if generator is None else generator.device
     drawn = torch.rand((len(x), 1), generator=generator, device=device, dtype=x.dtype)
     return student.largest_guidance * drawn.to(x.device)
 
 
 def make_student(teacher: Diffusion, config: DiffusionConfig, steps: int, largest_guidance: float) -> Student:
-    """A student that is its teacher, unguided, until it is trained.
+    """Makes a student that equals its unguided teacher.
 
     Args:
         teacher: of values without contexts of its own, a `Diffusion`.
         config: the teacher's.
-        steps: of the student.
-        largest_guidance: that it is to know.
+        steps: sampling steps of the student.
+        largest_guidance: the largest guidance that it will be trained for.
     """
     section = student_section(config, teacher, steps, largest_guidance)
     student = Student(section, teacher.frame_length, teacher.cond_dim)
@@ -217,7 +217,7 @@ def student_section(
 
 
 def student_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A teacher's weights, of any part of a model, as its student's."""
+    """The weights of a teacher, or of a module that contains it, with the shapes of its student's."""
     kept = {}
     for name, value in weights.items():
         if name.endswith("decoder_log_variance") or ".levels." in f".{name}" or ".schedule." in f".{name}":

@@ -1,7 +1,7 @@
 """Weighted diffusion losses, L_w = 1/2 E[w(lambda) (-dlambda/dt) |eps - eps_hat|^2] (Kingma and Gao 2023, 2303.00848).
 
-Which losses of the literature are which w is their table 1. With a monotone w (not growing with lambda) the loss is a
-mixture of bounds of the data with noise added (their theorem 1); with w = 1 it is the bound itself.
+Their table 1 gives w for the losses of the literature. With a w that does not grow with lambda the loss is a mixture of
+bounds on data with added noise (their theorem 1); with w = 1 it is the bound itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _edm(log_snr: Tensor) -> Tensor:
 
 
 def _edm_peak() -> float:
-    """Where `_edm` is largest: a zero of the derivative of its logarithm, by bisection."""
+    """The maximum of `_edm`: a zero of the derivative of its logarithm, by bisection."""
     low, high = -30.0, EDM_MEAN
     for _ in range(80):
         middle = 0.5 * (low + high)
@@ -50,7 +50,7 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def mean_weight(name: str, gamma_min: float, gamma_max: float) -> float:
-    """The mean of a weighting over the levels of a schedule: losses divided by it are of the size of a bound."""
+    """The mean of a weighting over the levels of a schedule: a loss divided by it has the scale of a bound."""
     gamma = torch.linspace(gamma_min, gamma_max, 10001, dtype=torch.float64)
     return float(torch.trapezoid(WEIGHTINGS[name](-gamma), gamma) / (gamma_max - gamma_min))
 
@@ -65,8 +65,8 @@ class AdaptiveLevels(nn.Module):
         gamma_min: the lowest level.
         gamma_max: the highest.
         num_bins: of equal width.
-        decay: of the running means, for each batch that hits the bin.
-        uniform: share of the uniform density, so that no bin is forgotten.
+        decay: decay of the running means, applied to a bin for each batch that falls into it.
+        uniform: share of the uniform density in the mixture, so that every bin is drawn.
     """
 
     means: Tensor
@@ -86,7 +86,7 @@ class AdaptiveLevels(nn.Module):
         return (1 - self.uniform) * shares + self.uniform / len(shares)
 
     def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Uniform times (N,) to gamma of the importance density and one over that density, (N,) each."""
+        """Maps uniform times (N,) to gamma of the importance density, and the inverse of that density, (N,) each."""
         shares = self._shares()
         ends = shares.cumsum(0)
         index = torch.searchsorted(ends, t * ends[-1], right=True).clamp(max=len(shares) - 1)
@@ -96,7 +96,7 @@ class AdaptiveLevels(nn.Module):
 
     @torch.no_grad()
     def update(self, gamma: Tensor, weighted: Tensor) -> None:
-        """Takes in levels (N,) and their w(lambda) |eps - eps_hat|^2 (N,)."""
+        """Updates the running means by levels (N,) and their w(lambda) |eps - eps_hat|^2 (N,)."""
         index = torch.bucketize(gamma, self.edges[1:-1])
         counts = torch.zeros_like(self.means).index_add_(0, index, torch.ones_like(weighted))
         sums = torch.zeros_like(self.means).index_add_(0, index, weighted)
