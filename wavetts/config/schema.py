@@ -76,7 +76,7 @@ class ConvLSTMConfig(EncoderConfig):
     num_layers: int = opt(3, "convolution layers", at_least=0)
     kernel_size: int = opt(5, "convolution kernel, odd", at_least=1, odd=True)
     dropout: float = opt(0.1, "dropout after each convolution in training", at_least=0, below=1)
-    memory_norm: bool = opt(False, "layer norm of the memory, so that it is as large as the samples beside it")
+    memory_norm: bool = opt(False, "layer norm of the memory, so that its scale matches that of the samples beside it")
 
     def check(self) -> None:
         """See `Section.check`."""
@@ -136,7 +136,7 @@ class GMMAttentionConfig(AttentionConfig):
 class ForwardAttentionConfig(AttentionConfig):
     """Forward attention (Zhang et al. 2018) with a transition agent that knows query and token."""
 
-    kind: Literal["forward"] = opt("forward", "the last alignment moved forward, then weighed by content")
+    kind: Literal["forward"] = opt("forward", "the previous alignment moved forward, then weighted by content")
     hidden_dim: int = opt(128, "hidden layer that predicts the moves", at_least=1)
     key_dim: int = opt(64, "dimension of the content's dot product", at_least=1)
     max_move: int = opt(4, "the most tokens that one frame can move", at_least=1)
@@ -159,9 +159,7 @@ class DecoderConfig(Section):
     hidden_dim: int = opt(512, "units of each residual LSTM", at_least=1)
     num_layers: int = opt(4, "residual LSTM layers", at_least=0)
     skip: bool = opt(True, "feed the previous frame's raw samples past the pre-net (the paper's skip connection)")
-    spectrum: bool = opt(
-        False, "feed the log-magnitude spectrum of the previous frame beside its samples, of which it is a function"
-    )
+    spectrum: bool = opt(False, "also feed the log-magnitude spectrum of the previous frame")
     cond_dim: int = opt(
         0,
         "width of a two-layer SiLU head over LSTM output, context and previous frame; 0: cond is the LSTM output",
@@ -191,8 +189,8 @@ class DensityConfig(Section):
 
         Args:
             length: of a frame, or of the part of it that the density is of.
-            field: that gives the length, for the message.
-            section: where the density's own fields stand, for the message.
+            field: name of the field that gives the length, for the message.
+            section: name of the density's section, for the message.
         """
 
     def build(self, length: int, cond_dim: int, audio: AudioConfig) -> Any:
@@ -241,16 +239,16 @@ class TrainConfig(Section):
     )
     adapter_rank: int = opt(
         0,
-        "train a change of this rank of every matrix of a model that is started from (LoRA); 0: all of it",
+        "train only a change of this rank of each matrix of the initial model (LoRA); 0: train all weights",
         at_least=0,
     )
-    prior_steps: int = opt(0, "steps during which the alignment is held to a beta-binomial diagonal prior", at_least=0)
-    short_epochs: int = opt(0, "so many epochs at the start have only utterances of up to `short_seconds`", at_least=0)
+    prior_steps: int = opt(0, "steps in which a beta-binomial diagonal prior guides the alignment", at_least=0)
+    short_epochs: int = opt(0, "number of first epochs that use only utterances of up to `short_seconds`", at_least=0)
     short_seconds: float = opt(
-        2.0, "reading is learnt from short texts first, where an even pace is nearly right", above=0
+        2.0, "longest utterance of the first `short_epochs`: attention is learnt faster from short texts", above=0
     )
     random_phase: bool = opt(
-        True, "shift where an utterance's first frame starts, by up to one frame, anew in each epoch"
+        True, "shift the start of an utterance's first frame by a random part of a frame in each epoch"
     )
     precision: Literal["float32", "bf16"] = opt(
         "float32",
@@ -258,7 +256,9 @@ class TrainConfig(Section):
     )
     tf32: bool = opt(False, "float32 products of GPUs in TensorFloat-32: faster, 10 bits of mantissa")
     compile: bool = opt(False, "torch.compile the density")
-    compile_attention: bool = opt(False, "torch.compile the step of the attention's loop: few launches a frame")
+    compile_attention: bool = opt(
+        False, "torch.compile the step of the attention loop: fewer kernel launches per frame"
+    )
     loader_threads: int = opt(2, "threads that read and pad audio ahead of the training loop", at_least=1)
     keep_audio: bool = opt(False, "hold the whole corpus in memory, 0.23 GB an hour at 16 kHz: no decoding after once")
     max_bad_steps: int = opt(20, "stop after this many non-finite losses in a row", at_least=1)
@@ -277,20 +277,20 @@ class TrainConfig(Section):
 
 @dataclass
 class SynthesisConfig(Section):
-    """How the voice speaks unless it is asked otherwise; a trained model's may be changed by `wavetts export`."""
+    """Default synthesis settings of the voice; `wavetts export` can change those of a trained model."""
 
     temperature: float = opt(
         0.7, "std of the base noise (the paper's, section 4); 0: the same every time, 1: as it was trained", at_least=0
     )
     guidance: float = opt(
-        0.0, "push towards the text: words are clearer, up to a point; 0: as it was trained", at_least=0
+        0.0, "guidance scale: moderate values make words clearer; 0: the trained model without guidance", at_least=0
     )
     voiced_scale: float = opt(
         1.0,
-        "temperature in voiced sounds, relative to `temperature`; of a density of subframes, with 40 ms of past",
+        "temperature in voiced sounds, relative to `temperature`; needs a density of subframes with 40 ms of past",
         at_least=0,
     )
-    remove_dither: bool = opt(False, "leave out of what is heard the noise that `audio.dither` added in training")
+    remove_dither: bool = opt(False, "remove from the output the noise that `audio.dither` added in training")
 
 
 @dataclass

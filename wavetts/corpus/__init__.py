@@ -1,1 +1,1 @@
-"""Corpora as people have them, made into training data and batches."""
+"""Reads corpora and converts them to training data and batches."""

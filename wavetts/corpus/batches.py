@@ -27,7 +27,7 @@ PREFETCHED_STEPS = 4
 
 @dataclass
 class Batch:
-    """Utterances, cut to whole frames and padded to the longest."""
+    """Utterances, cut to whole frames and padded to the longest one."""
 
     ids: list[str]
     tokens: Tensor  # (B, I) int64, 0 at padding
@@ -38,7 +38,7 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The batch with tokens and waveform on `device`.
 
-        Lengths stay on the CPU, where they are turned into indices without waiting for a GPU.
+        Lengths stay on the CPU, where indices are computed without synchronising with a GPU.
         """
         tokens, waveform = (x.to(device, non_blocking=True) for x in (self.tokens, self.waveform))
         return replace(self, tokens=tokens, waveform=waveform)
@@ -82,8 +82,8 @@ class Corpus:
     Args:
         utterances: the utterances of a manifest.
         tokenizer: encodes their transcripts.
-        config: its sections audio and text are used, and `train.keep_audio`.
-        skip_unknown: leave out utterances with symbols that the tokenizer does not have, with one warning.
+        config: its sections `audio` and `text` are used, and `train.keep_audio`.
+        skip_unknown: leave out utterances with symbols that the tokenizer does not have, and warn once.
 
     Raises:
         UserError: there are unknown symbols, and `skip_unknown` is False.
@@ -130,7 +130,7 @@ class Corpus:
             seed: order and phases are a pure function of seed and epoch.
             epoch: number of the epoch.
             random_phase: start each clip at a random sample of its first frame.
-            most_seconds: longer utterances are left out.
+            most_seconds: the longest utterance; longer ones are left out.
 
         Raises:
             UserError: all utterances are longer.
@@ -229,7 +229,7 @@ def epoch_plan(corpus: Corpus, train: TrainConfig, epoch: int) -> list[list[Clip
 
 
 def split_clips(clips: Sequence[Clip], parts: int) -> list[list[Clip]]:
-    """Deals a batch out over processes and micro-batches, so that all parts get like lengths."""
+    """Distributes a batch over processes and micro-batches, so that all parts have similar lengths."""
     ordered = sorted(clips, key=lambda clip: (-clip.num_frames, clip.index))
     return [ordered[part::parts] for part in range(parts)]
 
@@ -243,15 +243,15 @@ def training_steps(
     world_size: int = 1,
     pin_memory: bool = False,
 ) -> Generator[Step]:
-    """One process' share of the steps from batch `index` of `epoch` on, without end, read ahead by threads.
+    """Yields one process' share of the steps from batch `index` of `epoch` on, without end; threads read ahead.
 
     Args:
         corpus: what to train on.
-        config: its train section says what a batch is, and how many threads read (`train.loader_threads`).
-        epoch: of the first step.
-        index: of the first step in its epoch.
-        rank: this process among
-        world_size: so many.
+        config: its section `train` defines the batches and the number of reader threads (`loader_threads`).
+        epoch: epoch of the first step.
+        index: batch of the first step in its epoch.
+        rank: index of this process.
+        world_size: number of processes.
         pin_memory: page-lock the batches, for a GPU.
 
     Raises:
@@ -282,7 +282,7 @@ def training_steps(
 
 
 def _prefetch(plan: Iterator[tuple[int, int, list[Clip]]], read: Callable[..., Step], threads: int) -> Generator[Step]:
-    """The steps of an endless plan, in its order, read ahead by so many threads."""
+    """The steps of an endless plan in order, read ahead by threads."""
     with ThreadPoolExecutor(threads, thread_name_prefix="wavetts-data") as pool:
         pending = deque(pool.submit(read, *next(plan)) for _ in range(PREFETCHED_STEPS + threads))
         try:

@@ -1,4 +1,4 @@
-"""What the columns of a corpus' lines are: told by a line of names, or by what they hold."""
+"""Recognises the columns of a corpus: by a header line, or by their contents."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column is what.
+    """The meaning of the columns of a corpus.
 
     Attributes:
-        kinds: of every column, "" for one that is not used.
-        has_header: the first line names the columns.
-        told_by: how that was found out.
+        kinds: for each column `file`, `text`, `normalised text` or `speaker`, "" if it is not used.
+        has_header: whether the first line names the columns.
+        told_by: how the columns were recognised, for the report.
     """
 
     kinds: tuple[str, ...]
@@ -37,18 +37,18 @@ class Columns:
 
     @property
     def description(self) -> str:
-        """For the report."""
+        """One line for the report: the columns, and how they were recognised."""
         return f"{'|'.join(kind or 'not used' for kind in self.kinds)} (by {self.told_by})"
 
     def read(self, cells: Sequence[str], where: str) -> tuple[str, str, str | None, str | None]:
-        """File or id, text, normalised text and speaker of a line; of the last two None where there is none.
+        """Returns file or id, text, normalised text (or None) and speaker (or None) of a line.
 
         Args:
-            cells: of the line.
+            cells: the cells of the line.
             where: "file:line" for messages.
 
         Raises:
-            UserError: it has another number of columns.
+            UserError: the line has another number of columns.
         """
         kinds = self.kinds
         if not self.has_header and len(cells) == 2:
@@ -61,14 +61,14 @@ class Columns:
 
 
 def find_columns(rows: Sequence[tuple[str, list[str]]]) -> Columns:
-    """Finds out what the columns are.
+    """Recognises the columns of a corpus.
 
-    A first line of names decides. Else two columns are file and text, also in some lines of a file of three. Of three
-    the last two are a text and the same normalised if they are of the same words, or a speaker and a text: a speaker's
-    name is short, and the same in many lines or one word where the text is many.
+    A header line decides. Without one, two columns are file and text; single lines of a file with three columns may
+    have two. With three columns, the last two are a text and its normalised form if they share most words, else a text and a
+    speaker: names of speakers are short, and repeat or have a single word.
 
     Args:
-        rows: "file:line" and cells of each line; one at least.
+        rows: "file:line" and the cells of each line; at least one line.
 
     Raises:
         UserError: lines have neither names nor two or three columns, or a speaker cannot be told from a text.
@@ -96,7 +96,7 @@ def _kind_of(name: str) -> str:
 
 
 def _order(rows: list[tuple[str, list[str]]]) -> tuple[str, str]:
-    """What the second and the third column are."""
+    """The kinds of the second and the third column."""
     where, (file, *_) = rows[0]
     _, one, other = ([cells[index] for _, cells in rows] for index in range(3))
     if _same_words(one, other):
@@ -127,7 +127,7 @@ def _are_speakers(column: list[str], other: list[str]) -> bool:
 
 
 def _look_like_names(column: list[str]) -> bool:
-    """Whether everything in a column is short, as names are, and no sentence."""
+    """Whether all cells of a column are short, as names are."""
     return all(
         len(cell) <= _SPEAKER_LENGTH and len(cell.split()) <= _SPEAKER_WORDS and cell[-1] not in ".!?…。"
         for cell in column
@@ -136,7 +136,7 @@ def _look_like_names(column: list[str]) -> bool:
 
 
 def _same_words(one: list[str], other: list[str]) -> bool:
-    """Whether two columns are a text and the same normalised: half of the words are in both, or one column is empty."""
+    """Whether two columns are a text and its normalised form: half of the words are in both, or one is empty."""
     lines = [
         [set(_WORD.findall(cell.lower())) for cell in cells] for cells in zip(one, other, strict=True) if all(cells)
     ]

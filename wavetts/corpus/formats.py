@@ -1,4 +1,4 @@
-"""Corpora as they come: LJSpeech's layout, other columns, JSON lines."""
+"""Reads the metadata of corpora: LJSpeech's layout, other columns, JSON lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_ID_BYTES = 200
 
 @dataclass(frozen=True)
 class Recording:
-    """One line of a corpus: what is said, and in which file."""
+    """One line of a corpus: a text and its audio file."""
 
     # A name that is unique in the corpus and is a file name without its suffix.
     id: str
@@ -36,25 +36,25 @@ class Recording:
 
 
 def read_corpus(source: Path) -> list[Recording]:
-    r"""Read a corpus' lines, in their order.
+    r"""Reads the lines of a corpus, in their order.
 
     A folder has `metadata.csv` or `metadata.jsonl`; a file is one of these by its suffix. A line of `metadata.csv` is
     split at "|" and nowhere else (quotation marks are plain characters). Its first column is an id or a file name; the
     audio, of any of `AUDIO_SUFFIXES` in capitals or not, is in wavs/ or beside the metadata. The others are
 
     - a text;
-    - a text and the same normalised, which is taken (LJSpeech);
-    - a text and a speaker, either first: what the columns hold tells, see `corpus.columns`;
-    - or what a first line of their names says: `audio_file|text|speaker_name` and the like.
+    - a text and its normalised form, which is used (LJSpeech);
+    - a text and a speaker, in either order, recognised by their contents (see `corpus.columns`);
+    - or the columns that a header line names: `audio_file|text|speaker_name` and the like.
 
     An object of `metadata.jsonl` has "text", "audio" (a path from the metadata's folder) or "id", optionally both,
-    and optionally "speaker"; null is as good as nothing.
+    and optionally "speaker"; null is the same as a missing key.
 
     Args:
         source: the folder or the metadata file.
 
     Raises:
-        UserError: nothing to read, a line that is not as above, an id that cannot be a file name or comes twice.
+        UserError: there is no metadata, a line has another form, or an id is not a valid file name or occurs twice.
     """
     candidates = [source] if source.is_file() else [source / "metadata.csv", source / "metadata.jsonl"]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -76,7 +76,7 @@ def read_corpus(source: Path) -> list[Recording]:
 
 
 def check_id(name: str, where: str) -> None:
-    """An id is a plain file name without its suffix.
+    """Checks that an id is a plain file name without a suffix.
 
     Args:
         name: the id.
@@ -124,7 +124,7 @@ def _read_json(path: Path) -> Iterator[Recording]:
 
 
 class _AudioFiles:
-    """The audio in wavs/ of a folder and in the folder itself, by file name without its suffix."""
+    """Index of the audio files in a folder and in its wavs/, by file name without suffix."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -135,11 +135,11 @@ class _AudioFiles:
                 self._by_stem.setdefault(file.stem, file)
 
     def of_id(self, identifier: str) -> Path:
-        """The file of an id; wavs/ID.wav if there is none."""
+        """The audio file of an id; wavs/ID.wav if there is none."""
         return self._by_stem.get(identifier, self._folder / "wavs" / f"{identifier}.wav")
 
     def of_name(self, name: str) -> Path:
-        """The file of that name, or else one that differs from it in nothing but the suffix."""
+        """The audio file of that name, or one with another suffix."""
         places = self._folder / "wavs" / name, self._folder / name
         there = next((place for place in places if place.is_file()), None)
         return there or self._by_stem.get(Path(name).stem, places[1])

@@ -1,4 +1,4 @@
-"""What `wavetts preprocess` wrote: info.json, and the utterances of a manifest."""
+"""Reads the output of `wavetts preprocess`: info.json and manifests."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Utterance:
     Attributes:
         id: unique in the manifest.
         audio: the audio file.
-        samples: its length.
-        text: as the corpus gives it.
-        spoken: normalised.
-        phonemes: of `spoken`.
+        samples: length of the audio in samples.
+        text: the text of the corpus.
+        spoken: the normalised text.
+        phonemes: the phonemes of `spoken`.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Utterance:
 
 
 def load_info(data_dir: Path, config: Config) -> dict[str, Any]:
-    """Reads a preprocessed corpus' info.json and holds it against the config.
+    """Reads the info.json of a preprocessed corpus and compares it with the config.
 
     Raises:
         UserError: the folder is missing or not preprocessed, or its sample rate or language is not the config's.
@@ -97,7 +97,7 @@ def _parse_entry(entry: dict[str, Any], where: str, folder: Path) -> Utterance:
 
 
 def build_tokenizer(utterances: Sequence[Utterance], info: dict[str, Any], config: Config) -> Tokenizer:
-    """The symbol table of a training manifest's transcripts, with the versions of what made them."""
+    """The tokenizer of a training manifest: symbols of its transcripts, versions of espeak and the front end."""
     text_input = config.text.input
     transcripts = [utterance.transcript(text_input) for utterance in utterances]
     tokenizer = Tokenizer.build(transcripts, input=text_input, language=config.text.language)

@@ -1,4 +1,4 @@
-"""A corpus as it comes, made ready for training: checked, resampled, trimmed, phonemised, split."""
+"""Converts a corpus to training data: checks, resamples, trims, phonemises and splits it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MIN_CHARS_PER_SECOND, SLACK_SECONDS = 3.0, 1.5
 
 @dataclass(frozen=True)
 class PreprocessOptions:
-    """What `preprocess` does to a corpus."""
+    """The options of `preprocess`."""
 
     # Rate of the written audio in Hz.
     sample_rate: int = 24000
@@ -76,25 +76,25 @@ class PreprocessOptions:
                 raise UserError(message)
 
     def of_clips(self) -> dict:
-        """The options that a clip's result depends on."""
+        """The options on which the result of a clip depends."""
         without = ("dev", "test", "seed", "jobs", "overwrite")
         return {name: value for name, value in asdict(self).items() if name not in without}
 
 
 def preprocess(folder: Path, output: Path, options: PreprocessOptions) -> dict:
-    """Turn a corpus in LJSpeech's layout (or JSON lines) into training data.
+    """Converts a corpus in LJSpeech's layout (or JSON lines) to training data.
 
     Writes OUTPUT/audio/ID.flac (16-bit mono), {train,dev,test}.jsonl, dropped.jsonl, info.json, report.md, and
-    clips.jsonl, from which an interrupted run goes on and a later one with added clips starts.
+    clips.jsonl, from which an interrupted run continues, as does a later run with added clips.
 
     Args:
         folder: see `wavetts.corpus.formats.read_corpus`.
-        output: the folder to make.
-        options: what to do. With `jobs` above 1 the caller's main module must be importable (multiprocessing's
+        output: the folder to write.
+        options: the options. With `jobs` above 1 the caller's main module must be importable (multiprocessing's
             "spawn").
 
     Returns:
-        The report: counts and hours per split, reasons for dropping, spread of durations; what info.json holds.
+        The report: counts and hours per split, reasons for dropping, spread of durations; the contents of info.json.
 
     Raises:
         UserError: the corpus cannot be read, OUTPUT was made with other options, a package is missing, the disk is
@@ -188,7 +188,7 @@ def process_clip(recording: Recording, output: Path, options: PreprocessOptions)
 
 
 def _transcribe(text: str, seconds: float, language: str) -> dict:
-    """Either "spoken" and "phonemes" of a text, or "reason" and "detail" if it does not go with its audio."""
+    """A dictionary with "spoken" and "phonemes", or with "reason" and "detail" if the clip is to be dropped."""
     from wavetts.text.normalize import normalize
     from wavetts.text.phonemes import phonemize
 
@@ -218,10 +218,10 @@ def count_clipped(samples: np.ndarray) -> int:
 
 
 def assign_splits(ids: list[str], dev: int, test: int, seed: int) -> dict[str, str]:
-    """Which split each id belongs to.
+    """Assigns each id to train, dev or test.
 
-    Ids are ordered by a hash of the seed and the id; the first ones are dev, the last ones test. A clip that is added
-    moves at most one other clip of either.
+    Ids are sorted by a hash of seed and id; the first ones are dev, the last ones test. Adding a clip moves at most one
+    other clip out of each of them.
     """
     ordered = sorted(ids, key=lambda identifier: hashlib.sha256(f"{seed}:{identifier}".encode()).digest())
     splits = dict.fromkeys(ids, "train")
@@ -273,7 +273,7 @@ def _open_state(output: Path, header: dict, overwrite: bool) -> dict[str, dict]:
 
 
 def _fingerprint(recording: Recording) -> list:
-    """What a result is valid for: the line, and the file's size and time of change."""
+    """Identifies the input of a result: the line, and size and modification time of the file."""
     line = [recording.audio.name, recording.text, recording.speaker]
     try:
         status = recording.audio.stat()

@@ -1,4 +1,4 @@
-"""What is in a preprocessed corpus, in numbers."""
+"""Statistics of a preprocessed corpus."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ PERCENTILES = (0, 5, 50, 95, 100)
 
 
 def build_report(manifests: dict[str, list[dict]], dropped: list[dict], clipped: dict[str, int]) -> dict:
-    """Count a corpus.
+    """Computes the statistics of a corpus.
 
     Args:
         manifests: the lines of each split's manifest; at least one clip in all.
         dropped: objects with "id" and "reason".
-        clipped: samples at full scale by id.
+        clipped: number of samples at full scale, by id.
 
     Returns:
         JSON-able: "clips" and "hours" by split, "dropped" by reason, "clipped", "seconds" and "chars_per_second" by
-        percentile, "speakers" (clips by speaker), "symbols" (the phonemes' signs that training has).
+        percentile, "speakers" (clips by speaker), "symbols" (the characters of the training set's phonemes).
     """
     clips = [clip for items in manifests.values() for clip in items]
     rates = [len(clip["spoken"]) / clip["seconds"] for clip in clips]
@@ -36,7 +36,7 @@ def build_report(manifests: dict[str, list[dict]], dropped: list[dict], clipped:
 
 
 def render_report(report: dict) -> str:
-    """The report as Markdown for people."""
+    """The report as Markdown."""
     lines = [
         "# Preprocessed corpus",
         "",

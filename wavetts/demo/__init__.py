@@ -1,1 +1,1 @@
-"""The page to try voices on (Gradio)."""
+"""The demo: a Gradio page on which to try voices."""

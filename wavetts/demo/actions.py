@@ -1,4 +1,4 @@
-"""What the demo's buttons do, without the page: voices by name, speech as it is made, comparisons, long texts."""
+"""The functions behind the demo's buttons: loading voices, speaking, comparing, reading long texts."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _VOICES_KEPT = MAX_COMPARED
 
 @dataclass
 class Spoken:
-    """How far a text has come: what is known grows until `result` is there.
+    """Progress of a text that is being spoken.
 
     Attributes:
-        voice: who speaks.
-        pieces: what is spoken in one go each.
-        seconds: of speech so far.
-        finished: how many of the pieces are spoken.
+        voice: the voice.
+        pieces: the sentences, each spoken as one utterance.
+        seconds: seconds of speech so far.
+        finished: number of finished pieces.
         working: seconds of computation so far.
         first: seconds until the first sound.
-        result: when all is spoken; None before.
+        result: the complete result; None until the text is finished.
     """
 
     voice: Voice
@@ -63,7 +63,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the things that are compared: what distinguishes it, who speaks, and how."""
+    """One variant of a comparison: its title, voice and settings."""
 
     label: str
     voice: str
@@ -71,7 +71,7 @@ class Variant:
 
 
 class Actions:
-    """The voices that a page offers, and what it does with them."""
+    """The voices that a page offers, and the functions that use them."""
 
     def __init__(
         self,
@@ -84,11 +84,11 @@ class Actions:
         """Finds the voices.
 
         Args:
-            models: a folder; the model files in and below it are offered beside the voices that have a name.
-            device: as for `load_voice`.
-            threads: as for `load_voice`.
-            max_chars: the longest text.
-            max_long_chars: the longest text of `read`.
+            models: a folder whose model files (also in subfolders) are offered beside the installed voices.
+            device: see `load_voice`.
+            threads: see `load_voice`.
+            max_chars: longest text of `speak` and `compare`, in characters.
+            max_long_chars: longest text of `read`, in characters.
 
         Raises:
             UserError: there is no voice, or no model in the folder.
@@ -108,16 +108,16 @@ class Actions:
 
     @property
     def names(self) -> list[str]:
-        """Of the voices, the default one first."""
+        """Names of the voices, the default one first."""
         return list(self._paths)
 
     def entry(self, name: str) -> VoiceEntry | None:
-        """What a voice's card says of it; None for a model without one. Errors as `voice`."""
+        """The catalogue entry of a voice; None for a model file. Raises as `voice` does."""
         self._check_name(name)
         return self._entries.get(name)
 
     def voice(self, name: str) -> Voice:
-        """Loads a voice; those that were used last are kept.
+        """Loads a voice; recently used ones stay in memory.
 
         Raises:
             UserError: it is not one of `names`, or its file is damaged.
@@ -132,12 +132,12 @@ class Actions:
             return self._loaded[name]
 
     def speak(self, text: str, name: str, settings: SynthesisSettings) -> Generator[tuple[np.ndarray, Spoken]]:
-        """Speaks a text while it is heard.
+        """Speaks a text as a stream.
 
         Args:
-            text: what to say.
-            name: of the voice.
-            settings: how.
+            text: the text.
+            name: name of the voice.
+            settings: synthesis settings.
 
         Yields:
             The next samples (S,), and how far it has come; last no samples and a `Spoken` with its result.
@@ -171,7 +171,7 @@ class Actions:
                 if waiting:
                     yield np.concatenate(waiting), spoken
                     waiting = []
-                    # What the page does meanwhile is no work of the voice's.
+                    # Time that the page spends between two chunks does not count.
                     started = time.perf_counter()
                 if chunk is None:
                     break
@@ -200,7 +200,7 @@ class Actions:
         spoken = Spoken(voice, voice.prepare(text, settings.seed))
         spoken.working = time.perf_counter() - started
         yield np.zeros(0, dtype=np.float32), spoken
-        # In a thread of its own, so that who closes this need not wait for the sentence that is being spoken.
+        # In a thread, so that closing the generator does not wait for the current sentence.
         speaker = ThreadPoolExecutor(1, "wavetts-read")
         try:
             for piece in spoken.pieces:
@@ -222,10 +222,10 @@ class Actions:
             speaker.shutdown(wait=False, cancel_futures=True)
 
     def compare(self, text: str, variants: Sequence[Variant]) -> Iterator[tuple[Variant, Spoken]]:
-        """Speaks a text in each way, one after the other, each in one try: what is compared is the rule.
+        """Speaks a text once in each variant, one after the other, without new tries for sentences that break off.
 
         Raises:
-            UserError: something of that cannot be used.
+            UserError: the text, a voice or a setting is invalid.
         """
         if len(text or "") > self.max_chars:
             raise UserError(f"the text has {len(text)} characters, the most here are {self.max_chars}; shorten it")
@@ -239,13 +239,14 @@ class Actions:
             yield variant, Spoken(voice, pieces, result.seconds, len(pieces), working, result=result)
 
     def variants(self, what: str, values: Sequence[str] | str, name: str, settings: SynthesisSettings) -> list[Variant]:
-        """What is compared.
+        """Makes the variants of a comparison.
 
         Args:
             what: "voices", "temperatures" or "seeds".
             values: names of voices, or numbers with commas or spaces between.
-            name: of the voice, where voices are not what is compared.
-            settings: of all, but for what is compared. Of several voices each has its own temperature and guidance.
+            name: name of the voice, unless voices are compared.
+            settings: settings of all variants, except for the compared one. If voices are compared, each one has its
+                own default temperature and guidance.
 
         Raises:
             UserError: a value is no number or out of range, there is no such voice, or there are too many.
@@ -285,10 +286,10 @@ class Actions:
 def page_settings(
     temperature: float, guidance: float, speed: float, stop_threshold: float, seed: float
 ) -> SynthesisSettings:
-    """The settings that a page's fields ask for.
+    """Synthesis settings from the fields of the page.
 
     Raises:
-        UserError: one is empty or out of range.
+        UserError: a field is empty or out of range.
     """
     return SynthesisSettings(
         temperature=_within("temperature", temperature, 0, MAX_TEMPERATURE),
@@ -300,13 +301,13 @@ def page_settings(
 
 
 def _timed(function: Callable, *arguments: Any) -> tuple[Any, float]:
-    """What a function gives, and the seconds that it took."""
+    """Calls a function; returns its result and the seconds that it took."""
     started = time.perf_counter()
     return function(*arguments), time.perf_counter() - started
 
 
 def _within(name: str, value: float | None, low: float, high: float) -> float:
-    # A field that was emptied is None.
+    # An emptied field is None.
     if value is None or not low <= value <= high:
         raise UserError(f"{name}: {value} is not between {low} and {high}")
     return value

@@ -1,4 +1,4 @@
-"""Serves the page: on a port that is checked first, with no door but the page's own, and leaving nothing behind."""
+"""Serves the demo: checks the port, blocks unused routes of Gradio, and removes temporary files at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wavetts.demo.page import Page
 
 FIRST_PORT, NUM_PORTS = 7860, 100
-# What Gradio would serve and the page does not use: files to and from the disk, other servers, its own editor.
+# Gradio's routes that the page does not use: files on disk, uploads, proxies, the editor.
 _CLOSED = (
     "upload", "upload_progress", "file", "deep_link", "proxy", "stream", "process_recording", "run-history", "runs",
     "component_server", "custom_component", "vibe", "undo-vibe", "dev",
@@ -32,10 +32,10 @@ _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-
 
 
 class Doors:
-    """ASGI middleware: answers 403 to what the page does not use, and tells browsers to stay here."""
+    """ASGI middleware that answers 403 on routes that the page does not use, and sets a Content-Security-Policy."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stands before an application."""
+        """Wraps an ASGI application."""
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +44,7 @@ class Doors:
             return await self.app(scope, receive, send)
         name = scope["path"].partition("/gradio_api/")[2]
         if name.startswith(_CLOSED):
-            # The body is not read.
+            # Answered without reading the body.
             headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": b"This page takes and gives no files.\n"})
@@ -63,7 +63,7 @@ class _Iterators(dict):
     """Gradio's running generators: it deletes one twice where it is cancelled at work, and would log a traceback."""
 
     def __delitem__(self, key: str) -> None:
-        """Whether or not it is there."""
+        """Deletes a key; a missing one is no error."""
         self.pop(key, None)
 
 
@@ -78,21 +78,21 @@ def launch(
     """Serves the page; the default voice is loaded first, so that the first sound comes at once.
 
     Args:
-        actions: what it offers.
-        host: address to listen at.
-        port: None takes `$GRADIO_SERVER_PORT` or the first free one from 7860 on.
-        max_waiting: requests that wait their turn; more are told that the page is busy.
-        open_browser: show it.
-        block: return only when SIGINT or SIGTERM ends the server, and leave nothing behind; False leaves it running
+        actions: the voices and functions of the page.
+        host: address to listen on.
+        port: port to listen on; None: `$GRADIO_SERVER_PORT` or the first free one from 7860 on.
+        max_waiting: requests in the queue; further ones are rejected.
+        open_browser: open the page in a browser.
+        block: return when SIGINT or SIGTERM ends the server, and remove temporary files; False leaves it running
             in a thread (`page.blocks.close()`).
 
     Raises:
-        UserError: nothing can listen there, or the default voice is damaged.
+        UserError: the address or port cannot be used, or the default voice is damaged.
     """
     port = _free_port(host, port)
     with contextlib.ExitStack() as end:
         interrupt = end.enter_context(Interrupt()) if block else None
-        # A folder of our own, which nobody else may read: Gradio's would be the same for all users of the machine.
+        # A private folder: Gradio's default is shared by all users of the machine.
         folder = tempfile.mkdtemp(prefix="wavetts-demo-")
         end.callback(shutil.rmtree, folder, ignore_errors=True)
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -124,7 +124,7 @@ def launch(
         )
         page.blocks.app.iterators = _Iterators()
         if interrupt is None:
-            # Who ends it is the caller; the folder goes with the process.
+            # The caller ends the server; the folder is removed when the process ends.
             atexit.register(end.pop_all().close)
             return page
         end.callback(page.blocks.close, verbose=False)
@@ -137,10 +137,10 @@ def launch(
 
 
 def _free_port(host: str, port: int | None) -> int:
-    """A port at which one can listen: the one that is asked for, or the first free one.
+    """Returns the given port if it can be used, or the first free one.
 
     Raises:
-        UserError: there is none, or the address is none of this machine's.
+        UserError: there is no free port, or the address is not one of this machine.
     """
     given = os.environ.get("GRADIO_SERVER_PORT")
     if port is None and given:

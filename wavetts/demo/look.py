@@ -1,4 +1,4 @@
-"""The page's colours and letters. Every text has a contrast of 4.5 or more on what is behind it, in both themes."""
+"""Colours and fonts of the page. All text has a contrast of at least 4.5 to its background, in both themes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DARK = {
     "page": "#0f1419", "panel": "#171d24", "field": "#1d252d", "line": "#303a45", "text": "#e8edf2", "soft": "#9fabb8",
     "accent": "#2dd4bf", "hover": "#5eead4", "on_accent": "#06231f", "button": "#27313b", "button_hover": "#323e4a",
 }  # fmt: skip
-# Which of Gradio's variables has which of these colours.
+# Gradio's theme variables and their colours.
 _USES = {
     "page": ["body_background_fill", "background_fill_secondary", "table_odd_background_fill"],
     "panel": [
@@ -51,7 +51,7 @@ _USES = {
 
 
 def theme() -> gr.Theme:
-    """Gradio's plain theme in these colours, with the fonts of the system: nothing is fetched from elsewhere."""
+    """Gradio's base theme in these colours, with system fonts, so that no font is downloaded."""
     fonts = ["ui-sans-serif", "system-ui", "sans-serif"], ["ui-monospace", "Consolas", "monospace"]
     plain, mono = ([gr.themes.Font(name) for name in names] for names in fonts)
     base = gr.themes.Base(

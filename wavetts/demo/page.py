@@ -1,4 +1,4 @@
-"""The demo: a page on which a voice speaks while one listens, is compared with others, and reads long texts."""
+"""The demo page: tabs to speak, to compare voices and settings, and to read long texts."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ _PLAYER = """
 
 
 def _player(attributes: str) -> gr.HTML:
-    """The page's player; its value is the address of a recording.
+    """An audio player; its value is the URL of a recording.
 
     Args:
-        attributes: of its element: `data-autoplay` is heard from the first samples on, `data-level` is the height of
-            the picture of the waveform in 16-bit steps (without it, the loudest sample).
+        attributes: attributes of its element. With `data-autoplay` it plays from the first samples on; `data-level` is
+            the full height of the drawn waveform in 16-bit steps (without it, the loudest sample).
     """
     # Not a subclass: Gradio would write type stubs of that into the package.
     template = _PLAYER.replace("ATTRIBUTES", attributes)
@@ -76,7 +76,7 @@ def _player(attributes: str) -> gr.HTML:
 
 
 def _messages(function: Callable) -> Callable:
-    """A user's mistake becomes a message on the page."""
+    """Context that shows a UserError as a message on the page."""
 
     @functools.wraps(function)
     def shown(*args: Any) -> Iterator:
@@ -89,7 +89,7 @@ def _messages(function: Callable) -> Callable:
 
 
 class Page:
-    """The page of some actions; `blocks` is Gradio's part of it, `recordings` what its players fetch."""
+    """The page; `blocks` is the Gradio app, `recordings` the audio that its players fetch."""
 
     def __init__(self, actions: Actions) -> None:
         """Builds the page."""
@@ -132,7 +132,7 @@ class Page:
         roll = f"() => Math.floor(Math.random() * {MAX_SEED})"
         dice.click(None, None, seed, js=roll, api_visibility="private")
         self.settings = [temperature, guidance, speed, stop, seed]
-        # A voice stands at its own temperature and guidance.
+        # Choosing a voice sets the sliders to its temperature and guidance.
         self.voice.change(
             lambda name: (views.voice_card(self.actions, name), *self._own(name)),
             self.voice,
@@ -146,7 +146,7 @@ class Page:
         return synthesis.temperature, synthesis.guidance
 
     def _text(self, lines: int, longest: int, value: str) -> gr.Textbox:
-        """A field for a text of any length: what is too long is said, not cut."""
+        """A text field without a length limit: texts that are too long get a message and are not cut."""
         text = gr.Textbox(value, lines=lines, max_lines=max(lines, 12), label="Text", elem_classes="text")
         count = f"(text) => window.wavetts.count(text, {longest})"
         shown = gr.HTML(
@@ -179,7 +179,7 @@ class Page:
             lambda: line("Stopped. What was spoken so far can be heard again and downloaded."),
             None,
             outputs[0],
-            # At once, whatever the server is at.
+            # In the browser, without waiting for the server.
             js="() => window.wavetts.stop()",
             cancels=[running],
             queue=False,
@@ -239,7 +239,7 @@ class Page:
         stop_threshold: float,
         seed: float,
     ) -> Iterator[tuple]:
-        """Status, the address of the recording, and what was read of it with its pictures."""
+        """Yields status, URL of the recording, and the sentences with their pictures."""
         parts = self.actions.speak(text, voice, page_settings(temperature, guidance, speed, stop_threshold, seed))
         for spoken, address in self._record(parts, voice):
             result = "" if spoken.result is None else views.spectrogram(spoken) + views.sentences(spoken)
@@ -256,7 +256,7 @@ class Page:
         stop_threshold: float,
         seed: float,
     ) -> Iterator[tuple]:
-        """Status and the address of the recording."""
+        """Yields status and URL of the recording."""
         parts = self.actions.read(text, voice, page_settings(temperature, guidance, speed, stop_threshold, seed))
         for spoken, address in self._record(parts, voice):
             progress = views.bar(spoken.finished, len(spoken.pieces))
@@ -264,7 +264,7 @@ class Page:
             yield line(text), address
 
     def _record(self, parts: Generator, voice: str) -> Iterator[tuple[Spoken, str]]:
-        """Keeps speech while it is made; gives how far it has come, and its address."""
+        """Stores speech in a recording during synthesis; yields the progress and the URL."""
         recording: Recording | None = None
         try:
             for samples, spoken in parts:
@@ -274,7 +274,7 @@ class Page:
                     recording.close()
                 yield spoken, recording.path
         finally:
-            # Stopped or not: what is there can be heard.
+            # Also after Stop: the finished part can be played.
             parts.close()
             if recording is not None:
                 recording.close()
@@ -294,7 +294,7 @@ class Page:
         stop_threshold: float,
         seed: float,
     ) -> Iterator[list[Any]]:
-        """Status; every card's visibility, title, recording, and figures with the spectrogram."""
+        """Yields status, and for each card visibility, title, recording, and statistics with the spectrogram."""
         values = {"voices": voices, "temperatures": temperatures, "seeds": seeds}.get(what)
         if values is None:
             raise UserError(f"compare: {str(what)[:20]!r} is none of voices, temperatures and seeds")

@@ -1,4 +1,4 @@
-"""Speech for the page's players: kept in memory while and after it is made, and served as WAV; nothing on the disk."""
+"""Recordings for the page's players: kept in memory, not on disk, and served as WAV during and after synthesis."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from wavetts.audio.waveform import streaming_wav_header, to_pcm
 
 # Eight hours at 16 kHz: what is heard again is seldom the oldest.
 MOST_BYTES = 2**30
-# How often a reader looks for what is new; a tenth of the first sound.
+# Seconds between two checks of a reader for new samples.
 _POLL_SECONDS = 0.02
 
 
 class Recording:
-    """Speech that grows until it is closed; one thread writes, any number of readers follow.
+    """A growing recording; one thread appends, any number of readers follow.
 
     Attributes:
-        path: of its address on the server; cannot be guessed.
+        path: path of its URL; contains a random part.
         sample_rate: in Hz.
-        closed: it is all there.
+        closed: whether it is complete.
     """
 
     def __init__(self, path: str, sample_rate: int) -> None:
-        """Empty."""
+        """Makes an empty recording."""
         self.path, self.sample_rate, self.closed = path, sample_rate, False
         self._parts: list[bytes] = []
 
@@ -43,16 +43,16 @@ class Recording:
         self._parts.append(to_pcm(samples).tobytes())
 
     def close(self) -> None:
-        """Says that this was all."""
+        """Marks the recording as complete."""
         self.closed = True
 
     @property
     def num_bytes(self) -> int:
-        """Of the samples."""
+        """Size of the samples in bytes."""
         return sum(map(len, self._parts))
 
     def wav(self) -> bytes:
-        """All that there is by now, as a WAV of 16 bits."""
+        """The recording so far as a 16-bit WAV file."""
         data = io.BytesIO()
         with wave.open(data, "wb") as file:
             file.setparams((1, 2, self.sample_rate, 0, "NONE", ""))
@@ -60,11 +60,11 @@ class Recording:
         return data.getvalue()
 
     async def follow(self) -> AsyncIterator[bytes]:
-        """The WAV from its begin, as fast as it is made, until it is closed."""
+        """Yields the bytes of the WAV file as they are recorded, until it is closed."""
         yield streaming_wav_header(self.sample_rate)
         sent = 0
         while True:
-            # In this order: what is appended before it is closed is sent, too.
+            # Checked in this order, so that samples appended just before closing are sent.
             closed, new = self.closed, self._parts[sent:]
             sent += len(new)
             if new:
@@ -76,10 +76,10 @@ class Recording:
 
 
 class Recordings:
-    """The recordings of a server; the oldest ones go when there are too many."""
+    """The recordings of a server; the oldest ones are deleted above a total size."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        """None yet."""
+        """Makes an empty store."""
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, Recording] = OrderedDict()
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class Recordings:
         return recording
 
     def route(self) -> Route:
-        """The route under which they are served: whole ones with their length, others as they are made."""
+        """The ASGI route of the recordings: complete ones with a Content-Length, others as a stream."""
         return Route("/speech/{token}/{name}", self._serve)
 
     async def _serve(self, request: Request) -> Response:

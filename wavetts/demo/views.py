@@ -1,4 +1,4 @@
-"""What the demo shows of speech, as HTML: voices, figures in words, what was read, pictures with their axes."""
+"""HTML of the demo: voice cards, statistics, sentences and pictures with axes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from wavetts.synthesis.takes import Take
 
 TOP_HZ = 8000
-# In dB, what is brightest in pictures that are compared: the loudest vowels of speech near full scale.
+# Upper end of the shared colour scale in dB: the loudest vowels of speech near full scale.
 _LOUDEST = -24.0
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 _MOST_TICKS = 8
 _MOST_ROWS = 200  # of the table of tokens
-# Tokens that would be invisible or long beside a picture.
+# Labels of tokens that are invisible or too long.
 _SHORT = {" ": "␣", "<begin>": "begin", "<end>": "end"}
 
 
 def line(text: str) -> str:
-    """A line of HTML that tells how it stands."""
+    """A status line in HTML."""
     return f'<div class="status" role="status">{text}</div>'
 
 
@@ -34,7 +34,7 @@ def bar(done: int, total: int) -> str:
 
 
 def voice_card(actions: Actions, name: str) -> str:
-    """What there is to know of a voice before one hears it; errors as `Actions.voice`."""
+    """The card of a voice: language, description, licence. Raises as `Actions.voice` does."""
     entry = actions.entry(name)
     if entry is not None:
         language, rate = entry.language, entry.sample_rate
@@ -50,7 +50,7 @@ def voice_card(actions: Actions, name: str) -> str:
 
 
 def figures(spoken: Spoken) -> str:
-    """Durations and speed, and what went wrong; empty before the first sound."""
+    """Durations, speed and warnings; empty before the first sound."""
     if not spoken.seconds:
         return ""
     parts = [f"<b>{spoken.seconds:.1f} s</b> of speech made in <b>{spoken.working:.1f} s</b>"]
@@ -63,14 +63,14 @@ def figures(spoken: Spoken) -> str:
 
 
 def variant_title(variant: Variant, spoken: Spoken) -> str:
-    """What a card of a comparison is of, and how it was spoken."""
+    """The title of a card of a comparison: the variant and its settings."""
     settings = spoken.voice.settled(variant.settings)
     how = f"{variant.voice}, temperature {settings.temperature:g}, guidance {settings.guidance:g}, seed {settings.seed}"
     return f"<h3>{html.escape(variant.label)}<span>{html.escape(how)}</span></h3>"
 
 
 def sentences(spoken: Spoken) -> str:
-    """What the front end made of a finished text, what became of it, and where the attention was, as HTML."""
+    """The sentences of a finished text with tokens, result and attention, as HTML."""
     assert spoken.result is not None
     parts = []
     for number, take in enumerate(spoken.result.takes):
@@ -88,7 +88,7 @@ def sentences(spoken: Spoken) -> str:
 
 
 def _explained(spoken: Spoken) -> str:
-    """The tokens of a text that are said in other words than they are written, with their classes."""
+    """The tokens whose spoken form differs from the written one, with their classes."""
     tokens = [token for piece in spoken.pieces for token in spoken.voice.explain(piece.written)]
     rows = [token for token in tokens if token[1] not in ("word", "mark") and token[0] != token[2]][:_MOST_ROWS]
     if not rows:
@@ -102,8 +102,8 @@ def spectrogram(spoken: Spoken, longest: float | None = None) -> str:
     """The spectrogram of a finished text, with its axes.
 
     Args:
-        spoken: what is shown.
-        longest: seconds that the axis has, where pictures are compared; then their colours have one scale, too.
+        spoken: the finished text.
+        longest: length of the time axis in seconds for compared pictures, which also share a colour scale.
     """
     assert spoken.result is not None
     seconds, rate = spoken.result.seconds, spoken.voice.sample_rate
@@ -137,7 +137,7 @@ def _figure(kind: str, title: str, labels: str, image: str, seconds: float) -> s
     """A picture with labels to its left and seconds below."""
     step = next((step for step in _STEPS if seconds / step <= _MOST_TICKS), _STEPS[-1])
     times = [number * step for number in range(int(seconds / step) + 1)]
-    # A label at the right edge would stick out.
+    # No label at the right edge, which would be cut off.
     ticks = "".join(
         f'<span style="left: {100 * time / seconds:.2f}%"{" class=last" * (time > 0.97 * seconds)}>{time:g}</span>'
         for time in times

@@ -197,7 +197,7 @@ def test_dropping_leaves_the_past():
     [
         ({"weighting": "v_mse", "schedule": "learned"}, "trained on the bound"),
         ({"adaptive": True, "num_steps": 10}, "in continuous time"),
-        ({"num_steps": 10, "weighting": "v_mse"}, "for so many steps"),
+        ({"num_steps": 10, "weighting": "v_mse"}, "in discrete time"),
     ],
 )
 def test_options_that_do_not_go_together(fields, message):

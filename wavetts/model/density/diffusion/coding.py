@@ -197,8 +197,8 @@ def _coder(words: np.ndarray) -> Any:
 def _scrambled(words: np.ndarray, number: int) -> np.ndarray:
     """XORs all words of a code but the last with pseudo-random ones; a second call undoes it.
 
-    The bits coded last are the first that draw the next z. If the density is not exact, they are not quite random, with
-    which the next z would be farther off, and its bits still less random: from level to level that would grow.
+    The bits coded last are the first that draw the next z. If the density is not exact, they are not quite random:
+    the next z would be less likely, its bits less random still, and the error would grow from level to level.
     """
     mask = np.random.default_rng((number, len(words))).integers(0, 2**32, len(words), dtype=np.uint32)
     mask[-1] = 0  # which tells where the code ends
