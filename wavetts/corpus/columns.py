@@ -64,8 +64,8 @@ def find_columns(rows: Sequence[tuple[str, list[str]]]) -> Columns:
     """Recognises the columns of a corpus.
 
     A header line decides. Without one, two columns are file and text; single lines of a file with three columns may
-    have two. With three columns, the last two are a text and its normalised form if they share most words, else a text and a
-    speaker: names of speakers are short, and repeat or have a single word.
+    have two. With three columns, the last two are a text and its normalised form if they share most words, else a text
+    and a speaker: names of speakers are short, and repeat or have a single word.
 
     Args:
         rows: "file:line" and the cells of each line; at least one line.

@@ -118,8 +118,8 @@ _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 # The commonest Markdown, for which the parser is not needed (it takes 10 us a word): headings, and words between one or
 # two asterisks or underscores, in lines that hold nothing else that Markdown knows.
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(?=[^\s#])([^\n]*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
-_EMPHASIS = re.compile(r"(?<![^\s(])(\*\*?|__?)([^\W_](?:[\w .,;:'-]*[^\W_])?)\1(?![^\s.,;:!?)])")
-_INERT = re.compile(r"(?:^ {0,3}(?:[^\W\d_]|[\"'(])[\w .,;:!?\"'()%$/-]*(?<![ ])$\n?|^\n)*", re.MULTILINE | re.ASCII)
+_EMPHASIS = re.compile(r"(?<![^\s(])(\*\*?|__?)([A-Za-z0-9](?:[A-Za-z0-9 .,;:'-]*[A-Za-z0-9])?)\1(?![^\s.,;:!?)])")
+_INERT = re.compile(r"(?:^ {0,3}(?:[^\W\d_]|[\"'(])[\w .,;:!?\"'()%$/-]*$\n?|^\n)*", re.MULTILINE | re.ASCII)
 _BLANK = re.compile(r"\n[^\S\n]*\n\s*")
 _FRONT_MATTER = re.compile(r"\A---\n(?:[^\n]*\n){0,60}?---\n")
 

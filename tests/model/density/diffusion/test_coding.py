@@ -66,7 +66,7 @@ def test_code_length_is_the_bound_and_what_was_coded_comes_back():
 
 def test_numbers_that_were_not_foreseen_are_refused():
     density = DiffusionConfig(hidden_dim=8, num_layers=1, transform="none").build(4, 1, AudioConfig())
-    with pytest.raises(UserError, match="beyond 0 to 7"):
+    with pytest.raises(UserError, match="outside 0 to 7"):
         Coder(density, 1.0, 0, 7).encode(torch.tensor([[0.0, 1.0, 2.0, 8.0]]), torch.zeros(1, 1), np.ones(9, np.uint32))
 
 

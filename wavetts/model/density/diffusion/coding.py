@@ -48,7 +48,7 @@ class Coder:
 
     def __post_init__(self) -> None:
         if self.density.dct is not None:
-            raise UserError("transform: coding needs a density with transform=none")
+            raise UserError("transform: values are coded one by one; train a density with transform=none")
 
     @property
     def _levels(self) -> Tensor:
