@@ -77,9 +77,9 @@ class LinearPrediction(Density):
     The filter models the correlations of the formants and the ringing of the past, which a density of samples would
     have to learn; it is computed from a spectral envelope of a few dozen numbers. The map is triangular with 1 / g on
     its diagonal. The envelope, and with it the level, depends on the context alone. A network sees the past through
-    `WhitenedPast` only and predicts, for each sample, the gains from 0 to 1 of the copied last period, below 1.25 kHz and
-    above. The period is copied from the waveform and filtered like the samples, so that errors of the envelope are the
-    same in both.
+    `WhitenedPast` only and predicts, for each sample, the gains from 0 to 1 of the copied last period, below 1.25 kHz
+    and above. The period is copied from the waveform and filtered like the samples, so that errors of the envelope are
+    the same in both.
 
     The context is added to the output of the first layer of both networks, whose width is therefore D.
 
