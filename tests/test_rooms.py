@@ -19,9 +19,11 @@ ALLOWED = {
     "runtime": {"model"},
     "synthesis": {"config", "text", "audio", "corpus", "model", "runtime"},
     "evaluation": {"config", "text", "audio", "corpus", "training", "synthesis"},
+    "analysis": {"audio", "corpus", "model", "synthesis", "evaluation"},
     "server": {"audio", "synthesis"},
     "demo": {"audio", "model", "synthesis"},
-    "cli": {"config", "text", "audio", "corpus", "model", "training", "synthesis", "evaluation", "server", "demo"},
+    "cli": {"config", "text", "audio", "corpus", "model", "training", "synthesis"}
+    | {"evaluation", "analysis", "server", "demo"},
 }
 
 

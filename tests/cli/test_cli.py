@@ -20,7 +20,7 @@ from wavetts.cli import config as config_command
 from wavetts.synthesis.catalog import find_voice
 
 COMMANDS = [*["preprocess", "train", "distill", "config", "synthesize", "say", "repair"]]
-COMMANDS += ["voices", "demo", "evaluate", "curves", "export", "serve"]
+COMMANDS += ["voices", "demo", "evaluate", "analyse", "curves", "export", "serve"]
 SENTENCES = str(ROOT / "recipes" / "synthesize" / "sentences.txt")
 FAST = ["--max-seconds", "0.2", "--retries", "0", "--threads", "1", "--device", "cpu"]
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from wavetts.corpus.batches import Batch, Clip, Corpus
 from wavetts.model.density.base import Density
+from wavetts.model.density.energy.heads import DotProduct
+from wavetts.model.density.energy.tilt import Tilt
 from wavetts.model.density.linear_prediction import LinearPrediction
 from wavetts.model.density.subframe import SubframeDensity
 from wavetts.model.device import own_random_numbers
@@ -23,6 +25,8 @@ FEATURES = {
     "cond": "the decoder's output, what the density is conditioned on",
     "attention": "the attention context",
     "density": "the context of the innermost density, of cond and of the samples before",
+    "f": "of a dot-product tilt, the features of the value",
+    "g": "of a dot-product tilt, the features of the context",
 }
 
 
@@ -98,4 +102,9 @@ def density_features(density: Density, frames: Tensor, cond: Tensor) -> dict[str
     if isinstance(density, LinearPrediction):
         values, contexts = density.residual(frames, cond)
         return {"density": contexts, **density_features(density.inner, values, contexts)}
+    if isinstance(density, Tilt) and isinstance(density.score, DotProduct):
+        head = density.score
+        # The squares are functions of f, and it is f that theory is about.
+        f = head.f(frames) if head.augmentation == "squared" else head.features(frames)
+        return {"f": f, "g": head.prepare(cond)}
     return {}

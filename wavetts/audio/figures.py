@@ -33,7 +33,7 @@ def alignment_figure(alignment: np.ndarray, tokens: Sequence[str] | None = None,
         title: above it.
     """
     alignment = np.asarray(alignment)
-    figure = _new_figure(8, 5)
+    figure = new_figure(8, 5)
     axes = figure.add_subplot()
     image = axes.imshow(alignment.T, origin="lower", aspect="auto", interpolation="nearest", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes)
@@ -53,7 +53,7 @@ def spectrogram_figure(waveform: np.ndarray, rate: int, title: str = "") -> Figu
     """
     waveform, decibels = _decibels(waveform, rate)
     seconds = len(waveform) / rate
-    figure = _new_figure(8, 5)
+    figure = new_figure(8, 5)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.imshow(
         decibels.T, origin="lower", aspect="auto", extent=(0, seconds, 0, rate / 2000), vmin=decibels.max() - 80
@@ -120,7 +120,7 @@ def curve_figure(paths: Sequence[Path], key: str = "bits_per_sample", over: str 
     Raises:
         UserError: a file is missing or damaged, or none holds the key.
     """
-    figure = _new_figure(8, 5)
+    figure = new_figure(8, 5)
     axes = figure.add_subplot()
     colors = (f"C{index}" for index in itertools.count())
     looks: dict[str, dict[str, Any]] = {"train": {"alpha": 0.4, "linewidth": 0.8}, "dev": {"markersize": 3}}
@@ -179,7 +179,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_atomic(Path(path), data.getvalue())
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure drawn by Agg: no display is needed and pyplot's global list does not keep it."""
     require("drawing", "train", "matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg

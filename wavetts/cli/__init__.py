@@ -25,7 +25,7 @@ from wavetts.version import __version__
 GROUPS = {
     "speak": ("say", "synthesize", "repair", "voices", "demo", "serve"),
     "train": ("preprocess", "config", "train", "distill", "curves"),
-    "measure and pass on": ("evaluate", "export"),
+    "measure and pass on": ("evaluate", "analyse", "export"),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

@@ -22,11 +22,11 @@ def render(results: dict[str, Any]) -> str:
     forced = [system for system in systems if "teacher_forced" in system]
     if forced:
         rows = _forced_rows(forced) + _figure_rows(FORCED, forced)
-        parts += [f"### {FORCED}", _table(["", *_names(forced)], rows)]
+        parts += [f"### {FORCED}", table(["", *_names(forced)], rows)]
     for section in (SPEECH, SOUND):
         rows = _figure_rows(section, systems)
         if rows:
-            parts += [f"### {section}", _table(["", *_names(systems)], rows)]
+            parts += [f"### {section}", table(["", *_names(systems)], rows)]
     if results["paired"]:
         parts += ["### Differences", _paired(results["paired"])]
     if speeds := [(system["name"], speed) for system in systems for speed in system.get("speed", [])]:
@@ -45,7 +45,7 @@ def render_speed(speeds: Sequence[tuple[str, dict[str, Any]]]) -> str:
         rows.append(
             [name, str(speed["threads"]), str(speed["batch"]), *factors, first, f"{speed['memory'] / 2**20:.0f}"]
         )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def render_csv(results: dict[str, Any]) -> str:
@@ -146,7 +146,7 @@ def _paired(paired: list[dict[str, Any]]) -> str:
         label += ", points" if measure.percent else ""
         rows.append([label, *(_difference(measure, figure) for figure in figures)])
     head = ["* interval without 0", *(f"{pair['system']} - {pair['minus']}" for pair in paired)]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _difference(measure: Measure, figure: dict[str, Any] | None) -> str:
@@ -158,7 +158,7 @@ def _difference(measure: Measure, figure: dict[str, Any] | None) -> str:
     return sign + format_interval(measure, figure).replace(" %", "") + (" *" if sure else "")
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table with padded cells; the first column is left-aligned, the others are right-aligned."""
     head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
     widths = [max(3, *(len(row[column]) for row in [head, *rows])) for column in range(len(head))]
