@@ -1,59 +1,56 @@
-"""ICE-BeeM's simulations (Khemakhem et al. 2020, section 5): does a dot-product tilt find the sources of a mixture?
+"""ICE-BeeM's simulations (Khemakhem et al. 2020, section 5.1): does a dot-product tilt find the sources of a mixture?
 
-Sources whose variances change from segment to segment are mixed by a random network. A tilt q(x) exp f(x) . g(segment)
-is trained to tell the data from a flow's draws, by flow contrastive estimation, and sees neither sources nor mixture.
-Identifiability says: f gives the squares of the sources (what the segments change the weights of) up to a linear map;
-if f is non-negative, up to permutation and scale; if f is augmented by its squares, f gives the sources so.
+Gaussian sources that change from segment to segment are mixed by a random network. A tilt q(x) exp f(x) . g(segment)
+learns to tell the rows from a flow's draws (flow contrastive estimation), and sees neither sources nor mixture.
 
-Data: "tcl", independent Gaussian sources; "imca", sources that depend on each other within a segment as well.
-L layers mix by L - 1 leaky ReLUs, each with a random orthogonal matrix after it, as in the published code.
-All figures are of samples that nothing was fitted on.
+tcl    independent sources, whose variances change
+imca   the same, but they depend on each other within a segment as well
+means  independent sources, whose means change too
+
+L layers mix by L - 1 leaky ReLUs, each with a random orthogonal matrix after it, as in the authors' public code.
+Where variances change alone, f can give the sources' sizes, up to a linear map. Where means do too, and f is augmented
+by its squares, it is to give the sources up to permutation and scale.
+
+Scored are rows that neither the tilt nor what aligns its features was fitted on: the weak MCC (after CCA), the strong
+one (features as they are), and the strong one after independent component analysis of the features, as published.
 
 Example:
-    python benchmarks/icebeem.py --output icebeem.json
-    python benchmarks/icebeem.py --tiny
+    python benchmarks/icebeem.py --samples 100 500 2000 --output icebeem.json
+    python benchmarks/icebeem.py --data tcl --layers 2 --segments 5 10 20 40 --samples 500
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
+import itertools
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from scipy.stats import ortho_group, random_correlation, spearmanr
+from icebeem_data import COMPONENTS, Kind, Simulation, simulate, target
+from scipy.stats import ortho_group
 from torch import Tensor, nn
 
-from wavetts.analysis.similarity import Components, Matching, explained, similarity
+from wavetts.analysis.similarity import Matching, similarity
 from wavetts.errors import Parser, run
-from wavetts.evaluation.tables import table
+from wavetts.evaluation.tables import MISSING, table
 from wavetts.files import write_atomic
-from wavetts.model.density.base import Flow, SamplingOptions
+from wavetts.model.density.base import Flow
 from wavetts.model.density.energy.heads import Augmentation, DotProduct
 from wavetts.model.density.energy.objectives import flow_contrastive
 from wavetts.model.density.transforms import AffineCoupling
 from wavetts.model.layers import module_list
 from wavetts.progress import progress_bar
 
-COMPONENTS = 5
 SEGMENTS = 20
 # Draws of the flow that the energy is told from, and its learning rate.
 POOL, RATE = 50_000, 3e-3
-SLOPE = 0.2  # of the leaky ReLUs that mix
-Kind = Literal["tcl", "imca", "means"]
-# The network's ways to be identified, and what the theory then says of f.
-HEADS: dict[Augmentation, str] = {
-    "none": "squares of the sources, up to a linear map",
-    "nonnegative": "squares of the sources, up to permutation and scale",
-    "squared": "sources, up to permutation and scale",
-}
 # ICE-BeeM's curves in the figure of the paper and of its public code, read off by eye: a coefficient that is not
 # linear (RDC), in sample, the best of four stages of training after FastICA.
 PUBLISHED = {
@@ -62,48 +59,6 @@ PUBLISHED = {
     ("imca", 2): {100: 0.73, 200: 0.77, 500: 0.78, 1000: 0.79, 2000: 0.80},
     ("imca", 4): {100: 0.60, 200: 0.61, 500: 0.63, 1000: 0.70, 2000: 0.71},
 }
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """Rows of a simulation, segment by segment.
-
-    Attributes:
-        observed: (N, d), the mixture.
-        sources: (N, d).
-        segments: (N,) int64.
-    """
-
-    observed: np.ndarray
-    sources: np.ndarray
-    segments: np.ndarray
-
-
-def simulate(kind: Kind, layers: int, segments: int, samples: int, seed: int) -> Simulation:
-    """Data of the paper's section 5.1, with `samples` rows a segment."""
-    rng = np.random.default_rng((seed, layers, segments))
-    std = rng.uniform(0.01, 3, (segments, COMPONENTS))
-    labels = np.repeat(np.arange(segments), samples)
-    if kind in ("tcl", "means"):
-        sources = std[labels] * rng.standard_normal((len(labels), COMPONENTS))
-        if kind == "means":
-            sources = sources + rng.uniform(-3, 3, (segments, COMPONENTS))[labels]
-    else:
-        # What all segments share: a Gaussian with correlations, weakly.
-        eigenvalues = rng.random(COMPONENTS)
-        base = random_correlation.rvs(eigenvalues / eigenvalues.mean(), random_state=rng)
-        precisions = np.linalg.inv(base) / (2 * COMPONENTS) + np.stack([np.diag(1 / row**2) for row in std])
-        sources = np.concatenate(
-            [
-                rng.multivariate_normal(np.zeros(COMPONENTS), np.linalg.inv(precision), samples)
-                for precision in precisions
-            ]
-        )
-    observed = sources
-    for _ in range(layers - 1):
-        bent = np.where(observed > 0, observed, SLOPE * observed)
-        observed = bent @ ortho_group.rvs(COMPONENTS, random_state=rng)
-    return Simulation(observed, sources, labels)
 
 
 class Rotation(nn.Module):
@@ -163,8 +118,8 @@ class Marginal(Flow):
 
 def mlp(inputs: int, width: int, layers: int, outputs: int) -> nn.Sequential:
     """Dense layers with leaky ReLUs between them."""
-    sizes = [inputs, *[width] * layers]
-    hidden = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.LeakyReLU(0.1))]
+    sizes = itertools.pairwise([inputs, *[width] * layers])
+    hidden = [part for a, b in sizes for part in (nn.Linear(a, b), nn.LeakyReLU(0.1))]
     return nn.Sequential(*hidden, nn.Linear(width, outputs))
 
 
@@ -202,10 +157,10 @@ class Schedule:
         draws: of the flow, that each of them is told from.
     """
 
-    flow: int = 800
-    energy: int = 6000
+    flow: int = 500
+    energy: int = 4000
     rounds: int = 3
-    contrast: int = 50
+    contrast: int = 20
     batch: int = 512
     draws: int = 128
 
@@ -219,7 +174,6 @@ def train(data: Simulation, layers: int, augmentation: Augmentation, schedule: S
     count = int(data.segments.max()) + 1
     segments = torch.as_tensor(data.segments)
     flow, energy = Marginal(COMPONENTS), Energy(layers, count, augmentation, 32)
-    nothing = torch.zeros(schedule.batch, 1)
 
     def true() -> tuple[Tensor, Tensor]:
         index = torch.randint(len(rows), (schedule.batch,), generator=generator)
@@ -284,3 +238,104 @@ def descend(module: nn.Module, rate: float, steps: int, loss: Callable[[], Tenso
         optimizer.zero_grad()
         loss().backward()
         optimizer.step()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A simulation and what it gave.
+
+    Attributes:
+        kind: of the data.
+        layers: L.
+        segments: their number.
+        samples: of each.
+        seed: of data and training.
+        weak: mean correlation after CCA.
+        strong: mean correlation of matched features.
+        unmixed: the same after independent component analysis.
+        seconds: of CPU time.
+    """
+
+    kind: Kind
+    layers: int
+    segments: int
+    samples: int
+    seed: int
+    weak: float
+    strong: float
+    unmixed: float
+    seconds: float
+
+
+def measure(kind: Kind, layers: int, segments: int, samples: int, seed: int, schedule: Schedule) -> Cell:
+    """Trains on a simulation and scores the features."""
+    start = time.process_time()
+    training, other = simulate(kind, layers, segments, samples, seed)
+    features = train(training, layers, "squared" if kind == "means" else "none", schedule, seed)
+    found, sought = features(other.observed), target(kind, other.sources)
+    fitted = np.random.default_rng(seed).random(len(found)) < 0.5
+    scores = similarity(found, sought, fitted, variance=1.0)
+    unmixed = unmix(found, fitted, seed)
+    pairs = Matching.fit(unmixed[fitted], sought[fitted])
+    strong = float(pairs.correlations(unmixed[~fitted], sought[~fitted]).mean())
+    seconds = time.process_time() - start
+    return Cell(kind, layers, segments, samples, seed, scores.weak, scores.strong, strong, seconds)
+
+
+def unmix(features: np.ndarray, fitted: np.ndarray, seed: int) -> np.ndarray:
+    """Independent components of features (N, d), found on some rows."""
+    from sklearn.decomposition import FastICA
+
+    analysis = FastICA(whiten="unit-variance", max_iter=1000, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it stopped before its tolerance was reached
+        analysis.fit(features[fitted])
+    return analysis.transform(features)
+
+
+def render(cells: Sequence[Cell]) -> str:
+    """A table: a row for each kind of data, number of layers and of segments; means over the seeds."""
+    samples = sorted({cell.samples for cell in cells})
+    rows = []
+    for key in dict.fromkeys((cell.kind, cell.layers, cell.segments) for cell in cells):
+        kind, layers, segments = key
+        mine = [cell for cell in cells if (cell.kind, cell.layers, cell.segments) == key]
+        for name in ("weak", "strong", "unmixed"):
+            columns = [[getattr(cell, name) for cell in mine if cell.samples == count] for count in samples]
+            values = [f"{np.mean(column):.3f}" if column else MISSING for column in columns]
+            rows.append([f"{kind}, {layers} layers" if name == "weak" else "", str(segments), name, *values])
+        if published := PUBLISHED.get((kind, layers)) if segments == SEGMENTS else None:
+            values = [f"{published[count]:.2f}" if count in published else MISSING for count in samples]
+            rows.append(["", str(segments), "published (RDC, in sample)", *values])
+    return table(["data", "segments", "MCC", *(f"{count} a segment" for count in samples)], rows)
+
+
+def main(argv: list[str]) -> None:
+    """Measures all combinations, and prints the table."""
+    parser = Parser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", nargs="+", choices=["tcl", "imca", "means"], default=["tcl", "imca", "means"])
+    parser.add_argument("--layers", type=int, nargs="+", default=[2, 4], metavar="L")
+    parser.add_argument("--segments", type=int, nargs="+", default=[SEGMENTS], metavar="E")
+    parser.add_argument("--samples", type=int, nargs="+", default=[100, 200, 500, 1000, 2000], metavar="N")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="of data and training (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=4000, metavar="N", help="of the tilt (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write all figures as JSON")
+    parser.add_argument("--tiny", action="store_true", help="hardly trained, to see that everything runs")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    schedule = Schedule(energy=args.steps)
+    axes = [args.data, args.layers, args.segments, args.samples, range(args.seeds)]
+    if args.tiny:
+        schedule = Schedule(flow=20, energy=20, rounds=1, contrast=5, batch=64, draws=16)
+        axes = [["tcl", "imca", "means"], [2], [4], [50], [0]]
+    cells = []
+    for cell in progress_bar(list(itertools.product(*axes)), desc="simulations"):
+        cells.append(measure(*cell, schedule=schedule))
+        if args.output is not None:
+            write_atomic(args.output, json.dumps([asdict(each) for each in cells], indent=2) + "\n")
+    print(render(cells))
+
+
+if __name__ == "__main__":
+    run(main)
