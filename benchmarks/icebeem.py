@@ -26,26 +26,22 @@ import itertools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from icebeem_data import COMPONENTS, Kind, Simulation, simulate, target
-from scipy.stats import ortho_group
+from icebeem_model import Energy, Marginal
 from torch import Tensor, nn
 
-from wavetts.analysis.similarity import Matching, similarity
+from wavetts.analysis.similarity import Components, Matching, similarity
 from wavetts.errors import Parser, run
 from wavetts.evaluation.tables import MISSING, table
 from wavetts.files import write_atomic
-from wavetts.model.density.base import Flow
-from wavetts.model.density.energy.heads import Augmentation, DotProduct
+from wavetts.model.density.energy.heads import Augmentation
 from wavetts.model.density.energy.objectives import flow_contrastive
-from wavetts.model.density.transforms import AffineCoupling
-from wavetts.model.layers import module_list
 from wavetts.progress import progress_bar
 
 SEGMENTS = 20
@@ -61,89 +57,6 @@ PUBLISHED = {
 }
 
 
-class Rotation(nn.Module):
-    """A fixed rotation of (N, d)."""
-
-    matrix: Tensor
-
-    def __init__(self, size: int, seed: int) -> None:
-        super().__init__()
-        matrix = ortho_group.rvs(size, random_state=seed)
-        self.register_buffer("matrix", torch.as_tensor(matrix, dtype=torch.float32))
-
-    def forward(self, x: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        return x @ self.matrix, x.new_zeros(len(x))
-
-    def inverse(self, z: Tensor, cond: Tensor) -> Tensor:
-        return z @ self.matrix.T
-
-
-class UnevenCoupling(AffineCoupling):
-    """Changes the last values of (N, d), given the first: d may be odd."""
-
-    def __init__(self, size: int, kept: int, width: int) -> None:
-        super().__init__(bound=2.0)
-        self.kept = kept
-        self.network = mlp(kept, width, 2, 2 * (size - kept))
-        for parameter in self.network[-1].parameters():
-            nn.init.zeros_(parameter)
-
-    def _shift_scale(self, kept: Tensor, cond: Any) -> Tensor:
-        return self.network(kept)
-
-    def forward(self, x: Tensor, cond: Any) -> tuple[Tensor, Tensor]:  # ty: ignore[invalid-method-override]
-        kept, rest = x[:, : self.kept], x[:, self.kept :]
-        rest, log_det = super().forward(kept, rest, cond)
-        return torch.cat([kept, rest], 1), log_det
-
-    def inverse(self, z: Tensor, cond: Any) -> Tensor:  # ty: ignore[invalid-method-override]
-        kept, rest = z[:, : self.kept], z[:, self.kept :]
-        return torch.cat([kept, super().inverse(kept, rest, cond)], 1)
-
-
-class Marginal(Flow):
-    """A flow of rows, whatever their segment; its context is a zero."""
-
-    def __init__(self, size: int, couplings: int = 6, width: int = 32) -> None:
-        super().__init__(size, 1)
-        self.parts = module_list(
-            part
-            for number in range(couplings)
-            for part in (Rotation(size, number), UnevenCoupling(size, size // 2 + number % 2, width))
-        )
-
-    def layers(self, cond: Tensor) -> Iterator[tuple[Any, Any]]:
-        return ((part, cond) for part in self.parts)
-
-
-def mlp(inputs: int, width: int, layers: int, outputs: int) -> nn.Sequential:
-    """Dense layers with leaky ReLUs between them."""
-    sizes = itertools.pairwise([inputs, *[width] * layers])
-    hidden = [part for a, b in sizes for part in (nn.Linear(a, b), nn.LeakyReLU(0.1))]
-    return nn.Sequential(*hidden, nn.Linear(width, outputs))
-
-
-class Energy(nn.Module):
-    """log m(x | e) - log q(x) = f(x) . g(e) + h(x) - log Z(e): a dot-product tilt of a frozen flow.
-
-    h is what all segments share (the base measure of the sources, the Jacobian of the mixture, and what q makes wrong).
-    The theory leaves it free.
-    """
-
-    def __init__(self, layers: int, segments: int, augmentation: Augmentation, width: int) -> None:
-        super().__init__()
-        f = mlp(COMPONENTS, width, layers, COMPONENTS)
-        # Of a segment's number as one of so many: a table.
-        g = nn.Embedding(segments, COMPONENTS * (1 + (augmentation == "squared")))
-        self.score = DotProduct(f, g, augmentation)
-        self.base, self.log_z = mlp(COMPONENTS, width, layers, 1), nn.Parameter(torch.zeros(segments))
-        self.register_buffer("numbers", torch.arange(segments))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, E), of rows (N, d) for every segment."""
-        return self.score(x[:, None], self.score.prepare(self.numbers)) + self.base(x) - self.log_z
-
-
 @dataclass(frozen=True)
 class Schedule:
     """Optimiser steps.
@@ -157,20 +70,20 @@ class Schedule:
         draws: of the flow, that each of them is told from.
     """
 
-    flow: int = 500
+    flow: int = 300
     energy: int = 4000
-    rounds: int = 3
-    contrast: int = 20
-    batch: int = 512
-    draws: int = 128
+    rounds: int = 2
+    contrast: int = 10
+    batch: int = 256
+    draws: int = 64
 
 
 def train(data: Simulation, layers: int, augmentation: Augmentation, schedule: Schedule, seed: int) -> Callable:
     """Trains on a simulation, and returns f: rows (N, d) to features (N, d)."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    mean, std = data.observed.mean(0), data.observed.std(0)
-    rows = torch.as_tensor((data.observed - mean) / std, dtype=torch.float32)
+    white = Components.fit(data.observed, variance=1.0)
+    rows = torch.as_tensor(white(data.observed), dtype=torch.float32)
     count = int(data.segments.max()) + 1
     segments = torch.as_tensor(data.segments)
     flow, energy = Marginal(COMPONENTS), Energy(layers, count, augmentation, 32)
@@ -225,7 +138,7 @@ def train(data: Simulation, layers: int, augmentation: Augmentation, schedule: S
 
     def features(observed: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            values = energy.score.features(torch.as_tensor((observed - mean) / std, dtype=torch.float32))
+            values = energy.score.features(torch.as_tensor(white(observed), dtype=torch.float32))
         return values[:, :COMPONENTS].double().numpy()
 
     return features

@@ -29,7 +29,7 @@ def test_segments_differ_as_they_are_said_to_and_the_mixture_can_be_undone():
             correlations.append(np.abs(np.corrcoef(rows.T)[np.triu_indices(5, 1)]).max())
         assert np.std(spreads, 0).min() > 0.1 and np.max(spreads) < 3.3
         assert (np.std(means, 0).min() > 0.3) == (kind == "means")
-        assert (max(correlations) > 0.1) == (kind == "imca")
+        assert (max(correlations) > 0.075) == (kind == "imca")
         # One leaky ReLU and an orthogonal matrix, the same for both parts.
         bent = np.where(training.sources > 0, training.sources, SLOPE * training.sources)
         mixing, *_ = np.linalg.lstsq(bent, training.observed, rcond=None)
@@ -39,7 +39,7 @@ def test_segments_differ_as_they_are_said_to_and_the_mixture_can_be_undone():
 
 
 def test_the_flow_of_an_odd_number_of_values_is_exact():
-    from icebeem import Marginal
+    from icebeem_model import Marginal
 
     torch.manual_seed(0)
     flow = Marginal(5, couplings=4, width=8).double()
@@ -81,12 +81,12 @@ def found(kind: str, samples: int, steps: int) -> tuple[np.ndarray, np.ndarray, 
 
 @pytest.mark.slow
 def test_sources_are_found_up_to_a_linear_map():
-    features, sizes, fitted = found("tcl", 1000, 3000)
+    features, sizes, fitted = found("tcl", 500, 3000)
     assert similarity(features, sizes, fitted, variance=1.0).weak > 0.95
 
 
 @pytest.mark.slow
 def test_with_squares_sources_are_found_up_to_permutation_and_scale():
-    features, sources, fitted = found("means", 1000, 3000)
+    features, sources, fitted = found("means", 500, 3000)
     scores = similarity(features, sources, fitted, variance=1.0)
     assert scores.weak > 0.95 and scores.strong > 0.9
