@@ -47,6 +47,7 @@ from wavetts.progress import progress_bar
 SEGMENTS = 20
 # Draws of the flow that the energy is told from, and its learning rate.
 POOL, RATE = 50_000, 3e-3
+WIDTH = 32
 # ICE-BeeM's curves in the figure of the paper and of its public code, read off by eye: a coefficient that is not
 # linear (RDC), in sample, the best of four stages of training after FastICA.
 PUBLISHED = {
@@ -63,7 +64,9 @@ class Schedule:
 
     Attributes:
         flow: of maximum likelihood, first.
-        energy: of the energy, in all.
+        starts: energies that are begun; the one with the least loss goes on, as some rotations lead nowhere.
+        start: steps of each of them.
+        energy: of the one that goes on, in all.
         rounds: how often the flow is trained against the energy meanwhile.
         contrast: steps of each of these.
         batch: true rows.
@@ -71,6 +74,8 @@ class Schedule:
     """
 
     flow: int = 300
+    starts: int = 4
+    start: int = 400
     energy: int = 4000
     rounds: int = 2
     contrast: int = 10
@@ -86,7 +91,7 @@ def train(data: Simulation, layers: int, augmentation: Augmentation, schedule: S
     rows = torch.as_tensor(white(data.observed), dtype=torch.float32)
     count = int(data.segments.max()) + 1
     segments = torch.as_tensor(data.segments)
-    flow, energy = Marginal(COMPONENTS), Energy(layers, count, augmentation, 32)
+    flow = Marginal(COMPONENTS)
 
     def true() -> tuple[Tensor, Tensor]:
         index = torch.randint(len(rows), (schedule.batch,), generator=generator)
@@ -117,24 +122,39 @@ def train(data: Simulation, layers: int, augmentation: Augmentation, schedule: S
         tilts, log_q = [energy(y) for y in both], [density(frozen, y) for y in both]
         return -contrast(segments[index], tilts, log_q, log_flow) - log_flow[0].mean()
 
-    optimizer = torch.optim.Adam(energy.parameters(), RATE)
-    part = schedule.energy // (schedule.rounds + 1)
-    for number in range(schedule.rounds + 1):
-        if number:
-            descend(flow, 3e-4, schedule.contrast, flow_loss)
-        # The flow stands still meanwhile: its densities and draws are computed once.
+    def known() -> tuple[Tensor, list[list[Tensor]]]:
+        """Draws of the flow; and the log-densities of rows and draws by the frozen flow, and by the flow as it is."""
         with torch.no_grad():
             pool = draw(POOL)
-            known = [[density(of, y) for y in (rows, pool)] for of in (frozen, flow)]
-        for step in range(number * part, (number + 1) * part):
-            optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / (part * (schedule.rounds + 1))))
+            return pool, [[density(of, y) for y in (rows, pool)] for of in (frozen, flow)]
+
+    def descend_energy(energy: Energy, steps: range, pool: Tensor, logs: list[list[Tensor]]) -> float:
+        """So many steps of the schedule; the mean loss of the last half of them."""
+        optimizer, losses = torch.optim.Adam(energy.parameters(), RATE), []
+        for step in steps:
+            optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / schedule.energy))
             x, index = true()
             drawn = torch.randint(len(pool), (schedule.draws,), generator=generator)
             tilts = energy(torch.cat([x, pool[drawn]])).split([len(x), len(drawn)])
-            logs = [[part[places] for part, places in zip(parts, (index, drawn), strict=True)] for parts in known]
+            parts = [[part[places] for part, places in zip(each, (index, drawn), strict=True)] for each in logs]
             optimizer.zero_grad()
-            contrast(segments[index], tilts, *logs).backward()
+            loss = contrast(segments[index], tilts, *parts)
+            loss.backward()
             optimizer.step()
+            losses.append(loss.item())
+        return float(np.mean(losses[len(losses) // 2 :]))
+
+    # The flow stands still while the energy is trained: its draws and densities are computed once.
+    start = known()
+    tries = [Energy(layers, count, augmentation, WIDTH) for _ in range(schedule.starts)]
+    found = [descend_energy(each, range(schedule.start), *start) for each in tries]
+    energy = tries[int(np.argmin(found))]
+    ends = np.linspace(schedule.start, schedule.energy, schedule.rounds + 2).astype(int)
+    for number, (first, last) in enumerate(itertools.pairwise(ends)):
+        if number:
+            descend(flow, 3e-4, schedule.contrast, flow_loss)
+            start = known()
+        descend_energy(energy, range(first, last), *start)
 
     def features(observed: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -240,7 +260,7 @@ def main(argv: list[str]) -> None:
     schedule = Schedule(energy=args.steps)
     axes = [args.data, args.layers, args.segments, args.samples, range(args.seeds)]
     if args.tiny:
-        schedule = Schedule(flow=20, energy=20, rounds=1, contrast=5, batch=64, draws=16)
+        schedule = Schedule(flow=20, starts=2, start=5, energy=20, rounds=1, contrast=5, batch=64, draws=16)
         axes = [["tcl", "imca", "means"], [2], [4], [50], [0]]
     cells = []
     for cell in progress_bar(list(itertools.product(*axes)), desc="simulations"):
