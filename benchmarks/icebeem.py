@@ -200,11 +200,19 @@ class Cell:
     seconds: float
 
 
-def measure(kind: Kind, layers: int, segments: int, samples: int, seed: int, schedule: Schedule) -> Cell:
-    """Trains on a simulation and scores the features."""
+def measure(
+    kind: Kind,
+    layers: int,
+    segments: int,
+    samples: int,
+    seed: int,
+    schedule: Schedule,
+    augmentation: Augmentation | None = None,
+) -> Cell:
+    """Trains on a simulation and scores the features; f is augmented by its squares where means change, if not told."""
     start = time.process_time()
     training, other = simulate(kind, layers, segments, samples, seed)
-    features = train(training, layers, "squared" if kind == "means" else "none", schedule, seed)
+    features = train(training, layers, augmentation or ("squared" if kind == "means" else "none"), schedule, seed)
     found, sought = features(other.observed), target(kind, other.sources)
     fitted = np.random.default_rng(seed).random(len(found)) < 0.5
     scores = similarity(found, sought, fitted, variance=1.0)
@@ -251,6 +259,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--segments", type=int, nargs="+", default=[SEGMENTS], metavar="E")
     parser.add_argument("--samples", type=int, nargs="+", default=[100, 200, 500, 1000, 2000], metavar="N")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="of data and training (default %(default)s)")
+    parser.add_argument(
+        "--augmentation", choices=["none", "nonnegative", "squared"], help="of f (default: by the data)"
+    )
     parser.add_argument("--steps", type=int, default=4000, metavar="N", help="of the tilt (default %(default)s)")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write all figures as JSON")
@@ -264,7 +275,7 @@ def main(argv: list[str]) -> None:
         axes = [["tcl", "imca", "means"], [2], [4], [50], [0]]
     cells = []
     for cell in progress_bar(list(itertools.product(*axes)), desc="simulations"):
-        cells.append(measure(*cell, schedule=schedule))
+        cells.append(measure(*cell, schedule=schedule, augmentation=args.augmentation))
         if args.output is not None:
             write_atomic(args.output, json.dumps([asdict(each) for each in cells], indent=2) + "\n")
     print(render(cells))
