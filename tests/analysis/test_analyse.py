@@ -160,7 +160,7 @@ def test_tilts_over_the_same_flow_are_told_from_others(data, tmp_path):
         (["{run}", "{run}", "{data}", "--features", "density"], "features: density (the context of the innermost"),
         (["{run}", "{run}", "{data}", "--features", "loud"], "invalid choice: 'loud'"),
         (["{run}", "{run}", "{data}", "--max-utterances", "1"], "1 utterances that both models can read"),
-        (["{run}", "{run}", "{data}", "--splits", "0"], "0 is not positive"),
+        (["{run}", "{run}", "{data}", "--splits", "0"], "0 is not a positive whole number"),
         (["{run}", "{run}", "{data}", "--plot", "same.tune"], "same.tune: pictures are written as"),
         (["{run}", "joe", "{data}"], "joe: its frames have 640 samples at 16000 Hz, those of {run} 160 at 8000"),
         (["joe", "joe", "{data}"], "the data has 8000 Hz, the config audio.sample_rate 16000"),
