@@ -80,5 +80,5 @@ def _stretch(text: str, seconds: float) -> tuple[float, float]:
     except ValueError:
         raise UserError(f"--lost {text}: write FROM-TO in seconds, e.g. 1.20-1.28") from None
     if not 0 <= first < last <= seconds:
-        raise UserError(f"--lost {text}: must lie within the recording, which is {seconds:.2f} s long")
+        raise UserError(f"--lost {text}: must begin before it ends, within the recording of {seconds:.2f} s")
     return first, last
