@@ -17,6 +17,7 @@ from toy_voice import save_voice
 
 import wavetts
 from wavetts.cli import config as config_command
+from wavetts.model.checkpoint import load_model
 from wavetts.synthesis.catalog import find_voice
 
 COMMANDS = [*["preprocess", "train", "distill", "config", "synthesize", "say", "repair"]]
@@ -176,6 +177,12 @@ def test_config_prints_every_field(run):
         (["curves", "none"], "none: cannot be read: No such file or directory"),
         (["export", "none", "voice.safetensors"], "none: no such model file, run folder or voice (joe, allison)"),
         (["export", "joe", "voice.pt"], "voice.pt: models are written as .safetensors"),
+        (["export", "joe", "v.safetensors", "train.seed=1"], "train.seed=1: only fields of `synthesis` can be changed"),
+        (["export", "joe", "v.safetensors", "synthesis.no=1"], "v.safetensors: synthesis.no: no such field"),
+        (
+            ["export", "joe", "v.safetensors", "synthesis.temperature=-1"],
+            "v.safetensors: synthesis.temperature: -1.0 is negative",
+        ),
         (
             ["train", "compact", "--data", "D", "--run", "R"],
             "compact: no such config file; configs that have a name",
@@ -342,3 +349,14 @@ def test_say_explains_what_each_token_was_taken_for(run, voice):
         [".", "mark", "."],
     ]
     assert not Path("speech.wav").exists()
+
+
+def test_export_changes_how_a_voice_speaks_by_itself(tmp_path, run):
+    output = tmp_path / "voice.safetensors"
+    code, _, err = run(
+        "export", "joe", str(output), "--mantissa-bits", "6", "synthesis.temperature=0.5", "synthesis.voiced_scale=0.7"
+    )
+    assert code == 0, err
+    before, after = (load_model(path).config.synthesis for path in (find_voice("joe"), output))
+    assert (after.temperature, after.voiced_scale) == (0.5, 0.7)
+    assert after.guidance == before.guidance

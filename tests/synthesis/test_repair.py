@@ -133,7 +133,11 @@ def test_command(run, tmp_path):
     before = soundfile.read(tmp_path / "in.wav", dtype="float32")[0]
     assert np.array_equal(fixed[: RATE // 10], before[: RATE // 10])
     assert not np.array_equal(fixed, before)
-    for lost, message in (("0.4", "write FROM-TO"), ("0.4-0.9", "must begin before it ends, within the"), ("0.3-0.2", "must begin before it ends")):
+    for lost, message in (
+        ("0.4", "write FROM-TO"),
+        ("0.4-0.9", "must begin before it ends, within the"),
+        ("0.3-0.2", "must begin before it ends"),
+    ):
         code, _, error = run(*arguments[:3], lost, *arguments[4:])
         assert code == 2
         assert message in error

@@ -75,7 +75,7 @@ def _run(argv: list[str]) -> None:
         return
     args, rest = parser.parse_known_args(argv)
     # argparse takes the overrides only where they directly follow CONFIG, and the words of `say` TEXT.
-    if args.command in ("train", "distill"):
+    if args.command in ("train", "distill", "export"):
         args.overrides += [word for word in rest if "=" in word and not word.startswith("-")]
         rest = [word for word in rest if word not in args.overrides]
     if args.command == "say" and not any(word.startswith("-") and word != "-" for word in rest):
