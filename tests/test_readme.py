@@ -115,7 +115,8 @@ def test_python_runs(source, tmp_path, monkeypatch):
     import wavetts.synthesis.catalog
 
     # In the bundled voice's place one that speaks quickly.
-    save_voice(tmp_path / "voices" / "joe")
+    for name in ("heart", "joe"):
+        save_voice(tmp_path / "voices" / name)
     monkeypatch.setattr(wavetts.synthesis.catalog, "BUNDLED", tmp_path / "voices")
     for folder in ("recipes", "tests"):
         (tmp_path / folder).symlink_to(ROOT / folder)

@@ -90,19 +90,19 @@ def test_a_voice_with_damaged_metadata_hides_no_other(folders, field, value):
         load_voice("ben", "cpu")
 
 
-def test_joe_is_the_default(folders):
-    for name in ("amy", "joe"):
+def test_heart_is_the_default(folders):
+    for name in ("amy", "heart"):
         save_voice(folders[0] / name)
-    assert list_voices()[0].name == "joe"
-    assert find_voice(None).parent.name == "joe"
+    assert list_voices()[0].name == "heart"
+    assert find_voice(None).parent.name == "heart"
 
 
 def test_own_voice_hides_a_bundled_one_of_its_name(folders):
     for folder in folders:
-        save_voice(folder / "joe")
+        save_voice(folder / "heart")
     (entry,) = list_voices()
     assert not entry.bundled
-    assert find_voice("joe") == find_voice(None) == folders[1] / "joe" / "model.safetensors"
+    assert find_voice("heart") == find_voice(None) == folders[1] / "heart" / "model.safetensors"
 
 
 def test_card_that_is_not_yaml_is_no_card(folders):

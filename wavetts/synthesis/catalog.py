@@ -11,7 +11,7 @@ from pathlib import Path
 from wavetts.errors import UserError, printable
 
 BUNDLED = Path(__file__).parents[1] / "voices"
-DEFAULT = "joe"
+DEFAULT = "heart"
 _MODEL_NAME = "model.safetensors"
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)^---$", re.MULTILINE | re.DOTALL)
 
