@@ -175,7 +175,10 @@ def test_config_prints_every_field(run):
         (["say", ""], "no text: give it as an argument"),
         (["say", "Hello", "--voice", "joe", "there", "--loud"], "unrecognized arguments: there --loud"),
         (["curves", "none"], "none: cannot be read: No such file or directory"),
-        (["export", "none", "voice.safetensors"], "none: no such model file, run folder or voice (heart, allison, joe)"),
+        (
+            ["export", "none", "voice.safetensors"],
+            "none: no such model file, run folder or voice (heart, allison, joe)",
+        ),
         (["export", "joe", "voice.pt"], "voice.pt: models are written as .safetensors"),
         (["export", "joe", "v.safetensors", "train.seed=1"], "train.seed=1: only fields of `synthesis` can be changed"),
         (["export", "joe", "v.safetensors", "synthesis.no=1"], "v.safetensors: synthesis.no: no such field"),

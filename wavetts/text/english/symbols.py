@@ -56,7 +56,10 @@ def say_power(sign: str, exponent: str, language: str) -> str:
     """The spoken form of an exponent: `squared`, `cubed`, `to the power of minus five`."""
     if exponent in ("2", "3") and sign != "-":
         return {"2": "squared", "3": "cubed"}[exponent]
-    words = cardinal(exponent, language) if exponent.isdigit() else "-".join(exponent)
+    parts = [
+        cardinal(part, language) if part.isdigit() else "-".join(part) for part in re.findall(r"\d+|\D+", exponent)
+    ]
+    words = " ".join(parts)
     return f"to the power of {'minus ' if sign == '-' else ''}{words}"
 
 
