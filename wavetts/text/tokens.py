@@ -18,6 +18,7 @@ from typing import NamedTuple
 from wavetts.text.alternatives import Alternatives, Rule, Say
 from wavetts.text.emoji import match_emoji
 from wavetts.text.inline import PHONEMES
+from wavetts.text.number_words import number_words
 
 
 class Token(NamedTuple):
@@ -198,6 +199,8 @@ class Scanner:
         if not self.language.startswith("en"):
             return Token(place, place + 1, "symbol", sign)  # espeak knows many symbols in its languages
         name = unicodedata.name(sign, "").lower() if category[0] in "SN" else ""
+        # "braille pattern dots-12": the dots one and two
+        name = re.sub(r"-?[0-9]", lambda digit: f" {number_words(int(digit[0][-1]), self.language)}", name)
         if not name:
             _warn_of_sign(sign)
         return Token(place, place + 1, "unknown", name)
