@@ -78,9 +78,9 @@ class PitchSearch(nn.Module):
         return near[:, 1] + 0.25 * slope * offset, lag.clamp(self.shortest, self.longest)
 
 
-# Samples of the end of a signal that a period is fitted to, and the fastest that it may change, in samples a sample.
+# Length of the signal's end that a period is fitted to, in s, and its fastest change, in samples a sample.
 FIT_SECONDS, FASTEST_GLIDE = 0.015, 0.05
-# Most samples that the lag is moved by at once, and relative to the curvature, how much less than a full step is taken.
+# Largest change of the lag in one step, in samples; damping of the step, relative to the curvature.
 LONGEST_STEP, DAMPING = 1.5, 0.05
 
 
@@ -109,13 +109,13 @@ def interpolate(signal: Tensor, places: Tensor) -> Tensor:
 
 
 class Period(NamedTuple):
-    """That of each of N signals: T(t) = lag + glide (t - L), in samples, at time t of L samples."""
+    """The period of each of N signals: T(t) = lag + glide (t - L), in samples, at time t of L samples."""
 
     lag: Tensor  # (N, 1)
     glide: Tensor  # (N, 1)
 
     def before(self, places: Tensor, length: int) -> Tensor:
-        """One period before places (N, M) of signals of so many samples."""
+        """The places one period before `places` (N, M), in signals of `length` samples."""
         return places - (self.lag + self.glide * (places - length))
 
 
@@ -127,8 +127,8 @@ def fit_period(signal: Tensor, period: Period, size: int, step: int) -> Period:
     Args:
         signal: (N, L), low-passed enough for the lag's error to be a small part of its shortest wave.
         period: the guess.
-        size: Q, of the last samples.
-        step: every so many of them are looked at, as the low-pass allows.
+        size: Q, number of samples at the signal's end that are compared.
+        step: distance of the compared samples, as the low-pass allows.
     """
     length = signal.shape[1]
     time = torch.arange(length - size, length, step, device=signal.device, dtype=signal.dtype)

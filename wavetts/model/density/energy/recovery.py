@@ -20,12 +20,10 @@ from wavetts.model.density.energy.importance import check_sample_size, normalise
 from wavetts.model.density.energy.langevin import split_noise
 from wavetts.model.density.energy.levels import Levels, recovery_chain
 from wavetts.model.density.energy.objectives import LogDensity, contrastive_divergence
-from wavetts.model.density.energy.tilt import MOST_VALUES
+from wavetts.model.density.energy.tilt import CHUNK, MOST_VALUES
 from wavetts.model.density.transforms import DCT, ConditionalAffine
 from wavetts.model.layers import module_list
 
-# Chains at once when a normaliser is estimated, for the memory.
-CHUNK = 8192
 # Of the steps of annealed importance sampling, relative to the noise at a level, for one value.
 ANNEALING_SIZE = 0.8
 # Of the power iteration of a spectral norm.

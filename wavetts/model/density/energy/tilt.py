@@ -25,7 +25,7 @@ from wavetts.model.density.energy.langevin import noise_space_langevin, split_no
 
 # Most values of a tilted density: importance sampling of many is hopeless, and they are what a subframe has.
 MOST_VALUES = 160
-# Draws of q at once when a normaliser is estimated, for the memory.
+# Draws or chains at once when a normaliser is estimated, for the memory.
 CHUNK = 8192
 # Share of the persistent chains that start anew at each step (Du and Mordatch 2019, section 3.2).
 RESTARTS = 0.05
