@@ -174,12 +174,16 @@ class NativeLinearPrediction(Sampler):
     ) -> tuple[Tensor, Tensor]:
         """See `Sampler.sample_clean`; on the CPU, in float32."""
         assert cond.shape[-1] == self.cond_dim + self.past_dim, cond.shape
+        assert options.mirror is None
         noise = self.draw_noise(cond, noise) * options.temperature
         scale = torch.as_tensor(options.voiced_scale, dtype=torch.float32).expand(*noise.shape[:-1], 1)
+        # The score of a mean is not the mean of the scores.
+        assert not (dither and options.voiced_mean), "see `_native_density`"
         frames, heard = torch.empty(noise.shape), torch.empty(noise.shape)
         inputs = [values.reshape(-1, values.shape[-1]).contiguous() for values in (noise, scale, cond)]
-        sizes = len(inputs[0]), dither > 0
-        call("linear_prediction", self._density, sizes, *inputs, torch.tensor([dither**2]), frames, heard)
+        sizes = len(inputs[0]), dither > 0, options.voiced_mean > 0
+        numbers = torch.tensor([options.voiced_mean]), torch.tensor([dither**2])
+        call("linear_prediction", self._density, sizes, *inputs, *numbers, frames, heard)
         return frames, heard
 
 

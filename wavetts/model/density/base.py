@@ -24,6 +24,9 @@ class SamplingOptions:
         steps: of a diffusion's sampler; None: as many as its config says.
         voiced_scale: scales the temperature where the samples before are voiced (`pitch.Voicing`), in a density of
             subframes.
+        voiced_mean: there, the mean of a draw and of its mirror image (the same noise with the other sign) times this
+            is taken instead of the draw, if a flow draws the subframes; 0: the draw.
+        mirror: the weights of a draw and of its mirror image, which follow from `voiced_mean`; None: 1 and 0.
         augmentation: noise on the lower bands that a cascade's upper stage is shown, from 0 to 1.
     """
 
@@ -31,6 +34,8 @@ class SamplingOptions:
     guidance: float | Tensor = 0.0
     steps: int | None = None
     voiced_scale: float | Tensor = 1.0
+    voiced_mean: float = 0.0
+    mirror: tuple[Tensor, Tensor] | None = None
     augmentation: float = 0.0
 
 
@@ -316,6 +321,11 @@ class Flow(Density):
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
         """See `Sampler.sample`."""
         with torch.autocast(cond.device.type, enabled=False):
-            noise = self.draw_noise(cond, noise) * options.temperature
-            frames = self.inverse(self._pack(noise), self._pack(cond))
+            noise, contexts = self._pack(self.draw_noise(cond, noise) * options.temperature), self._pack(cond)
+            if options.mirror is None:
+                frames = self.inverse(noise, contexts)
+            else:
+                weights = [self._pack(weight) for weight in options.mirror]
+                images = self.inverse(torch.cat([noise, -noise]), torch.cat([contexts, contexts])).chunk(2)
+                frames = weights[0] * images[0] + weights[1] * images[1]
         return frames.reshape(*cond.shape[:-1], self.frame_length)

@@ -264,11 +264,14 @@ class SubframeDensity(Density):
         return samples[..., self.past_dim :]
 
     def _softened(self, options: SamplingOptions, past: Tensor) -> SamplingOptions:
-        """The options of the inner density, with the temperature that suits the past (..., P)."""
-        if self.voicing is None or (isinstance(options.voiced_scale, float) and options.voiced_scale == 1):
+        """The options of the inner density, with the temperature and the weights that suit the past (..., P)."""
+        scale, mean = options.voiced_scale, options.voiced_mean
+        if self.voicing is None or (not mean and isinstance(scale, float) and scale == 1):
             return options
-        temperature = options.temperature * self.voicing(past, options.voiced_scale)
-        return replace(options, temperature=temperature, voiced_scale=1.0)
+        voiced = self.voicing(past)
+        mirror = (1 + (mean / 2 - 1) * voiced, mean / 2 * voiced) if mean else None
+        temperature = options.temperature * (1 + (scale - 1) * voiced)
+        return replace(options, temperature=temperature, voiced_scale=1.0, voiced_mean=0.0, mirror=mirror)
 
     @torch.no_grad()
     def initialize(self, frames: Tensor, cond: Tensor) -> None:
