@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -143,14 +144,16 @@ def test_the_mean_with_the_mirror_image_where_the_past_is_voiced(options, length
     noise, cond = inputs(density, batch)
     ours = NativeLinearPrediction(density, None)
     plain = ours.sample(cond, SamplingOptions(0.8), noise)
-    chosen = SamplingOptions(0.8, voiced_scale=1.2, voiced_mean=1.4)
+    temperature = torch.tensor([[0.8], [0.5], [0.9], [0.0]])[:batch]
+    chosen = SamplingOptions(temperature, voiced_scale=1.2, voiced_mean=1.4)
     frames, expected = ours.sample(cond, chosen, noise), density.sample(cond, chosen, noise)
     assert (frames - expected).abs().amax() < 2e-3 * expected.abs().amax()
     assert not torch.allclose(frames[0], plain[0], rtol=0.1)
     # No row's result depends on the others, of which some are voiced.
     for row in range(batch):
         one = slice(row, row + 1)
-        assert torch.equal(ours.sample(cond[one], chosen, noise[one]), frames[one])
+        alone = replace(chosen, temperature=temperature[one])
+        assert torch.equal(ours.sample(cond[one], alone, noise[one]), frames[one])
 
 
 @needs_kernel

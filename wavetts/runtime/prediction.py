@@ -176,14 +176,16 @@ class NativeLinearPrediction(Sampler):
         assert cond.shape[-1] == self.cond_dim + self.past_dim, cond.shape
         assert options.mirror is None
         noise = self.draw_noise(cond, noise) * options.temperature
-        scale = torch.as_tensor(options.voiced_scale, dtype=torch.float32).expand(*noise.shape[:-1], 1)
+        factors = [
+            torch.as_tensor(factor, dtype=torch.float32).expand(*noise.shape[:-1], 1)
+            for factor in (options.voiced_scale, options.mean_gain)
+        ]
         # The score of a mean is not the mean of the scores.
         assert not (dither and options.voiced_mean), "see `_native_density`"
         frames, heard = torch.empty(noise.shape), torch.empty(noise.shape)
-        inputs = [values.reshape(-1, values.shape[-1]).contiguous() for values in (noise, scale, cond)]
+        inputs = [values.reshape(-1, values.shape[-1]).contiguous() for values in (noise, *factors, cond)]
         sizes = len(inputs[0]), dither > 0, options.voiced_mean > 0
-        numbers = torch.tensor([options.voiced_mean]), torch.tensor([dither**2])
-        call("linear_prediction", self._density, sizes, *inputs, *numbers, frames, heard)
+        call("linear_prediction", self._density, sizes, *inputs, torch.tensor([dither**2]), frames, heard)
         return frames, heard
 
 

@@ -25,7 +25,8 @@ class SamplingOptions:
         voiced_scale: scales the temperature where the samples before are voiced (`pitch.Voicing`), in a density of
             subframes.
         voiced_mean: there, the mean of a draw and of its mirror image (the same noise with the other sign) times this
-            is taken instead of the draw, if a flow draws the subframes; 0: the draw.
+            is taken instead of the draw, if a flow draws the subframes; 0: the draw. With less noise the mean loses
+            less, and the factor is nearer to 1, see `mean_gain`.
         mirror: the weights of a draw and of its mirror image, which follow from `voiced_mean`; None: 1 and 0.
         augmentation: noise on the lower bands that a cascade's upper stage is shown, from 0 to 1.
     """
@@ -37,6 +38,12 @@ class SamplingOptions:
     voiced_mean: float = 0.0
     mirror: tuple[Tensor, Tensor] | None = None
     augmentation: float = 0.0
+
+    @property
+    def mean_gain(self) -> Tensor | float:
+        """The factor of the mean of a draw and its mirror image in voiced sounds, (..., 1) or a number."""
+        noise = torch.as_tensor(self.temperature * self.voiced_scale).clamp(max=1.0)
+        return 1.0 + (self.voiced_mean - 1.0) * noise
 
 
 class Sampler(nn.Module, ABC):

@@ -265,11 +265,11 @@ class SubframeDensity(Density):
 
     def _softened(self, options: SamplingOptions, past: Tensor) -> SamplingOptions:
         """The options of the inner density, with the temperature and the weights that suit the past (..., P)."""
-        scale, mean = options.voiced_scale, options.voiced_mean
-        if self.voicing is None or (not mean and isinstance(scale, float) and scale == 1):
+        scale, averaged = options.voiced_scale, options.voiced_mean > 0
+        if self.voicing is None or (not averaged and isinstance(scale, float) and scale == 1):
             return options
-        voiced = self.voicing(past)
-        mirror = (1 + (mean / 2 - 1) * voiced, mean / 2 * voiced) if mean else None
+        voiced, half = self.voicing(past), options.mean_gain / 2
+        mirror = (1 + (half - 1) * voiced, half * voiced) if averaged else None
         temperature = options.temperature * (1 + (scale - 1) * voiced)
         return replace(options, temperature=temperature, voiced_scale=1.0, voiced_mean=0.0, mirror=mirror)
 

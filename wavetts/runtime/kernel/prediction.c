@@ -138,7 +138,7 @@ static void predict(const LinearPrediction *density, int64_t part, Work *work)
  * a weight, the negative noise follows.
  */
 static void begin(const LinearPrediction *density, int64_t part, const float *noise, const float *voiced_scale,
-                  float voiced_mean, Work *work)
+                  const float *mean_gain, int64_t mirrored, Work *work)
 {
     int64_t length = density->subframe_length;
     work->couplings.rows = work->rows;
@@ -146,14 +146,14 @@ static void begin(const LinearPrediction *density, int64_t part, const float *no
         const float *drawn = noise + row * density->frame_length + part * length;
         const float *past = row_of(work->samples, row) + density->past.length + part * length - density->voicing.length;
         float *x = row_of(work->couplings.x, row), *mirror = row_of(work->mirror, row), voiced = 0.0f;
-        if (density->voicing.length && (voiced_scale[row] != 1.0f || voiced_mean > 0.0f))
+        if (density->voicing.length && (voiced_scale[row] != 1.0f || mirrored))
             voiced = wavetts_voiced(&density->voicing, past);
         float scale = 1.0f + (voiced_scale[row] - 1.0f) * voiced;
         for (int64_t i = 0; i < length; i++)
             x[i] = drawn[i] * scale;
-        mirror[0] = 1.0f + (voiced_mean / 2.0f - 1.0f) * voiced;
-        mirror[1] = voiced_mean / 2.0f * voiced;
-        if (mirror[1] > 0.0f)
+        mirror[0] = 1.0f + (mean_gain[row] / 2.0f - 1.0f) * voiced;
+        mirror[1] = mean_gain[row] / 2.0f * voiced;
+        if (mirrored && voiced > 0.0f)
             work->couplings.rows = 2 * work->rows;
         for (int64_t i = 0; i < length && work->scores.rows; i++)
             row_of(part_of(work->scores.x, part, work), row)[i] = -x[i];
@@ -279,13 +279,13 @@ static int allocate(const LinearPrediction *density, int64_t scored, int64_t mir
 }
 
 /*
- * noise (rows, K), voiced_scale (rows,), cond (rows, C + P), P samples before, and voiced_mean (1,), if `mirrored`, to
- * frames (rows, K) and, if `scored`, these without a dither of this variance (1,), `heard` (rows, K), else the same; not
- * 0 if memory is full.
+ * noise (rows, K), voiced_scale (rows,), mean_gain (rows,), which counts if `mirrored`, and cond (rows, C + P), P samples
+ * before, to frames (rows, K) and, if `scored`, these without a dither of this variance (1,), `heard` (rows, K), else
+ * the same; not 0 if memory is full.
  */
 int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int64_t scored, int64_t mirrored,
-                              const float *noise, const float *voiced_scale, const float *cond,
-                              const float *voiced_mean, const float *variance, float *frames, float *heard)
+                              const float *noise, const float *voiced_scale, const float *mean_gain,
+                              const float *cond, const float *variance, float *frames, float *heard)
 {
     Work work = {.rows = rows};
     if (allocate(density, scored, mirrored, &work))
@@ -297,7 +297,7 @@ int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int
     wavetts_product(&density->cond, rows, conds, bias_of(&density->cond), work.bias, work.codes);
     shape(density, &work);
     for (int64_t part = 0; part < length / density->subframe_length; part++) {
-        begin(density, part, noise, voiced_scale, *voiced_mean, &work);
+        begin(density, part, noise, voiced_scale, mean_gain, mirrored, &work);
         predict(density, part, &work);
         draw_residual(density, part, &work);
         synthesise(density, part, &work);
