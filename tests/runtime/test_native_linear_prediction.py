@@ -157,6 +157,20 @@ def test_the_mean_with_the_mirror_image_where_the_past_is_voiced(options, length
 
 
 @needs_kernel
+def test_the_largest_values_of_a_mean_are_bounded():
+    density = make_density()
+    noise, cond = inputs(density, 2)
+    cond[:, C:] = 0.3 * torch.randn_like(cond[:, C:])
+    noise[:, 3] = 1e4
+    context = density.subframes(torch.zeros(2, 320), cond)[1][:, 0]
+    for sampler in (density, NativeLinearPrediction(density, None)):
+        frames = sampler.sample(cond, SamplingOptions(voiced_mean=1.0), noise)
+        values, told = density.flow.residual(frames[:, :80], context)
+        (affine, moments), *_ = density.flow.inner.layers(told)
+        assert 15 < affine(values, moments)[0].abs().max() < 26
+
+
+@needs_kernel
 def test_what_is_drawn_does_not_depend_on_what_is_heard():
     density = make_density()
     noise, cond = inputs(density, 2)

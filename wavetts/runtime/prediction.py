@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavetts.model.density.base import Sampler, SamplingOptions
-from wavetts.model.density.couplings import CouplingFlow
+from wavetts.model.density.couplings import LARGEST, CouplingFlow
 from wavetts.model.density.linear_prediction import LEVEL, RANGE, SOFTEST, LinearPrediction
 from wavetts.model.density.pitch import NOISE_FLOOR, PitchSearch
 from wavetts.model.density.subframe import SubframeDensity
@@ -87,6 +87,7 @@ class _LinearPrediction(Structure):
         ("level", c_float),
         ("softest", c_float),
         ("affine_bound", c_float),
+        ("largest", c_float),
         ("position", c_void_p),
         ("past", _WhitenedPast),
         ("voicing", _PitchSearch),
@@ -150,6 +151,7 @@ class NativeLinearPrediction(Sampler):
             level=LEVEL,
             softest=SOFTEST,
             affine_bound=flow.affine_bound,
+            largest=LARGEST,
             layers=(Linear * len(layers))(*layers),
             **parts,
         )

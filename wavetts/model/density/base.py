@@ -315,6 +315,10 @@ class Flow(Density):
         """Maps noise (N, K), given contexts (N, C + P), to frames (N, K)."""
         return Compose(self.layers(cond)).inverse(noise)
 
+    def draw(self, noise: Tensor, cond: Tensor) -> Tensor:
+        """`inverse` for the mean with the mirror image, which may keep to what the data has."""
+        return self.inverse(noise, cond)
+
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.log_prob`."""
         assert frames.shape == (*cond.shape[:-1], self.frame_length), (frames.shape, cond.shape)
@@ -333,6 +337,6 @@ class Flow(Density):
                 frames = self.inverse(noise, contexts)
             else:
                 weights = [self._pack(weight) for weight in options.mirror]
-                images = self.inverse(torch.cat([noise, -noise]), torch.cat([contexts, contexts])).chunk(2)
+                images = self.draw(torch.cat([noise, -noise]), torch.cat([contexts, contexts])).chunk(2)
                 frames = weights[0] * images[0] + weights[1] * images[1]
         return frames.reshape(*cond.shape[:-1], self.frame_length)

@@ -8,7 +8,7 @@
 
 typedef struct {
     int64_t frame_length, subframe_length, margin, num_layers;
-    float range, level, softest, affine_bound;
+    float range, level, softest, affine_bound, largest;
     const float *position;      /* (frame_length / subframe_length, context_dim) */
     WhitenedPast past;
     PitchSearch voicing;        /* of length 0: not looked for */
@@ -27,7 +27,7 @@ typedef struct {
 /* What drawing works with, for all rows; made anew for each call, as calls may come from several threads. What the
  * score takes, too, is there for each part and row: all parts have theirs in one go, so that weights are read once. */
 typedef struct {
-    int64_t rows;
+    int64_t rows, mirrored;
     void *memory;
     Codes codes;
     Rows samples; /* those of the past, then the frame's */
@@ -138,7 +138,7 @@ static void predict(const LinearPrediction *density, int64_t part, Work *work)
  * a weight, the negative noise follows.
  */
 static void begin(const LinearPrediction *density, int64_t part, const float *noise, const float *voiced_scale,
-                  const float *mean_gain, int64_t mirrored, Work *work)
+                  const float *mean_gain, Work *work)
 {
     int64_t length = density->subframe_length;
     work->couplings.rows = work->rows;
@@ -146,17 +146,25 @@ static void begin(const LinearPrediction *density, int64_t part, const float *no
         const float *drawn = noise + row * density->frame_length + part * length;
         const float *past = row_of(work->samples, row) + density->past.length + part * length - density->voicing.length;
         float *x = row_of(work->couplings.x, row), *mirror = row_of(work->mirror, row), voiced = 0.0f;
-        if (density->voicing.length && (voiced_scale[row] != 1.0f || mirrored))
+        if (density->voicing.length && (voiced_scale[row] != 1.0f || work->mirrored))
             voiced = wavetts_voiced(&density->voicing, past);
         float scale = 1.0f + (voiced_scale[row] - 1.0f) * voiced;
         for (int64_t i = 0; i < length; i++)
             x[i] = drawn[i] * scale;
         mirror[0] = 1.0f + (mean_gain[row] / 2.0f - 1.0f) * voiced;
         mirror[1] = mean_gain[row] / 2.0f * voiced;
-        if (mirrored && voiced > 0.0f)
+        if (work->mirrored && voiced > 0.0f)
             work->couplings.rows = 2 * work->rows;
         for (int64_t i = 0; i < length && work->scores.rows; i++)
             row_of(part_of(work->scores.x, part, work), row)[i] = -x[i];
+    }
+}
+
+VECTORISED static void limit(int64_t length, float largest, float *restrict x)
+{
+    for (int64_t i = 0; i < length; i++) {
+        float above = x[i] > -largest ? x[i] : -largest;
+        x[i] = above < largest ? above : largest;
     }
 }
 
@@ -189,9 +197,12 @@ static void draw_residual(const LinearPrediction *density, int64_t part, Work *w
                    density->biases.outputs * sizeof(float));
     }
     wavetts_undo_couplings(&density->couplings, work->biases, &work->couplings);
-    for (int64_t row = 0; row < all; row++)
-        wavetts_undo_affine(length, density->affine_bound, row_of(mean_scale, row % rows),
-                            row_of(work->couplings.x, row));
+    for (int64_t row = 0; row < all; row++) {
+        float *x = row_of(work->couplings.x, row);
+        if (work->mirrored)
+            limit(length, density->largest, x);
+        wavetts_undo_affine(length, density->affine_bound, row_of(mean_scale, row % rows), x);
+    }
     for (int64_t row = 0; row < rows && all > rows; row++)
         if (row_of(work->mirror, row)[1] > 0.0f)
             weigh(length, row_of(work->mirror, row), row_of(work->couplings.x, row + rows),
@@ -235,8 +246,9 @@ static void add_scores(const LinearPrediction *density, float variance, float *h
     }
 }
 
-static int allocate(const LinearPrediction *density, int64_t scored, int64_t mirrored, Work *work)
+static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
 {
+    int64_t mirrored = work->mirrored;
     int64_t width = density->cond.outputs, length = density->subframe_length, order = density->past.order;
     int64_t parts = density->frame_length / length;
     const int64_t widths[] = {
@@ -287,8 +299,8 @@ int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int
                               const float *noise, const float *voiced_scale, const float *mean_gain,
                               const float *cond, const float *variance, float *frames, float *heard)
 {
-    Work work = {.rows = rows};
-    if (allocate(density, scored, mirrored, &work))
+    Work work = {.rows = rows, .mirrored = mirrored};
+    if (allocate(density, scored, &work))
         return -1;
     int64_t length = density->frame_length, past_length = density->past.length, cond_dim = density->cond.inputs;
     Rows conds = {(float *)cond, cond_dim + past_length};
@@ -297,7 +309,7 @@ int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int
     wavetts_product(&density->cond, rows, conds, bias_of(&density->cond), work.bias, work.codes);
     shape(density, &work);
     for (int64_t part = 0; part < length / density->subframe_length; part++) {
-        begin(density, part, noise, voiced_scale, mean_gain, mirrored, &work);
+        begin(density, part, noise, voiced_scale, mean_gain, &work);
         predict(density, part, &work);
         draw_residual(density, part, &work);
         synthesise(density, part, &work);
