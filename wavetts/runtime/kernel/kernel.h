@@ -191,6 +191,13 @@ INLINE float exponential(float x)
     return value * scale;
 }
 
+INLINE float limited(float x, float least, float most)
+{
+    /* No number becomes the least. */
+    float value = x > least ? x : least;
+    return value < most ? value : most;
+}
+
 INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
 INLINE float hyperbolic_tangent(float x) { return 1.0f - 2.0f * sigmoid(-2.0f * x); }

@@ -11,13 +11,6 @@
 #define LONGEST_STEP 1.5f
 #define DAMPING 0.05f
 
-INLINE float limited(float x, float least, float most)
-{
-    /* No number becomes the least. */
-    float value = x > least ? x : least;
-    return value < most ? value : most;
-}
-
 void wavetts_low_pass(const PitchSearch *search, const float *samples, float *low)
 {
     int64_t length = search->length;

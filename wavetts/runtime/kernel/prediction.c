@@ -162,10 +162,8 @@ static void begin(const LinearPrediction *density, int64_t part, const float *no
 
 VECTORISED static void limit(int64_t length, float largest, float *restrict x)
 {
-    for (int64_t i = 0; i < length; i++) {
-        float above = x[i] > -largest ? x[i] : -largest;
-        x[i] = above < largest ? above : largest;
-    }
+    for (int64_t i = 0; i < length; i++)
+        x[i] = limited(x[i], -largest, largest);
 }
 
 VECTORISED static void weigh(int64_t length, const float *restrict weights, const float *restrict mirrored,

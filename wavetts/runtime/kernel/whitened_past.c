@@ -9,11 +9,8 @@
 
 VECTORISED void wavetts_clamp(int64_t length, float factor, const float *restrict values, float *restrict clamped)
 {
-    for (int64_t i = 0; i < length; i++) {
-        float value = factor * values[i];
-        value = value > -LOUDEST ? value : -LOUDEST;
-        clamped[i] = value < LOUDEST ? value : LOUDEST;
-    }
+    for (int64_t i = 0; i < length; i++)
+        clamped[i] = limited(factor * values[i], -LOUDEST, LOUDEST);
 }
 
 /* Of lags 0 to p, smoothed, with the noise floor. */
