@@ -27,7 +27,7 @@ LAG_WINDOW_HZ, WHITE_NOISE = 40.0, 1.0001
 PAST, VIEW, QUERY = 0.04, 0.03, 0.0125
 # Bound of the residual in standard deviations, above all pulses.
 LOUDEST = 6.0
-# Rows that are analysed at once: what is computed of them stays in a core's cache.
+# Rows that a CPU analyses at once: what is computed of them stays in a core's cache.
 ROWS = 512
 
 
@@ -100,8 +100,9 @@ class WhitenedPast(nn.Module):
         Returns:
             The features of N J pasts: all of the first row, then all of the second, and so on.
         """
-        # A few rows at a time: what is computed of them stays in the core's cache. The recursion works on all.
-        rows = [part.unfold(1, self.past_dim, step) for part in samples.split(max(1, ROWS * step // self.past_dim))]
+        # The recursion works on all rows; a GPU, which waits for launches, does the rest on all as well.
+        together = max(1, ROWS * step // self.past_dim) if samples.device.type == "cpu" else len(samples)
+        rows = [part.unfold(1, self.past_dim, step) for part in samples.split(together)]
         a, power = levinson(torch.cat([self._correlation(part.flatten(0, 1)) for part in rows]))
         sizes = [part.shape[0] * part.shape[1] for part in rows]
         filters = zip(rows, a.split(sizes), power.split(sizes), strict=True)
