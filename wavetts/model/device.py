@@ -42,6 +42,20 @@ def float32_products(tf32: bool) -> Generator[None]:
 
 
 @contextmanager
+def full_float32_products() -> Generator[None]:
+    """A context in which float32 matrix products are float32, whatever training allows.
+
+    An autocorrelation that was computed in TensorFloat-32 need not be positive definite.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
 def torch_threads(count: int) -> Generator[None]:
     """A context in which torch uses this number of CPU threads; 0 changes nothing."""
     before = torch.get_num_threads()

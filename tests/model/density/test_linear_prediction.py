@@ -151,6 +151,18 @@ def test_bf16_rounds_in_training_alone():
     torch.testing.assert_close(rounded, expected, rtol=0.1, atol=0.5)
 
 
+def test_filters_survive_rounded_products():
+    """An autocorrelation of rounded products, which GPUs and some CPUs allow, is not positive definite."""
+    past, signal = WhitenedPast(32, 20, 16000), vowel(16000 // 4)
+    before, allowed = past(signal, 20), torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        after = past(signal, 20)
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+    torch.testing.assert_close(after.features, before.features, atol=0.1, rtol=0.1)
+
+
 def test_speech_is_likelier_than_without_a_filter():
     """Trained for a moment on a vowel, the filter finds its formants."""
     torch.manual_seed(0)

@@ -17,6 +17,7 @@ from wavetts.model.density.base import Density, SamplingOptions
 from wavetts.model.density.couplings import CouplingFlowConfig
 from wavetts.model.density.transforms import bounded, network_precision, zero_linear
 from wavetts.model.density.whitened_past import LOUDEST, WhitenedPast
+from wavetts.model.device import full_float32_products
 from wavetts.model.layers import module_list
 
 # Bounds of the envelope's log power, around a level slightly below the signal's.
@@ -141,7 +142,9 @@ class LinearPrediction(Density):
         if self.num_cepstra:
             log_power = torch.addmm(log_power, envelope[:, : self.num_cepstra], self.cepstra)
         power = torch.exp(bounded(log_power, RANGE) + LEVEL)
-        a, error = levinson(power @ self.cosine)
+        with full_float32_products():
+            correlation = power @ self.cosine
+        a, error = levinson(correlation)
         log_gain = 0.5 * torch.log(error)[:, None]
 
         seen = self.past(samples, self.frame_length, bf16)

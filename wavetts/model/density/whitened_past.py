@@ -20,6 +20,7 @@ from wavetts.model.density.pitch import (
     low_pass,
 )
 from wavetts.model.density.transforms import network_precision
+from wavetts.model.device import full_float32_products
 
 # Width in Hz of the spectral smoothing by a Gaussian lag window, and the relative increase of lag 0.
 LAG_WINDOW_HZ, WHITE_NOISE = 40.0, 1.0001
@@ -112,7 +113,9 @@ class WhitenedPast(nn.Module):
     def _correlation(self, past: Tensor) -> Tensor:
         """(N, p + 1), smoothed, with the noise floor."""
         spectrum = torch.fft.rfft(past * self.window, self.size)
-        correlation = (spectrum.real.square() + spectrum.imag.square()) @ self.cosine
+        power = spectrum.real.square() + spectrum.imag.square()
+        with full_float32_products():
+            correlation = power @ self.cosine
         correlation[:, 0] += NOISE_FLOOR
         return correlation
 
