@@ -290,11 +290,6 @@ class SynthesisConfig(Section):
         "temperature in voiced sounds, relative to `temperature`; needs a density of subframes with 40 ms of past",
         at_least=0,
     )
-    voiced_mean: float = opt(
-        0.0,
-        "in voiced sounds, this times the mean of a draw and its mirror image, where a flow draws subframes; 0: a draw",
-        at_least=0,
-    )
     remove_dither: bool = opt(False, "remove from the output the noise that `audio.dither` added in training")
 
 

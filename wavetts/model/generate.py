@@ -53,8 +53,7 @@ class Engine:
         # The largest absolute value of a waveform in [-1, 1) after pre-emphasis and scaling.
         self.largest = (1 + config.preemphasis) * float(model.scale)
         synthesis = model.config.synthesis
-        self.voiced_scale, self.voiced_mean = synthesis.voiced_scale, synthesis.voiced_mean
-        self.dither = config.dither if synthesis.remove_dither else 0.0
+        self.voiced_scale, self.dither = synthesis.voiced_scale, config.dither if synthesis.remove_dither else 0.0
 
     @property
     def device(self) -> torch.device:
@@ -213,9 +212,7 @@ class RunningBatch:
         cond, stop_logits, state = engine.step(past[:, -engine.frame_length :], keys, state, guidance)
         size = engine.density.noise_dim
         noise = torch.stack([torch.randn(size, generator=self._noise[generation]) for generation in self.speaking])
-        options = SamplingOptions(
-            temperature, guidance, voiced_scale=engine.voiced_scale, voiced_mean=engine.voiced_mean
-        )
+        options = SamplingOptions(temperature, guidance, voiced_scale=engine.voiced_scale)
         drawn, heard = engine.sample(cond, past, options, noise)
         # What is no number is not in range either.
         in_range = drawn.abs().amax(1) <= engine.largest

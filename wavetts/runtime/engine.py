@@ -56,9 +56,9 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
 def _native_density(model: WaveTacotron) -> Sampler | None:
     """The density by the kernel; None: it does not support this one, or not what the voice asks of it."""
     density, synthesis = model.density, model.config.synthesis
-    if NativeLinearPrediction.takes(density) and not (synthesis.voiced_mean and synthesis.remove_dither):
+    if NativeLinearPrediction.takes(density):
         return NativeLinearPrediction(cast(SubframeDensity, density), SMALLEST)
-    plain = synthesis.voiced_scale == 1 and not synthesis.voiced_mean and not synthesis.remove_dither
+    plain = synthesis.voiced_scale == 1 and not synthesis.remove_dither
     if plain and NativeSubframeFlow.takes(density):
         return NativeSubframeFlow(cast(SubframeDensity, density), SMALLEST)
     return None

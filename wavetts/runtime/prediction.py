@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wavetts.model.density.base import Sampler, SamplingOptions
-from wavetts.model.density.couplings import LARGEST, CouplingFlow
+from wavetts.model.density.couplings import CouplingFlow
 from wavetts.model.density.linear_prediction import LEVEL, RANGE, SOFTEST, LinearPrediction
 from wavetts.model.density.pitch import NOISE_FLOOR, PitchSearch
 from wavetts.model.density.subframe import SubframeDensity
@@ -87,7 +87,6 @@ class _LinearPrediction(Structure):
         ("level", c_float),
         ("softest", c_float),
         ("affine_bound", c_float),
-        ("largest", c_float),
         ("position", c_void_p),
         ("past", _WhitenedPast),
         ("voicing", _PitchSearch),
@@ -151,7 +150,6 @@ class NativeLinearPrediction(Sampler):
             level=LEVEL,
             softest=SOFTEST,
             affine_bound=flow.affine_bound,
-            largest=LARGEST,
             layers=(Linear * len(layers))(*layers),
             **parts,
         )
@@ -176,17 +174,11 @@ class NativeLinearPrediction(Sampler):
     ) -> tuple[Tensor, Tensor]:
         """See `Sampler.sample_clean`; on the CPU, in float32."""
         assert cond.shape[-1] == self.cond_dim + self.past_dim, cond.shape
-        assert options.mirror is None
         noise = self.draw_noise(cond, noise) * options.temperature
-        factors = [
-            torch.as_tensor(factor, dtype=torch.float32).expand(*noise.shape[:-1], 1)
-            for factor in (options.voiced_scale, options.mean_gain)
-        ]
-        # The score of a mean is not the mean of the scores.
-        assert not (dither and options.voiced_mean), "see `_native_density`"
+        scale = torch.as_tensor(options.voiced_scale, dtype=torch.float32).expand(*noise.shape[:-1], 1)
         frames, heard = torch.empty(noise.shape), torch.empty(noise.shape)
-        inputs = [values.reshape(-1, values.shape[-1]).contiguous() for values in (noise, *factors, cond)]
-        sizes = len(inputs[0]), dither > 0, options.voiced_mean > 0
+        inputs = [values.reshape(-1, values.shape[-1]).contiguous() for values in (noise, scale, cond)]
+        sizes = len(inputs[0]), dither > 0
         call("linear_prediction", self._density, sizes, *inputs, torch.tensor([dither**2]), frames, heard)
         return frames, heard
 

@@ -24,10 +24,6 @@ class SamplingOptions:
         steps: of a diffusion's sampler; None: as many as its config says.
         voiced_scale: scales the temperature where the samples before are voiced (`pitch.Voicing`), in a density of
             subframes.
-        voiced_mean: there, the mean of a draw and of its mirror image (the same noise with the other sign) times this
-            is taken instead of the draw, if a flow draws the subframes; 0: the draw. With less noise the mean loses
-            less, and the factor is nearer to 1, see `mean_gain`.
-        mirror: the weights of a draw and of its mirror image, which follow from `voiced_mean`; None: 1 and 0.
         augmentation: noise on the lower bands that a cascade's upper stage is shown, from 0 to 1.
     """
 
@@ -35,15 +31,7 @@ class SamplingOptions:
     guidance: float | Tensor = 0.0
     steps: int | None = None
     voiced_scale: float | Tensor = 1.0
-    voiced_mean: float = 0.0
-    mirror: tuple[Tensor, Tensor] | None = None
     augmentation: float = 0.0
-
-    @property
-    def mean_gain(self) -> Tensor | float:
-        """The factor of the mean of a draw and its mirror image in voiced sounds, (..., 1) or a number."""
-        noise = torch.as_tensor(self.temperature * self.voiced_scale).clamp(max=1.0)
-        return 1.0 + (self.voiced_mean - 1.0) * noise
 
 
 class Sampler(nn.Module, ABC):
@@ -315,10 +303,6 @@ class Flow(Density):
         """Maps noise (N, K), given contexts (N, C + P), to frames (N, K)."""
         return Compose(self.layers(cond)).inverse(noise)
 
-    def draw(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """`inverse` for the mean with the mirror image, which may keep to what the data has."""
-        return self.inverse(noise, cond)
-
     def log_prob(self, frames: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `Density.log_prob`."""
         assert frames.shape == (*cond.shape[:-1], self.frame_length), (frames.shape, cond.shape)
@@ -332,11 +316,6 @@ class Flow(Density):
     def sample(self, cond: Tensor, options: SamplingOptions, noise: Tensor | torch.Generator) -> Tensor:
         """See `Sampler.sample`."""
         with torch.autocast(cond.device.type, enabled=False):
-            noise, contexts = self._pack(self.draw_noise(cond, noise) * options.temperature), self._pack(cond)
-            if options.mirror is None:
-                frames = self.inverse(noise, contexts)
-            else:
-                weights = [self._pack(weight) for weight in options.mirror]
-                images = self.draw(torch.cat([noise, -noise]), torch.cat([contexts, contexts])).chunk(2)
-                frames = weights[0] * images[0] + weights[1] * images[1]
+            noise = self.draw_noise(cond, noise) * options.temperature
+            frames = self.inverse(self._pack(noise), self._pack(cond))
         return frames.reshape(*cond.shape[:-1], self.frame_length)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wavetts.config import AudioConfig, DensityConfig, opt
 from wavetts.errors import UserError
-from wavetts.model.density.base import Compose, Flow, Layer
+from wavetts.model.density.base import Flow, Layer
 from wavetts.model.density.transforms import (
     AffineCoupling,
     Permutation,
@@ -22,10 +22,6 @@ from wavetts.model.density.transforms import (
     zero_linear,
 )
 from wavetts.model.layers import module_list
-
-# What `draw` bounds the couplings' values by, in standard deviations. Of a speaker's residual one in 1,000 is beyond
-# 25; one in 10,000 is beyond 63, of a trained flow's draws beyond 127, and such a draw is heard as a click.
-LARGEST = 25.0
 
 
 @dataclass
@@ -132,9 +128,3 @@ class CouplingFlow(Flow):
             code = None if self.code is None else self.code(context)
         yield self.affine, (mean, bounded(log_scale, self.affine_bound))
         yield from alternate(self.permutations, self.couplings, [code] * len(self.couplings))
-
-    def draw(self, noise: Tensor, cond: Tensor) -> Tensor:
-        """See `Flow.draw`: without the largest values."""
-        (affine, moments), *couplings = self.layers(cond)
-        values = Compose(couplings).inverse(noise).clamp(-LARGEST, LARGEST)
-        return affine.inverse(values, moments)

@@ -153,7 +153,7 @@ def fit_period(signal: Tensor, period: Period, size: int, step: int) -> Period:
 
 
 class Voicing(nn.Module):
-    """How voiced a sound is, by the periodicity of the past.
+    """Scale of the base noise from the periodicity of the past: less noise in voiced sounds.
 
     In voiced sounds base noise of full standard deviation is heard as roughness, in unvoiced sounds it is part of the
     sound.
@@ -173,9 +173,14 @@ class Voicing(nn.Module):
         self.register_buffer("low_pass", low_pass(self.length, sample_rate), persistent=False)
         self.search = PitchSearch(self.length, round(self.QUERY * sample_rate), sample_rate, NOISE_FLOOR)
 
-    def forward(self, past: Tensor) -> Tensor:
-        """From 0 (unvoiced) to 1 (voiced), (..., 1), after samples (..., S), at least 40 ms of them."""
+    def forward(self, past: Tensor, voiced_scale: float | Tensor) -> Tensor:
+        """Factors of the noise (..., 1), from 1 (unvoiced) to `voiced_scale` (voiced).
+
+        Args:
+            past: (..., S), the samples before, at least 40 ms of them.
+            voiced_scale: the factor in fully voiced sounds, a number or (..., 1).
+        """
         shape = past.shape[:-1]
         periodic, _ = self.search(past[..., -self.length :].reshape(-1, self.length) @ self.low_pass)
         voiced = ((periodic - self.UNVOICED) / (self.VOICED - self.UNVOICED)).clamp(0, 1)
-        return voiced.view(*shape, 1)
+        return 1 + (voiced_scale - 1) * voiced.view(*shape, 1)

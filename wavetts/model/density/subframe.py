@@ -264,14 +264,11 @@ class SubframeDensity(Density):
         return samples[..., self.past_dim :]
 
     def _softened(self, options: SamplingOptions, past: Tensor) -> SamplingOptions:
-        """The options of the inner density, with the temperature and the weights that suit the past (..., P)."""
-        scale, averaged = options.voiced_scale, options.voiced_mean > 0
-        if self.voicing is None or (not averaged and isinstance(scale, float) and scale == 1):
+        """The options of the inner density, with the temperature that suits the past (..., P)."""
+        if self.voicing is None or (isinstance(options.voiced_scale, float) and options.voiced_scale == 1):
             return options
-        voiced, half = self.voicing(past), options.mean_gain / 2
-        mirror = (1 + (half - 1) * voiced, half * voiced) if averaged else None
-        temperature = options.temperature * (1 + (scale - 1) * voiced)
-        return replace(options, temperature=temperature, voiced_scale=1.0, voiced_mean=0.0, mirror=mirror)
+        temperature = options.temperature * self.voicing(past, options.voiced_scale)
+        return replace(options, temperature=temperature, voiced_scale=1.0)
 
     @torch.no_grad()
     def initialize(self, frames: Tensor, cond: Tensor) -> None:

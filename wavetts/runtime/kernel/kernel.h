@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Changes with every structure and function that Python knows: an old library is not called. */
-#define VERSION 4
+#define VERSION 5
 
 /* One library for all x86 processors: the loader takes the clone for the one at hand. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
@@ -154,8 +154,8 @@ Period wavetts_fit_period(int64_t length, const float *signal, Period period, in
 void wavetts_copy_period(int64_t length, const float *signal, Period period, int64_t most, int64_t before,
                          int64_t count, float *copied);
 
-/* How voiced it is after these samples (length,), from 0 to 1. */
-float wavetts_voiced(const PitchSearch *search, const float *samples);
+/* The factor of the noise after these samples (length,). */
+float wavetts_voicing(const PitchSearch *search, const float *samples, float voiced_scale);
 
 /* `factor` times the values, at most as loud as a density sees them. */
 void wavetts_clamp(int64_t length, float factor, const float *restrict values, float *restrict clamped);

@@ -145,9 +145,10 @@ void wavetts_copy_period(int64_t length, const float *signal, Period period, int
     }
 }
 
-float wavetts_voiced(const PitchSearch *search, const float *samples)
+float wavetts_voicing(const PitchSearch *search, const float *samples, float voiced_scale)
 {
     float low[search->size + SLIDE], lag;
     low_pass_sparsely(search, samples, low);
-    return limited((search_sparsely(search, low, &lag) - UNVOICED) / (VOICED - UNVOICED), 0.0f, 1.0f);
+    float voiced = (search_sparsely(search, low, &lag) - UNVOICED) / (VOICED - UNVOICED);
+    return 1.0f + (voiced_scale - 1.0f) * limited(voiced, 0.0f, 1.0f);
 }

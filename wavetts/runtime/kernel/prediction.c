@@ -8,7 +8,7 @@
 
 typedef struct {
     int64_t frame_length, subframe_length, margin, num_layers;
-    float range, level, softest, affine_bound, largest;
+    float range, level, softest, affine_bound;
     const float *position;      /* (frame_length / subframe_length, context_dim) */
     WhitenedPast past;
     PitchSearch voicing;        /* of length 0: not looked for */
@@ -27,13 +27,11 @@ typedef struct {
 /* What drawing works with, for all rows; made anew for each call, as calls may come from several threads. What the
  * score takes, too, is there for each part and row: all parts have theirs in one go, so that weights are read once. */
 typedef struct {
-    int64_t rows, mirrored;
+    int64_t rows;
     void *memory;
     Codes codes;
     Rows samples; /* those of the past, then the frame's */
-    Rows bias, features, period, copied, hidden, gates, code;
-    Rows mirror;               /* the weights of a draw and of its mirror image */
-    Rows biases;               /* for draws and mirror images, (2 rows) */
+    Rows bias, features, period, copied, hidden, gates, code, biases;
     Rows context, shape, other, power, correlation, filter, gain, mean_scale; /* (parts, rows) */
     CouplingWork couplings, scores;
 } Work;
@@ -133,47 +131,25 @@ static void predict(const LinearPrediction *density, int64_t part, Work *work)
     }
 }
 
-/*
- * The noise of a part, of another strength where the past is voiced, in `couplings.x`. Where any row's mirror image has
- * a weight, the negative noise follows.
- */
+/* The noise of a part, softer where the past is voiced, in `couplings.x`. */
 static void begin(const LinearPrediction *density, int64_t part, const float *noise, const float *voiced_scale,
-                  const float *mean_gain, Work *work)
+                  Work *work)
 {
     int64_t length = density->subframe_length;
-    work->couplings.rows = work->rows;
     for (int64_t row = 0; row < work->rows; row++) {
         const float *drawn = noise + row * density->frame_length + part * length;
         const float *past = row_of(work->samples, row) + density->past.length + part * length - density->voicing.length;
-        float *x = row_of(work->couplings.x, row), *mirror = row_of(work->mirror, row), voiced = 0.0f;
-        if (density->voicing.length && (voiced_scale[row] != 1.0f || work->mirrored))
-            voiced = wavetts_voiced(&density->voicing, past);
-        float scale = 1.0f + (voiced_scale[row] - 1.0f) * voiced;
+        float *x = row_of(work->couplings.x, row), scale = 1.0f;
+        if (density->voicing.length && voiced_scale[row] != 1.0f)
+            scale = wavetts_voicing(&density->voicing, past, voiced_scale[row]);
         for (int64_t i = 0; i < length; i++)
             x[i] = drawn[i] * scale;
-        mirror[0] = 1.0f + (mean_gain[row] / 2.0f - 1.0f) * voiced;
-        mirror[1] = mean_gain[row] / 2.0f * voiced;
-        if (work->mirrored && voiced > 0.0f)
-            work->couplings.rows = 2 * work->rows;
         for (int64_t i = 0; i < length && work->scores.rows; i++)
             row_of(part_of(work->scores.x, part, work), row)[i] = -x[i];
     }
 }
 
-VECTORISED static void limit(int64_t length, float largest, float *restrict x)
-{
-    for (int64_t i = 0; i < length; i++)
-        x[i] = limited(x[i], -largest, largest);
-}
-
-VECTORISED static void weigh(int64_t length, const float *restrict weights, const float *restrict mirrored,
-                             float *restrict x)
-{
-    for (int64_t i = 0; i < length; i++)
-        x[i] = weights[0] * x[i] + weights[1] * mirrored[i];
-}
-
-/* CouplingFlow.sample, from the context in `hidden`: the noise becomes the residual. */
+/* CouplingFlow.inverse, from the context in `hidden`: the noise becomes the residual. */
 static void draw_residual(const LinearPrediction *density, int64_t part, Work *work)
 {
     int64_t rows = work->rows, length = density->subframe_length;
@@ -185,26 +161,9 @@ static void draw_residual(const LinearPrediction *density, int64_t part, Work *w
     }
     if (work->scores.rows)
         work->couplings.tape = part_of(work->scores.tape, part, work);
-    int64_t all = work->couplings.rows;
-    for (int64_t row = rows; row < all; row++) {
-        const float *x = row_of(work->couplings.x, row - rows);
-        for (int64_t i = 0; i < length; i++)
-            row_of(work->couplings.x, row)[i] = -x[i];
-        if (density->couplings.count)
-            memcpy(row_of(work->biases, row), row_of(work->biases, row - rows),
-                   density->biases.outputs * sizeof(float));
-    }
     wavetts_undo_couplings(&density->couplings, work->biases, &work->couplings);
-    for (int64_t row = 0; row < all; row++) {
-        float *x = row_of(work->couplings.x, row);
-        if (work->mirrored)
-            limit(length, density->largest, x);
-        wavetts_undo_affine(length, density->affine_bound, row_of(mean_scale, row % rows), x);
-    }
-    for (int64_t row = 0; row < rows && all > rows; row++)
-        if (row_of(work->mirror, row)[1] > 0.0f)
-            weigh(length, row_of(work->mirror, row), row_of(work->couplings.x, row + rows),
-                  row_of(work->couplings.x, row));
+    for (int64_t row = 0; row < rows; row++)
+        wavetts_undo_affine(length, density->affine_bound, row_of(mean_scale, row), row_of(work->couplings.x, row));
 }
 
 /* Residual to samples, after those of the past. */
@@ -246,29 +205,26 @@ static void add_scores(const LinearPrediction *density, float variance, float *h
 
 static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
 {
-    int64_t mirrored = work->mirrored;
     int64_t width = density->cond.outputs, length = density->subframe_length, order = density->past.order;
     int64_t parts = density->frame_length / length;
     const int64_t widths[] = {
         density->past.length + density->frame_length + SLIDE, width, density->input.inputs,
         2 * length + 2 * density->margin + SLIDE, length, width, 2 * length, density->code.outputs,
-        2, (1 + mirrored) * density->biases.outputs, width, width, width, density->envelope.outputs, order + 1,
-        order + 1, 1, 2 * length,
+        density->biases.outputs, width, width, width, density->envelope.outputs, order + 1, order + 1, 1, 2 * length,
     };
     Rows *places[] = {
         &work->samples, &work->bias, &work->features,
         &work->period, &work->copied, &work->hidden, &work->gates, &work->code,
-        &work->mirror, &work->biases, &work->context, &work->shape, &work->other, &work->power, &work->correlation,
-        &work->filter, &work->gain, &work->mean_scale,
+        &work->biases, &work->context, &work->shape, &work->other, &work->power, &work->correlation, &work->filter,
+        &work->gain, &work->mean_scale,
     };
     /* Codes of what the widest matrix is applied to, for all parts: more than enough. */
-    int64_t most = parts > 1 + mirrored ? parts : 1 + mirrored;
-    int64_t count = sizeof widths / sizeof *widths, once = 10, values_per_row = most;
-    int64_t codes = most * (wavetts_coupling_values(&density->couplings, 0) + width + density->cond.inputs
+    int64_t count = sizeof widths / sizeof *widths, once = 9, values_per_row = parts;
+    int64_t codes = parts * (wavetts_coupling_values(&density->couplings, 0) + width + density->cond.inputs
                              + density->input.inputs + density->envelope.outputs + density->code.outputs);
     for (int64_t i = 0; i < count; i++)
         values_per_row += widths[i] * (i < once ? 1 : parts);
-    values_per_row += (1 + mirrored) * wavetts_coupling_values(&density->couplings, 0);
+    values_per_row += wavetts_coupling_values(&density->couplings, 0);
     values_per_row += scored ? parts * wavetts_coupling_values(&density->couplings, 1) : 0;
     float *values = malloc(work->rows * (sizeof(float) * values_per_row + sizeof(int16_t) * codes));
     if (!(work->memory = values))
@@ -277,27 +233,25 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
         *places[i] = (Rows){take(&values, widths[i] * work->rows * (i < once ? 1 : parts)), widths[i]};
     /* A filter reads on beyond the samples that there are so far. */
     memset(work->samples.data, 0, work->samples.stride * work->rows * sizeof(float));
-    work->biases.stride = density->biases.outputs;
-    work->couplings.rows = (1 + mirrored) * work->rows;
+    work->couplings.rows = work->rows;
     wavetts_place_couplings(&density->couplings, 0, &values, &work->couplings);
     work->scores.rows = scored ? parts * work->rows : 0;
     wavetts_place_couplings(&density->couplings, scored, &values, &work->scores);
-    work->codes.steps = take(&values, most * work->rows);
+    work->codes.steps = take(&values, parts * work->rows);
     work->codes.values = (int16_t *)values;
     work->couplings.codes = work->scores.codes = work->codes;
     return 0;
 }
 
 /*
- * noise (rows, K), voiced_scale (rows,), mean_gain (rows,), which counts if `mirrored`, and cond (rows, C + P), P samples
- * before, to frames (rows, K) and, if `scored`, these without a dither of this variance (1,), `heard` (rows, K), else
- * the same; not 0 if memory is full.
+ * noise (rows, K), voiced_scale (rows,) and cond (rows, C + P), P samples before, to frames (rows, K) and, if `scored`,
+ * these without a dither of this variance (1,), `heard` (rows, K), else the same; not 0 if memory is full.
  */
-int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int64_t scored, int64_t mirrored,
-                              const float *noise, const float *voiced_scale, const float *mean_gain,
-                              const float *cond, const float *variance, float *frames, float *heard)
+int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int64_t scored, const float *noise,
+                              const float *voiced_scale, const float *cond, const float *variance, float *frames,
+                              float *heard)
 {
-    Work work = {.rows = rows, .mirrored = mirrored};
+    Work work = {.rows = rows};
     if (allocate(density, scored, &work))
         return -1;
     int64_t length = density->frame_length, past_length = density->past.length, cond_dim = density->cond.inputs;
@@ -307,7 +261,7 @@ int wavetts_linear_prediction(const LinearPrediction *density, int64_t rows, int
     wavetts_product(&density->cond, rows, conds, bias_of(&density->cond), work.bias, work.codes);
     shape(density, &work);
     for (int64_t part = 0; part < length / density->subframe_length; part++) {
-        begin(density, part, noise, voiced_scale, mean_gain, &work);
+        begin(density, part, noise, voiced_scale, &work);
         predict(density, part, &work);
         draw_residual(density, part, &work);
         synthesise(density, part, &work);
