@@ -79,7 +79,9 @@ def time_training(config: Config, device: torch.device, size: int, seconds: floa
     if config.train.compile_attention:
         model.decoder.attend_step = torch.compile(model.decoder.attend_step, dynamic=True)
     batch = random_batch(config, size, seconds)
-    batch = batch.pinned() if device.type == "cuda" else batch
+    if device.type == "cuda":
+        batch = batch.pinned()
+        torch.cuda.reset_peak_memory_stats(device)
     times = []
     for _ in range(steps + 2):
         start = time.perf_counter()
