@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
@@ -13,6 +14,7 @@ from toy_voice import save_voice
 
 from wavetts.server import gate
 from wavetts.server.app import Limits
+from wavetts.server.gate import Gate, Metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*unknown to this voice")
 
@@ -114,3 +116,25 @@ def test_key(folder):
         assert client.audio.speech.create(model="wavetts", voice="noise", input="one").content
         found = figures(url, headers={"Authorization": "bearer secret"})
         assert found['wavetts_requests_total{status="401"}'] == 6
+
+
+def test_health_does_not_queue_behind_a_crowd():
+    begun = []
+
+    async def app(scope, receive, send):
+        begun.append(scope["path"])
+
+    async def ask(guarded, path):
+        await guarded({"type": "http", "path": path, "headers": []}, None, None)
+
+    async def crowd():
+        guarded = Gate(app, None, 1000, Metrics(lambda: 0, lambda: 0))
+        asked = [asyncio.create_task(ask(guarded, gate.SPEECH_PATH)) for _ in range(100)]
+        asked += [asyncio.create_task(ask(guarded, "/health"))]
+        # One that goes away while it waits takes nobody's turn.
+        asked[50].cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    asyncio.run(crowd())
+    assert begun.index("/health") < 10
+    assert begun.count(gate.SPEECH_PATH) == 99
