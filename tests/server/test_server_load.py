@@ -8,6 +8,7 @@ import json
 import random
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from live_server import LONG, SETTINGS, figures, is_idle, serving
 from toy_voice import save_voice
 from waiting import until
 
-from wavetts.audio.codecs import StreamEncoder
+from wavetts.audio.codecs import StreamEncoder, encode
 from wavetts.model.generate import Generation
+from wavetts.server import app
 from wavetts.server.app import Limits, Speech
 from wavetts.server.batching import Job
 from wavetts.synthesis.voice import load_voice
@@ -175,3 +177,28 @@ def test_overload_is_refused_and_openais_client_comes_back(folder, expected):
         found = figures(url)
     assert found['wavetts_requests_total{status="200"}'] == 12
     assert found['wavetts_requests_total{status="429"}'] >= 1
+
+
+def test_few_answers_are_encoded_at_once(folder, monkeypatch):
+    """Otherwise the threads that encode would keep the network's thread waiting, and with it everybody."""
+    running, most = set(), []
+
+    def slow_encode(*arguments):
+        running.add(threading.get_ident())
+        most.append(len(running))
+        time.sleep(0.1)
+        running.discard(threading.get_ident())
+        return encode(*arguments)
+
+    monkeypatch.setattr(app, "encode", slow_encode)
+    body = {"model": "wavetts", "voice": "noise", "input": "one", "response_format": "wav"}
+
+    async def crowd(url):
+        async with httpx.AsyncClient(timeout=60) as client:
+            answers = await asyncio.gather(*(client.post(f"{url}/v1/audio/speech", json=body) for _ in range(16)))
+        assert [answer.status_code for answer in answers] == [200] * 16
+
+    with serving(folder) as url:
+        asyncio.run(crowd(url))
+    assert len(most) == 16
+    assert max(most) <= 4

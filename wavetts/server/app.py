@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,9 @@ from wavetts.server.request import MODEL_ENTRY, SpeechRequest, check_model
 from wavetts.synthesis.settings import SynthesisSettings
 from wavetts.synthesis.voice import Voice
 from wavetts.version import __version__
+
+# Threads that encode. It is faster than speaking, and more of them would keep the network's thread from Python's lock.
+_ENCODERS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _ENCODERS
         server.batcher.start()
         yield
         await anyio.to_thread.run_sync(server.batcher.stop)
