@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import re
 import shlex
 import signal
@@ -13,6 +14,7 @@ import pytest
 from command_lines import ROOT, check_wavetts
 from toy_voice import save_voice
 
+from wavetts.server import connections
 from wavetts.server import run as serving
 from wavetts.synthesis import catalog
 
@@ -75,6 +77,26 @@ def test_key_comes_from_file_or_environment(monkeypatch, tmp_path):
     (tmp_path / "key").write_text("of the file\n")
     assert serving._api_key(None) == "of the environment"
     assert serving._api_key(tmp_path / "key") == "of the file"
+
+
+def test_threads_share_pythons_lock_and_garbage_collection_is_short(run, voices, monkeypatch):
+    """/health would wait for both while there is a crowd."""
+    found = []
+
+    def look(server, sockets):
+        found.append((sys.getswitchinterval(), gc.get_freeze_count()))
+
+    monkeypatch.setattr(connections.Server, "run", look)
+    interval = sys.getswitchinterval()
+    try:
+        assert run("serve", "--port", "0")[0] == 0
+    finally:
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+    ((interval, frozen),) = found
+    assert interval <= 0.001
+    # Torch alone makes more objects.
+    assert frozen > 100_000
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -19,6 +20,9 @@ from wavetts.synthesis.settings import SynthesisSettings
 
 # Seconds that open requests have after SIGTERM; less than Docker waits before it kills.
 SHUTDOWN_SECONDS = 8
+# Seconds after which a thread that waits for Python's lock gets it. The network's thread gives it up at every read and
+# write, and would wait so long each time for the thread that speaks; the default is ten times as much.
+_SWITCH_SECONDS = 0.0005
 _PORTS = "a port is a number from 0 to 65535"
 
 
@@ -61,6 +65,10 @@ def serve(
         warnings.warn(f"anyone who reaches {host} may speak here; set an API key", stacklevel=1)
     app = create_app(loaded, settings, Limits(max_chars, max_requests, timeout), api_key, origins)
     server = Server(app, SHUTDOWN_SECONDS)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # What is there by now stays: looking through it for garbage stops all threads for a tenth of a second.
+    gc.collect()
+    gc.freeze()
     # uvicorn passes the signal on when it is done.
     with warnings.catch_warnings(), Interrupt():
         # The front end's warnings quote what clients send.
