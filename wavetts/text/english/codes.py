@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from functools import lru_cache
 
 from wavetts.text.english.acronyms import say_letters
 from wavetts.text.english.number_words import cardinal, pairs, say_number, spell_digits, word_before
@@ -86,10 +85,22 @@ _WORD = re.compile("[A-Za-z]+")
 _CONTEXT = 48  # characters before a code in which its name is looked for
 
 
-@lru_cache(maxsize=8)
+_remembered: tuple[tuple[str, list[int]], ...] = ()
+
+
 def _places_of_names(text: str) -> list[int]:
-    """Where the words of `_ANY_NAME` begin in a paragraph."""
-    return [word.start() for word in _WORD.finditer(text) if word[0].lower() in _ANY_NAME]
+    """Where the words of `_ANY_NAME` begin in a paragraph; remembered for the last few paragraphs.
+
+    A paragraph is recognised by its identity: to compare it with an equal one at every number would take a time that
+    is quadratic in its length.
+    """
+    global _remembered
+    for paragraph, places in _remembered:
+        if paragraph is text:
+            return places
+    places = [word.start() for word in _WORD.finditer(text) if word[0].lower() in _ANY_NAME]
+    _remembered = ((text, places), *_remembered[:7])
+    return places
 
 
 def _context(match: re.Match[str]) -> str:
