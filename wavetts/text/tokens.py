@@ -37,7 +37,7 @@ class Token(NamedTuple):
     spoken: str
 
 
-def rule(kind: str, pattern: str, say: Say, after: str | None = None, words: Iterable[str] = ()) -> Rule:
+def rule(kind: str, pattern: str, say: Say | str, after: str | None = None, words: Iterable[str] = ()) -> Rule:
     """Makes a `Rule`.
 
     Args:

@@ -102,10 +102,6 @@ def _dimension(match: re.Match[str], language: str) -> str | None:
     return None if match[1] == "0" else f"{say_number(match[1], language)} by "
 
 
-def _number_sign(match: re.Match[str], language: str) -> str:
-    return "by"
-
-
 _ENDING = "(?:st|nd|rd|th|ST|ND|RD|TH)"
 DIGITS_FIRST = [
     rule("number", r"[0-9]{37,}", _long),
@@ -138,5 +134,5 @@ DIGITS_LAST = [
 ]
 SIGNS = {".": [rule("number", r"(?<![\w.])(\.[0-9]+)", lambda m, language: say_number(m[1], language))]}
 WORDS = [
-    rule("maths", r"x(?=[0-9])(?<=[0-9]x)|(?<=[\w.] )x(?= [0-9])", _number_sign, "0 _0", ["x"]),
+    rule("maths", r"x(?=[0-9])(?<=[0-9]x)|(?<=[\w.] )x(?= [0-9])", "by", "0 _0", ["x"]),
 ]

@@ -116,7 +116,7 @@ WORDS = [
     rule(
         "roman",
         r"IV(?= (?:drip|fluid|line|bag|therapy|tube|pole|antibiotic|infusion|access)s?\b)",
-        lambda m, language: "I-V",
+        "I-V",
         None,
         ["iv"],
     ),

@@ -133,15 +133,6 @@ def _scientific(match: re.Match[str], language: str) -> str:
 # --- signs ---------------------------------------------------------------------------------------------------------
 
 
-def _words(spoken: str):
-    """A rule's function that returns the same words for every match."""
-    return lambda match, language: spoken
-
-
-def _sign(kind: str, pattern: str, spoken: str):
-    return rule(kind, pattern, _words(spoken))
-
-
 _BRACKETED = re.compile(r"<[A-Za-z][^\s<>]{0,100}$")
 
 
@@ -199,58 +190,58 @@ _PLAIN = {
     "∴": "therefore",
     "⋅": "times",
 }
-SIGNS = {sign: [_sign("symbol", re.escape(sign) + "+", words)] for sign, words in _PLAIN.items()}
-SIGNS |= {sign: [_sign("layout", f"[{re.escape(_LAYOUT)}]+", "")] for sign in _LAYOUT}
+SIGNS = {sign: [rule("symbol", re.escape(sign) + "+", words)] for sign, words in _PLAIN.items()}
+SIGNS |= {sign: [rule("layout", f"[{re.escape(_LAYOUT)}]+", "")] for sign in _LAYOUT}
 _MORE = {
     "(": [rule("maths", _EXPRESSION, _expression)],
-    "√": [_sign("maths", "√", "square root of")],
-    "·": [_sign("maths", r"(?<=[0-9a-z]) ?· ?(?=[0-9a-z])", "times")],
+    "√": [rule("maths", "√", "square root of")],
+    "·": [rule("maths", r"(?<=[0-9a-z]) ?· ?(?=[0-9a-z])", "times")],
     "-": [
         rule(
             "maths",
             rf"{_NEGATIVE}(?=[0-9(a-z]){_SIGN_AHEAD}{_TERMS}",
             _expression,
         ),
-        _sign("number", _NEGATIVE, "minus"),
-        _sign("symbol", r"-{1,3}>", "to"),
-        _sign("mark", r"-(?=\w)(?<=\w-)", "-"),
+        rule("number", _NEGATIVE, "minus"),
+        rule("symbol", r"-{1,3}>", "to"),
+        rule("mark", r"-(?=\w)(?<=\w-)", "-"),
     ],
-    "&": [_sign("symbol", r"&+", "and")],
-    "@": [_sign("symbol", r"@", "at")],
+    "&": [rule("symbol", r"&+", "and")],
+    "@": [rule("symbol", r"@", "at")],
     "#": [
-        _sign("symbol", r"(?<=[\W_][CFcfJ])#(?!\w)|(?<=^[CFcfJ])#(?!\w)", "sharp"),
-        _sign("symbol", r"# ?(?=[0-9])", "number"),
-        _sign("symbol", r"#+(?!\w)", "hash"),
-        _sign("symbol", r"#", "hash"),
+        rule("symbol", r"(?<=[\W_][CFcfJ])#(?!\w)|(?<=^[CFcfJ])#(?!\w)", "sharp"),
+        rule("symbol", r"# ?(?=[0-9])", "number"),
+        rule("symbol", r"#+(?!\w)", "hash"),
+        rule("symbol", r"#", "hash"),
     ],
-    "№": [_sign("symbol", r"№", "number")],
+    "№": [rule("symbol", r"№", "number")],
     "=": [
-        _sign("symbol", r"=>", "to"),
-        _sign("layout", r"={4,}", ""),
-        _sign("maths", r"={1,3}", "equals"),
+        rule("symbol", r"=>", "to"),
+        rule("layout", r"={4,}", ""),
+        rule("maths", r"={1,3}", "equals"),
     ],
     "<": [
-        _sign("layout", r"<(?=[A-Za-z][^\s<>]{0,100}>)", ""),
-        _sign("symbol", r"<[-=]{0,2}-", "from"),
-        _sign("symbol", r"<3(?![\w.])", "heart"),
-        _sign("maths", r"<=", "less than or equal to"),
-        _sign("maths", r"<+", "less than"),
+        rule("layout", r"<(?=[A-Za-z][^\s<>]{0,100}>)", ""),
+        rule("symbol", r"<[-=]{0,2}-", "from"),
+        rule("symbol", r"<3(?![\w.])", "heart"),
+        rule("maths", r"<=", "less than or equal to"),
+        rule("maths", r"<+", "less than"),
     ],
     ">": [
         rule("layout", ">", _closing_bracket),
-        _sign("maths", r">=", "greater than or equal to"),
-        _sign("maths", r">+", "greater than"),
+        rule("maths", r">=", "greater than or equal to"),
+        rule("maths", r">+", "greater than"),
     ],
-    "!": [_sign("maths", r"!=(?=[\s\w])", "not equal to")],
-    "+": [_sign("maths", r"\+ ?/ ?-", "plus or minus"), _sign("maths", r"\+", "plus")],
+    "!": [rule("maths", r"!=(?=[\s\w])", "not equal to")],
+    "+": [rule("maths", r"\+ ?/ ?-", "plus or minus"), rule("maths", r"\+", "plus")],
     "/": [
-        _sign("symbol", r"(?<=[0-9] )/(?= [0-9])", "divided by"),
-        _sign("symbol", r"(?<=\w)/|(?<=\w )/(?= \w)|(?<=[)\]%$\"'])/(?=\w)", "slash"),
-        _sign("layout", r"/+", ""),
+        rule("symbol", r"(?<=[0-9] )/(?= [0-9])", "divided by"),
+        rule("symbol", r"(?<=\w)/|(?<=\w )/(?= \w)|(?<=[)\]%$\"'])/(?=\w)", "slash"),
+        rule("layout", r"/+", ""),
     ],
-    "~": [_sign("symbol", r"~(?= ?[$£€]?[0-9])", "about")],
-    "*": [_sign("maths", r"(?<=[0-9)])\*(?=[0-9(a-z])|(?<=[0-9)] )\*(?= [0-9(a-z])", "times")],
-    "°": [_sign("symbol", r"°(?= ?[0-9]{1,2}')", "degrees")],
+    "~": [rule("symbol", r"~(?= ?[$£€]?[0-9])", "about")],
+    "*": [rule("maths", r"(?<=[0-9)])\*(?=[0-9(a-z])|(?<=[0-9)] )\*(?= [0-9(a-z])", "times")],
+    "°": [rule("symbol", r"°(?= ?[0-9]{1,2}')", "degrees")],
     "^": [
         rule(
             "maths",
@@ -258,7 +249,7 @@ _MORE = {
             lambda m, language: say_power(m[1], m[2], language),
         ),
     ],
-    "'": [_sign("mark", r"'(?=\w)", "'")],
+    "'": [rule("mark", r"'(?=\w)", "'")],
 }
 for _name, _rules in _MORE.items():
     SIGNS[_name] = [*_rules, *SIGNS.get(_name, [])]
