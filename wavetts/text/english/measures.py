@@ -31,6 +31,7 @@ def _percent(match: re.Match[str], language: str) -> str:
 
 def _measure(match: re.Match[str], language: str) -> str | None:
     first, join, amount, gap, *unit = match.groups()
+    unit = unit[:5] if unit[1] else unit[5:]  # the second five are those of a unit in capitals
     if gap == " " and unit[1] == "s":
         return None
     words = _number(amount, language)
@@ -118,6 +119,8 @@ def _scaled(match: re.Match[str], language: str) -> str:
 
 
 _MIXED = r"(?:[0-9]{1,4}[ -])?[0-9]{1,4}/[0-9]{1,4}"
+# A hyphen behind the third number in a row: no unit follows the first or second. It is quicker to see than a unit.
+_NO_ROW = r"(?!(?:[0-9]+ ?-){3})"
 _NOUNS = r"(?: (?:thick|screen|monitor|display|pipe|nail|TV|laptop|tablet|pizza|record|single|wheel|ruler|blade)s?\b)"
 DIGITS = [
     rule("measure", rf"({NUMBER}) ?/ ?{UNIT_PATTERN}", _per_unit, "/"),
@@ -153,15 +156,9 @@ DIGITS = [
     rule("measure", r"([0-9]{2,3})/([0-9]{2,3})(?![\w/]|[.,][0-9])( ?mm ?Hg\b)?", _pressure, "/"),
     rule(
         "measure",
-        rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){UNIT_PATTERN}",
+        rf"{_NO_ROW}(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?)(?:{UNIT_PATTERN}|{CAPITAL_UNIT_PATTERN})",
         _measure,
         "a .0 ,00 _a -0 -_ -a -° -Ω _- / ° _° Ω _Ω",
-    ),
-    rule(
-        "measure",
-        rf"(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?){CAPITAL_UNIT_PATTERN}",
-        _measure,
-        "a .0 ,00 _a -0 -_ -a _- / °",
     ),
     rule("measure", rf"()()({_MIXED})([ -]?){UNIT_PATTERN}", _measure, "_0"),
     rule("measure", r"((?:0?\.)?[0-9]+(?:\.[0-9]+)?)s(?![\w'/])", _seconds, "a .0"),
