@@ -5,17 +5,18 @@ from time import process_time
 import pytest
 
 from wavetts.text import alternatives
-from wavetts.text.markup import _from_markdown, _from_simple_markdown
+from wavetts.text.markup import _from_chunk, _from_markdown, _from_simple_markdown
 from wavetts.text.normalize import explain, normalize
+from wavetts.text.segment import blocks
 from wavetts.text.tokens import rule
 
 PROSE = "In his excursion into the city he was followed by a number of people, who said nothing of what they saw. "
 # Each was slow once, or is what people paste by the megabyte.
 PATTERNS = [
-    "*a*", "*a* ", "**b** ", "_a_ ", "# a\n", "> a\n", "- a\n", "1. a\n", "[a](b) ", "`a` ", "a\n\n",
-    "x 3", "x 3 ", "12 ", "5 km ", "1-1-", "-1 ", "1,1,", "1. ", "1.1.", "1st ", "1/2 ", "1:2 ", "$1 ", "1 000 ",
+    "*a*", "*a* ", "**b** ", "_a_ ", "# a\n", "> a\n", "> a ", "- a\n", "1. a\n", "[a](b) ", "[a](b)", "`a` ",
+    "a\n\n", "x 3", "x 3 ", "12 ", "5 km ", "1-1-", "-1 ", "1,1,", "1. ", "1.1.", "1st ", "1/2 ", "1:2 ", "$1 ", "1 000 ",
     "A-", "A.", "U.S.", "ABC ", "a-b-", "a. ", "(a) ", '"a" ', "a@b.de ", "a@", "http://a.b/c ", "a.b/c",
-    "<b>a</b> ", "<a", "<!--", "&amp; ", "[[a]] ", "😀a", "—", "…", "(", "]", "\n", "漢", "[ ", "![", "*",
+    "<b>a</b> ", "<a", "<a ", "<!--", "&amp; ", "[[a]] ", "😀a", "—", "…", "(", "]", "\n", "漢", "[ ", "![", "*",
 ]  # fmt: skip
 
 
@@ -54,6 +55,13 @@ def test_the_time_is_linear_in_the_length():
     assert not bent
 
 
+@pytest.mark.slow
+def test_a_text_that_was_read_before_takes_no_longer():
+    first = _seconds("-1 ", 400_000)
+    # an equal text, which is another object; comparing the two at every number would take ten times as long
+    assert min(_seconds("-1 ", 400_000) for _ in range(2)) < 2 * first
+
+
 def test_rules_in_one_pattern_take_what_they_take_one_by_one(monkeypatch):
     texts = [
         "Call 555-1234 on 3/4/2015 or 3-4-2015, pay $5-$10 or 2.5 km at 3:30 p.m. in 1990-95, 12 x 3 = 36, A4, AT&T.",
@@ -83,7 +91,15 @@ def test_a_rule_that_declines_leaves_the_token_to_the_next(monkeypatch):
         assert choice.match("c", 0, 1) is None
 
 
-@pytest.mark.parametrize("text", ["# A *b* c\n(*d e*), **f**.", "## Two ##\nWords _here_!", "*one* two\n*three*"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# A *b* c\n(*d e*), **f**.",
+        "## Two ##\nWords _here_!",
+        "*one* two\n*three*",
+        "# [A b](c)\nx[1](https://d.e/f_g?h=1#i)[j](_k_) [l](m)(n)",
+    ],
+)
 def test_simple_markdown_is_read_as_the_parser_reads_it(text):
     simple = _from_simple_markdown(text)
     assert simple is not None
@@ -91,7 +107,36 @@ def test_simple_markdown_is_read_as_the_parser_reads_it(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["*a* `*b*`", "- *a*", "*a _b* c_", "*a* \\*", "[*a*](b)", "a * b *c*", "__a", "#5 is **not** one"]
+    "text",
+    [
+        "*a* `*b*`",
+        "- *a*",
+        "*a _b* c_",
+        "*a* \\*",
+        "[*a*](b)",
+        "a * b *c*",
+        "__a",
+        "#5 is **not** one",
+        "![a](b)",
+        "[a](data:b)",
+        "[[a](b)](c)",
+    ],
 )
 def test_other_markdown_is_left_to_the_parser(text):
     assert _from_simple_markdown(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> a\n> *b* c\n>d",
+        "> # a\n> - b\n>   c\n> - d",
+        "> > a\n> b",
+        "> a\nb\n> c",
+        "a\n> b",
+        ">\n> a\n>\n> b",
+        ">\ta\n> b",
+    ],
+)
+def test_quotations_are_read_as_the_parser_reads_them(text):
+    assert list(blocks(_from_chunk(text))) == list(blocks(_from_markdown(text)))
