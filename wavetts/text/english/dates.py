@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wavetts.text.english.number_words import cardinal, ordinal, plural, short_year, year
+from wavetts.text.english.number_words import NO_ROW, cardinal, ordinal, plural, short_year, year
 from wavetts.text.tokens import rule, word_set
 
 _MONTH_NAMES = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -214,7 +214,7 @@ DIGITS = [
     rule("date", rf"(?P<day>{_D})-(?P<month>{_NAME})(?:-(?P<year>[12][0-9]{{3}}|[0-9]{{2}}))?(?![\w-])", _dashed, "-a"),
     rule(
         "date",
-        rf"{_DAY}(?:(?: ?- ?| and | to ){_DAY})?(?: of)? {_MONTH}(?:(,?) ?(?<=[, ]){_YEAR})?{_NO_NUMBER_AFTER}",
+        rf"{NO_ROW}{_DAY}(?:(?: ?- ?| and | to ){_DAY})?(?: of)? {_MONTH}(?:(,?) ?(?<=[, ]){_YEAR})?{_NO_NUMBER_AFTER}",
         _day_month,
         "_:jfmasondt a -0 -_ _-",
     ),

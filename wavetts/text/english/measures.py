@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wavetts.text.english.number_words import NUMBER, cardinal, say_number
+from wavetts.text.english.number_words import NO_ROW, NUMBER, cardinal, say_number
 from wavetts.text.english.units import CAPITAL_UNIT_PATTERN, UNIT_PATTERN, say_unit
 from wavetts.text.tokens import rule
 
@@ -120,7 +120,7 @@ def _scaled(match: re.Match[str], language: str) -> str:
 
 _MIXED = r"(?:[0-9]{1,4}[ -])?[0-9]{1,4}/[0-9]{1,4}"
 # A hyphen behind the third number in a row: no unit follows the first or second. It is quicker to see than a unit.
-_NO_ROW = r"(?!(?:[0-9]+ ?-){3})"
+_NO_LONG_ROW = r"(?!(?:[0-9]+ ?-){3})"
 _NOUNS = r"(?: (?:thick|screen|monitor|display|pipe|nail|TV|laptop|tablet|pizza|record|single|wheel|ruler|blade)s?\b)"
 DIGITS = [
     rule("measure", rf"({NUMBER}) ?/ ?{UNIT_PATTERN}", _per_unit, "/"),
@@ -130,7 +130,7 @@ DIGITS = [
         _scaled,
         "_:htmb .0 ,00 -a",
     ),
-    rule("measure", rf"({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% -0 -_ .0 ,00 _% _- _:t"),
+    rule("measure", rf"{NO_ROW}({NUMBER}) ?%?(?:( ?- ?| to )({NUMBER}))? ?%", _percent, "% -0 -_ .0 ,00 _% _- _:t"),
     rule("measure", r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.[0-9])?)(?:\"|'')(?!\w)", _feet, "'"),
     rule("measure", r"([0-9]{1,2}) ?(?:ft|FT)\.? ([0-9]{1,2}) ?(?:in|IN)\b\.?", _feet, "a _a"),
     rule(
@@ -156,7 +156,7 @@ DIGITS = [
     rule("measure", r"([0-9]{2,3})/([0-9]{2,3})(?![\w/]|[.,][0-9])( ?mm ?Hg\b)?", _pressure, "/"),
     rule(
         "measure",
-        rf"{_NO_ROW}(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?)(?:{UNIT_PATTERN}|{CAPITAL_UNIT_PATTERN})",
+        rf"{_NO_LONG_ROW}(?:({NUMBER}){_TO})?({_MIXED}|{NUMBER})([ -]?)(?:{UNIT_PATTERN}|{CAPITAL_UNIT_PATTERN})",
         _measure,
         "a .0 ,00 _a -0 -_ -a -° -Ω _- / ° _° Ω _Ω",
     ),

@@ -12,6 +12,8 @@ from wavetts.text.number_words import number_words
 
 # A number with optional groups and decimals. No pattern may start inside a run of digits: that keeps the search linear.
 NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
+# Two numbers with a hyphen behind each begin no range; looked at first, it saves the search for a unit or name behind.
+NO_ROW = r"(?![0-9]+ ?- ?[0-9]+ ?-)"
 _SCALES = (
     "",
     "thousand",

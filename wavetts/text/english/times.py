@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from wavetts.text.english.abbreviations import closing_stop
-from wavetts.text.english.number_words import cardinal, short_year, spell_digits
+from wavetts.text.english.number_words import NO_ROW, cardinal, short_year, spell_digits
 from wavetts.text.tokens import rule
 
 _MERIDIEM = r"(?:[AaPp]\. ?[Mm]\b\.?|[AaPp][Mm]\b\.?)"
@@ -108,7 +108,7 @@ DIGITS = [
     rule("time", r"(?:([0-9]{1,2}):)?([0-9]{1,2}):([0-5][0-9])\.([0-9]{1,3})(?![0-9:]|\.[0-9])", _stopwatch, ":"),
     rule(
         "time",
-        rf"([01]?[0-9]|2[0-4])(?::([0-5][0-9]))?( ?{_MERIDIEM})? ?- ?([01]?[0-9]|2[0-4])(?::([0-5][0-9]))?"
+        rf"{NO_ROW}([01]?[0-9]|2[0-4])(?::([0-5][0-9]))?( ?{_MERIDIEM})? ?- ?([01]?[0-9]|2[0-4])(?::([0-5][0-9]))?"
         rf"(?![0-9:]|[.,][0-9])( ?{_MERIDIEM})?{_ZONE}(?![\w-])",
         _range,
         ": -0 -_ _- a _:ap",
