@@ -14,9 +14,10 @@ PROSE = "In his excursion into the city he was followed by a number of people, w
 # Each was slow once, or is what people paste by the megabyte.
 PATTERNS = [
     "*a*", "*a* ", "**b** ", "_a_ ", "# a\n", "> a\n", "> a ", "- a\n", "1. a\n", "[a](b) ", "[a](b)", "`a` ",
-    "a\n\n", "x 3", "x 3 ", "12 ", "5 km ", "1-1-", "-1 ", "1,1,", "1. ", "1.1.", "1st ", "1/2 ", "1:2 ", "$1 ", "1 000 ",
-    "A-", "A.", "U.S.", "ABC ", "a-b-", "a. ", "(a) ", '"a" ', "a@b.de ", "a@", "http://a.b/c ", "a.b/c",
-    "<b>a</b> ", "<a", "<a ", "<!--", "&amp; ", "[[a]] ", "😀a", "—", "…", "(", "]", "\n", "漢", "[ ", "![", "*",
+    "a\n\n", "x 3", "x 3 ", "12 ", "5 km ", "1-1-", "-1 ", "1,1,", "1. ", "1.1.", "1st ", "1/2 ", "1:2 ",
+    "$1 ", "1 000 ", "A-", "A.", "U.S.", "ABC ", "a-b-", "a. ", "(a) ", '"a" ', "a@b.de ", "a@", "http://a.b/c ",
+    "a.b/c", "<b>a</b> ", "<a", "<a ", "<!--", "&amp; ", "[[a]] ", "😀a", "—", "…", "(", "]", "\n", "漢", "[ ", "![",
+    "*",
 ]  # fmt: skip
 
 
