@@ -176,7 +176,7 @@ def test_config_prints_every_field(run):
         (["curves", "none"], "none: cannot be read: No such file or directory"),
         (
             ["export", "none", "voice.safetensors"],
-            "none: no such model file, run folder or voice (heart, allison, joe)",
+            "none: no such model file, run folder or voice (heart, allison, joe, michael)",
         ),
         (["export", "joe", "voice.pt"], "voice.pt: models are written as .safetensors"),
         (["export", "joe", "v.safetensors", "train.seed=1"], "train.seed=1: only fields of `synthesis` can be changed"),
