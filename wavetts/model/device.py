@@ -31,24 +31,15 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def float32_products(tf32: bool) -> Generator[None]:
-    """A context in which float32 matrix products of GPUs may be computed in TensorFloat-32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if tf32 else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def float32_products(precision: str | None) -> Generator[None]:
+    """A context in which float32 matrix products have a precision.
 
-
-@contextmanager
-def full_float32_products() -> Generator[None]:
-    """A context in which float32 matrix products are float32, whatever training allows.
-
-    An autocorrelation that was computed in TensorFloat-32 need not be positive definite.
+    Args:
+        precision: "highest", which an autocorrelation needs to be positive definite; "high": TensorFloat-32 on GPUs
+            that have it; None changes nothing.
     """
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    torch.set_float32_matmul_precision(precision or before)
     try:
         yield
     finally:

@@ -57,7 +57,7 @@ def train(
         torch_threads(threads),
         join_processes(device) as processes,
         warnings.catch_warnings(),
-        float32_products(config.train.tf32),
+        float32_products("high" if config.train.tf32 else None),
         own_random_numbers(processes.device),
     ):
         if not processes.is_main:

@@ -17,7 +17,7 @@ from wavetts.model.density.base import Density, SamplingOptions
 from wavetts.model.density.couplings import CouplingFlowConfig
 from wavetts.model.density.transforms import bounded, network_precision, zero_linear
 from wavetts.model.density.whitened_past import LOUDEST, WhitenedPast
-from wavetts.model.device import full_float32_products
+from wavetts.model.device import float32_products
 from wavetts.model.layers import module_list
 
 # Bounds of the envelope's log power, around a level slightly below the signal's.
@@ -142,7 +142,7 @@ class LinearPrediction(Density):
         if self.num_cepstra:
             log_power = torch.addmm(log_power, envelope[:, : self.num_cepstra], self.cepstra)
         power = torch.exp(bounded(log_power, RANGE) + LEVEL)
-        with full_float32_products():
+        with float32_products("highest"):
             correlation = power @ self.cosine
         a, error = levinson(correlation)
         log_gain = 0.5 * torch.log(error)[:, None]

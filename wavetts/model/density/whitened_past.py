@@ -20,7 +20,7 @@ from wavetts.model.density.pitch import (
     low_pass,
 )
 from wavetts.model.density.transforms import network_precision
-from wavetts.model.device import full_float32_products
+from wavetts.model.device import float32_products
 
 # Width in Hz of the spectral smoothing by a Gaussian lag window, and the relative increase of lag 0.
 LAG_WINDOW_HZ, WHITE_NOISE = 40.0, 1.0001
@@ -114,7 +114,7 @@ class WhitenedPast(nn.Module):
         """(N, p + 1), smoothed, with the noise floor."""
         spectrum = torch.fft.rfft(past * self.window, self.size)
         power = spectrum.real.square() + spectrum.imag.square()
-        with full_float32_products():
+        with float32_products("highest"):
             correlation = power @ self.cosine
         correlation[:, 0] += NOISE_FLOOR
         return correlation
