@@ -27,7 +27,7 @@ corpus=$here/data/16k packed=$here/data/packed hours=4 data=$here/data/unpacked 
 minutes=8 batch_seconds=480 init_from= device=cuda jobs=$(getconf _NPROCESSORS_ONLN) tiny=
 parse_options "corpus packed hours data exp minutes batch_seconds init_from device jobs tiny!" "$@"
 
-# Products in bfloat16. The attention's loop takes most of the time, however large a batch is.
+# Products in bfloat16.
 fields=(train.precision=bf16 train.compile_attention=true train.decay_fraction=0.5)
 if [[ $tiny ]]; then
   fields+=(encoder.hidden_dim=16 'decoder.prenet_dims=[16,16]' decoder.attention_dim=16 decoder.hidden_dim=16 decoder.cond_dim=16
