@@ -28,6 +28,10 @@ _HTML = re.compile(
 )
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _OPEN_COMMENT = re.compile("<!--[^>]*")
+# The parser raises an error at the beginning of any other marked section (`<![`), as it may stand in a text.
+_OTHER_SECTION = re.compile(
+    r"<(?=!\[(?!(?:temp|cdata|ignore|include|rcdata|if|else|endif)(?![-_.a-z0-9])))", re.IGNORECASE
+)
 _SILENT = frozenset(["script", "style", "head", "template", "svg", "iframe", "object"])
 _BLOCKS = word_set(
     "address article aside blockquote body caption center dd details div dl dt figcaption figure footer "
@@ -90,6 +94,7 @@ class _Text(HTMLParser):
 
 def _from_html(text: str) -> str:
     # An unclosed comment is text. The parser would search the rest of the text for the end of each of them.
+    text = _OTHER_SECTION.sub("&lt;", text)
     closed = text.rfind("-->") + 1
     parser = _Text()
     parser.feed(text[:closed] + _OPEN_COMMENT.sub(lambda match: match[0].replace("<", "&lt;"), text[closed:]))

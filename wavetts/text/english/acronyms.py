@@ -96,7 +96,8 @@ def _with_number(match: re.Match[str], language: str) -> str | None:
         return None
     if sign == "-" and letters.islower() and len(letters) > 1:
         return None  # "mid-1980s", "covid-19": a word and a number
-    words = _number_of_type(digits, language) if sign != "." or len(letters) > 1 else pairs(digits, language)
+    one_by_two = sign == "." and len(letters) == 1 and "." not in digits
+    words = pairs(digits, language) if one_by_two else _number_of_type(digits, language)
     if ending:
         words = plural(words)
     spelled = letters in _MISREAD or letters in ("A", "CO", "NO", "SO", "AK", "SU")
