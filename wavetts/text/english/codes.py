@@ -61,73 +61,77 @@ _LINK = (
     r"(?: ?(?:number|numbers|no\.?|num\.?|nr\.?|code|codes|id|key|#|is|are|was|to|as|of|with|in|ending|ends|starting|"
     r"begins|beginning|again|here|below|:|=|-|\"|'|\()){0,5}"
 )
-_BEFORE_CODE = re.compile(rf"\b({_NAMES}){_LINK} ?$", re.IGNORECASE)
+_BEFORE_CODE = re.compile(rf"\b{_NAMES}{_LINK} ?$")
 _SURELY_BEFORE = re.compile(
-    rf"\b{_SURE}(?: ?(?:number|no\.?|code|#|is|was|:|=|ending in|ending with|ends in|ends with|\"|'))* ?$", re.I
+    rf"\b{_SURE}(?: ?(?:number|no\.?|code|#|is|was|:|=|ending in|ending with|ends in|ends with|\"|'))* ?$"
 )
-# Checked first, for speed: before most numbers there is none of these words.
+# The words that the names of codes, and the other words looked for before a number, begin with. They are looked up
+# first, for speed: before most numbers there is none of them. Of "a/c" and "i.d." see `_WORD`.
 _ANY_NAME = word_set(
     "code codes pin pins otp passcode password passwd zip zipcode postcode postal account acct a card "
     "ssn security routing "
     "passport license licence plate serial tracking confirmation reference ref booking order invoice "
     "ticket case customer "
-    "member membership employee student patient user policy claim badge id i isbn imei iban swift vin "
-    "upc sku pnr number "
+    "model part member membership employee student patient user policy claim badge id i isbn imei iban swift vin "
+    "upc sku pnr "
     "phone telephone tel mobile cell fax hotline extension ext voicemail token key combination meter "
     "device mailbox box "
     "verification access area call calls called calling dial dials dialed dialled dialing dialling "
     "phoned ring text texted "
     "texting press enter type typed entered flight flights bus train channel highway route interstate "
     "hwy rte room rooms rm "
-    "suite ste apartment apt unit gate locker building bldg form office no authentication authenticator"
+    "suite ste apartment apt unit gate locker building bldg form office authentication authenticator"
 )
-_WORD = re.compile("[A-Za-z]+")
+_WORD = re.compile(r"[a-z]{2,}|a(?=/)|i(?=\.)")
 _CONTEXT = 48  # characters before a code in which its name is looked for
 
 
-_remembered: tuple[tuple[str, list[int]], ...] = ()
+_remembered: tuple[tuple[str, str, list[int]], ...] = ()
 
 
-def _places_of_names(text: str) -> list[int]:
-    """Where the words of `_ANY_NAME` begin in a paragraph; remembered for the last few paragraphs.
+def _names(text: str) -> tuple[str, list[int]]:
+    """A paragraph in lower case, and where words of `_ANY_NAME` begin in it; remembered for the last few paragraphs.
 
     A paragraph is recognised by its identity: to compare it with an equal one at every number would take a time that
     is quadratic in its length.
     """
     global _remembered
-    for paragraph, places in _remembered:
+    for paragraph, small, places in _remembered:
         if paragraph is text:
-            return places
-    places = [word.start() for word in _WORD.finditer(text) if word[0].lower() in _ANY_NAME]
-    _remembered = ((text, places), *_remembered[:7])
-    return places
+            return small, places
+    small = text.replace("İ", "I").lower()  # the one letter that becomes two in lower case
+    places = [word.start() for word in _WORD.finditer(small) if word[0] in _ANY_NAME]
+    _remembered = ((text, small, places), *_remembered[:7])
+    return small, places
 
 
-def _context(match: re.Match[str]) -> str:
-    """The `_CONTEXT` characters before a match; empty if no name of a code begins within them."""
-    start = match.start()
-    places = _places_of_names(match.string)
-    index = bisect_left(places, start)
-    if not index or places[index - 1] < start - _CONTEXT:
-        return ""
-    return match.string[max(0, start - _CONTEXT) : start]
+class _Context:
+    """The `_CONTEXT` characters before a match, in lower case; empty if no name of a code begins within them."""
+
+    def __init__(self, match: re.Match[str]):
+        self._text, places = _names(match.string)
+        self._end = match.start()
+        start = max(0, self._end - _CONTEXT)
+        self._places = places[bisect_left(places, start) : bisect_left(places, self._end)]
+        self.text = self._text[start : self._end] if self._places else ""
+
+    def is_matched(self, pattern: re.Pattern[str]) -> bool:
+        """True if the pattern, which begins with a name, matches from a name on to the end."""
+        return any(pattern.match(self._text, place, self._end) for place in self._places)
 
 
-_NUMBERED = re.compile(r"\b(?:number|no\.?|numbers|#|:) ?$", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b(?:number|no\.?|numbers|#|:) ?$")
 _CALL = re.compile(
     r"\b(?:call|calls|called|calling|dial|dials|dialed|dialled|dialing|dialling|phone|phoned|ring|text|texted|texting|"
     r"press|enter|type|typed|entered|fax)(?: (?:us|me|him|her|them|it|in|up|on|at|to|number|the number|"
-    r"back|back on|me at|us at|us on|me on))? $",
-    re.IGNORECASE,
+    r"back|back on|me at|us at|us on|me on))? $"
 )
 _FLIGHT = re.compile(
-    r"\b(?:flight|flights|bus|train|channel|highway|route|interstate|hwy\.?|rte\.?)(?: (?:number|no\.?|[A-Z]{2}))? ?$",
-    re.IGNORECASE,
+    r"\b(?:flight|flights|bus|train|channel|highway|route|interstate|hwy\.?|rte\.?)(?: (?:number|no\.?|[a-z]{2}))? ?$"
 )
 _ROOM = re.compile(
     r"\b(?:room|rooms|rm\.?|suite|ste\.?|apartment|apt\.?|unit|gate|locker|building|bldg\.?|form|office)"
-    r"(?: (?:number|no\.?))? ?#?$",
-    re.I,
+    r"(?: (?:number|no\.?))? ?#?$"
 )
 _STATE = re.compile(r"(?:, ?|\b)(?:[A-Z]{2}|[A-Z][a-z]+),? $")
 _COUNTED = re.compile(
@@ -141,8 +145,8 @@ _END_OF_CALL = re.compile(
 def _code(match: re.Match[str], language: str) -> str | None:
     """Digits that are read one by one because the words before them name a code."""
     digits = match[0]
-    before = _context(match)
-    if not before:
+    before = _Context(match)
+    if not before.text:
         return None
     text = match.string
     count = sum(char.isdigit() for char in digits)
@@ -150,17 +154,17 @@ def _code(match: re.Match[str], language: str) -> str | None:
     if grouped:
         return None
     after = match.end()
-    if _CALL.search(before):
+    if before.is_matched(_CALL):
         return spell_digits(digits) if count >= 3 and _END_OF_CALL.match(text, after, match.endpos) else None
-    if _FLIGHT.search(before):
-        return _flight(digits, before, language)
-    if _ROOM.search(before):
+    if before.is_matched(_FLIGHT):
+        return _flight(digits, before.text, language)
+    if before.is_matched(_ROOM):
         if digits[0] == "0":
             return spell_digits(digits)
         return spell_digits(digits) if count > 3 else pairs(digits, language) if count == 3 else None
-    if _BEFORE_CODE.search(before):
-        sure = _SURELY_BEFORE.search(before) is not None
-        numbered = _NUMBERED.search(before) is not None
+    if before.is_matched(_BEFORE_CODE):
+        sure = before.is_matched(_SURELY_BEFORE)
+        numbered = _NUMBERED.search(before.text[-10:]) is not None
         if _COUNTED.match(text, after, match.endpos) and not numbered:
             return None
         if count >= 3 and (sure or numbered or count > 4):
@@ -170,29 +174,29 @@ def _code(match: re.Match[str], language: str) -> str | None:
 
 
 def _flight(digits: str, before: str, language: str) -> str | None:
-    if re.search(r"(?i)\bflights?(?: \S+)? ?$", before):
+    if re.search(r"\bflights?(?: \S+)? ?$", before):
         return spell_digits(digits) if len(digits) >= 3 else None
-    if re.search(r"(?i)\b(?:highway|route|interstate|hwy|rte|bus|train|channel)\b", before) and len(digits) == 3:
+    if re.search(r"\b(?:highway|route|interstate|hwy|rte|bus|train|channel)\b", before) and len(digits) == 3:
         return pairs(digits, language)
     return None
 
 
 def _spaced_code(match: re.Match[str], language: str) -> str | None:
     """Groups of digits (`4111 1111 1111 1111`, `12-34-56`) after the name of a code; four groups of four anywhere."""
-    before = _context(match)
+    before = _Context(match)
     groups = re.split("[ -]", match[0])
     card = len(groups) == 4 and all(len(group) == 4 for group in groups)
-    if card or _BEFORE_CODE.search(before) or _CALL.search(before):
+    if card or before.is_matched(_BEFORE_CODE) or before.is_matched(_CALL):
         return _groups(groups)
     return None
 
 
 def _mixed_code(match: re.Match[str], language: str) -> str | None:
     """Letters and digits after the name of a code (`OTP ab9453`, `PNR T2000X`): one by one."""
-    before = _context(match)
-    if not before or not _BEFORE_CODE.search(before) or not re.search("[0-9]", match[0]):
+    before = _Context(match)
+    if not before.is_matched(_BEFORE_CODE) or not re.search("[0-9]", match[0]):
         return None
-    if re.search(r"(?i)\b(?:case|order|key|box|device|security|access|user|area)s? $", before) and len(match[0]) < 5:
+    if re.search(r"\b(?:case|order|key|box|device|security|access|user|area)s? $", before.text) and len(match[0]) < 5:
         return None
     return _spell(match[0])
 
