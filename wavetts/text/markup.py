@@ -6,7 +6,8 @@ import html
 import re
 from functools import lru_cache
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from wavetts.text.tokens import word_set
 
@@ -130,6 +131,14 @@ _INERT = re.compile(r"(?:^ {0,3}(?:[^\W\d_]|[\"'(])[\w .,;:!?\"'()%$/-]*$\n?|^\n
 _QUOTED = re.compile(r"(?: {0,3}>[^\t\n]*(?:\n|$))+")  # nothing but lines of a quotation
 _QUOTE_SIGN = re.compile(r"^ {0,3}> ?", re.MULTILINE)
 _BLANK = re.compile(r"\n[^\S\n]*\n\s*")
+# The beginning of anything but a paragraph, or of a line that makes something else of the paragraph before it.
+_BLOCK = re.compile(
+    r"^[ \t]*(?:[-+=|:>#~]|\*(?:[ \t]|[ \t*]*$)|_[ \t_]*$|[0-9]{1,9}[.)](?:[ \t]|$)|```)|\]:|[\r\0]", re.MULTILINE
+)
+# What the parser is needed for within a paragraph, besides links.
+_SPANS = re.compile(rf"[`\\]|~~|<[A-Za-z0-9][^<>]*>|{_ENTITY.pattern}")
+_STARS = re.compile(r"\*+|_+")
+_LINE_BREAK = re.compile(r" *\n[ \t]*")
 _FRONT_MATTER = re.compile(r"\A---\n(?:[^\n]*\n){0,60}?---\n")
 
 
@@ -143,16 +152,18 @@ def _parser(links: bool) -> MarkdownIt:
 
     # Indented code blocks are off: an indented paragraph is more likely.
     parser = Parser("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["code", "html_block"])
+    parser.core.ruler.disable(["inline", "text_join"])  # see `_inline`
     return parser if links else parser.disable(["link", "image"])
 
 
 def _from_markdown(text: str) -> str:
     # Without "](" or "]:" there are no links, but the parser would search the rest of the text at every "[".
-    parser = _parser(links="](" in text or "]:" in text)
+    links = "](" in text or "]:" in text
     out: list[str] = []
-    for token in parser.parse(text):
+    references: dict[str, Any] = {}
+    for token in _parser(links).parse(text, references):
         if token.type == "inline":
-            out.append(_inline(token.children or []))
+            out.append(_inline(token.content, links, references))
         elif token.type in ("fence", "code_block"):
             out.append(token.content + "\n\n")
         elif token.type == "list_item_open":
@@ -176,18 +187,51 @@ def _from_simple_markdown(text: str) -> str | None:
     return text if "_" not in text and _INERT.fullmatch(text) else None
 
 
-def _inline(tokens: list[Token]) -> str:
+def _inline(text: str, links: bool, references: dict[str, Any]) -> str:
+    """The plain text of a paragraph, a heading or a cell."""
+    if _SPANS.search(text) or (links and "[" in text):
+        parser = _parser(links)
+        text = _joined(parser.inline.parse(text, parser, references, []))
+    else:  # the parser needs 5 us for each sign of emphasis
+        text = _LINE_BREAK.sub("\n", _without_emphasis(text))
+    return _REFERENCE.sub(r"\1", _HIGHLIGHT.sub(r"\2", text))
+
+
+def _without_emphasis(text: str) -> str:
+    """Removes the asterisks and underscores that the parser would pair, by its own functions."""
+    from markdown_it.rules_inline.balance_pairs import processDelimiters
+    from markdown_it.rules_inline.state_inline import Delimiter
+
+    signs: list[Delimiter] = []
+    for run in _STARS.finditer(text):
+        start, end = run.span()
+        opens, closes = _flanks(text[start - 1 : start] or " ", text[start], text[end : end + 1] or " ")
+        signs += [Delimiter(ord(text[start]), end - start, place, -1, opens, closes) for place in range(start, end)]
+    processDelimiters(None, signs)
+    pairs = [(sign.token, signs[sign.end].token) for sign in signs if sign.end >= 0]
+    edges = [-1, *sorted(place for pair in pairs for place in pair), len(text)]
+    return "".join(text[before + 1 : after] for before, after in pairwise(edges))
+
+
+@lru_cache(maxsize=4096)
+def _flanks(before: str, sign: str, after: str) -> tuple[bool, bool]:
+    """Whether a run of signs between these characters can open, and whether it can close an emphasis."""
+    from markdown_it.rules_inline.state_inline import StateInline
+
+    found = StateInline(before + sign + after, _parser(False), {}, []).scanDelims(1, sign == "*")
+    return found.can_open, found.can_close
+
+
+def _joined(tokens: list[Token]) -> str:
     out = []
     for token in tokens:
-        if token.type in ("text", "code_inline"):
+        if token.type in ("text", "code_inline", "text_special"):
             out.append(token.content)
         elif token.type == "image":
-            out.append(_inline(token.children or []))
+            out.append(_joined(token.children or []))
         elif token.type in ("softbreak", "hardbreak"):
             out.append("\n")
-        elif token.type == "text_special":
-            out.append(token.content)
-    return _REFERENCE.sub(r"\1", _HIGHLIGHT.sub(r"\2", "".join(out)))
+    return "".join(out)
 
 
 def _chunks(text: str) -> list[str]:
@@ -208,7 +252,11 @@ def _from_chunk(chunk: str) -> str:
     if _QUOTED.fullmatch(chunk):  # a mail's; the parser needs 10 us for each line of a quotation
         chunk = _QUOTE_SIGN.sub("", chunk)
     simple = _from_simple_markdown(chunk)
-    return _from_markdown(chunk) if simple is None else simple
+    if simple is not None:
+        return simple
+    if _BLOCK.search(chunk) or _BLANK.search(chunk):
+        return _from_markdown(chunk)
+    return _inline(chunk.strip(), "](" in chunk, {})
 
 
 def plain_text(text: str) -> str:
