@@ -43,7 +43,6 @@ _LOOSE_JOINER = re.compile(
 )
 _VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _EDGES_OF_RANGE = re.compile(r"(?<=[0-9%]) ?– ?(?=[0-9$£€'])")
-_LATEX_QUOTES = re.compile("''")
 _DASHES = re.compile(r" ?(?<!-)-{2,3}(?!-) ?| – |(?<=[^\W\d]) -(?= [^\W\d])|(?<= )–|–(?= )")
 _DOTS = re.compile(r"\.(?: ?\.){2,}")
 _MARKS = re.compile(r"([!?])\1+")
@@ -74,9 +73,11 @@ def fold(text: str) -> str:
         text = text.translate(_SIGNS)
     else:
         text = _fold_unicode(text)
-    text = _LATEX_QUOTES.sub('"', text)
-    text = _DASHES.sub(" — ", text)
-    text = _DOTS.sub("...", text)
+    text = text.replace("''", '"')
+    if "-" in text or "–" in text:
+        text = _DASHES.sub(" — ", text)
+    if text.count(".") > 2:
+        text = _DOTS.sub("...", text)
     text = _MARKS.sub(r"\1", text)
     return _SPACES.sub(" ", text)
 

@@ -65,11 +65,11 @@ def normalize(text: str, language: str = "en-us") -> str:
     """
     parts: list[str] = []
     block = 0
-    for sentence in _said(text, language):
-        if parts and sentence.block != block and not _ENDED.search(parts[-1][-4:]):
+    for _, spoken, _, number in _said(text, language):
+        if parts and number != block and not _ENDED.search(parts[-1][-4:]):
             parts[-1] += "."
-        block = sentence.block
-        parts.append(sentence.spoken)
+        block = number
+        parts.append(spoken)
     return " ".join(parts)
 
 
@@ -92,7 +92,7 @@ def sentences(text: str, language: str = "en-us", max_chars: int = 300) -> list[
     """
     if max_chars < 1:
         raise UserError(f"max_chars is {max_chars}: the pieces of a text need at least 1 character")
-    return list(_said(text, language, max_chars))
+    return [Sentence(*sentence) for *sentence, _ in _said(text, language, max_chars)]
 
 
 def explain(text: str, language: str = "en-us") -> list[tuple[str, str, str]]:
@@ -152,12 +152,8 @@ def _scanned(text: str, language: str) -> Iterator[tuple[Block, str, str, list[T
             yield block, shown, folded, scanner.scan(folded, start, end)
 
 
-@dataclass(frozen=True)
-class _Said(Sentence):
-    block: int
-
-
-def _said(text: str, language: str, max_chars: int | None = None) -> Iterator[_Said]:
+def _said(text: str, language: str, max_chars: int | None = None) -> Iterator[tuple[str, str, bool, int]]:
+    """For each piece: its written form, its spoken form, whether a paragraph begins, and the number of its block."""
     protected, segments = _protect(text)
     waiting = iter(segments)
     first, block_before = True, None
@@ -174,10 +170,12 @@ def _said(text: str, language: str, max_chars: int | None = None) -> Iterator[_S
             if not spoken:
                 continue
             written = shown[part[0].start : part[-1].end]
-            yield _Said(written, spoken, paragraph and not first, number)
+            yield written, spoken, paragraph and not first, number
             first = paragraph = False
 
 
 def _tidy(text: str) -> str:
-    text = _MISSING_SPACE.sub(r"\1 ", _SPACES.sub(" ", text))
-    return _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", text)).strip()
+    text = _MISSING_SPACE.sub(r"\1 ", text)
+    if " " in text:
+        text = _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", _SPACES.sub(" ", text)))
+    return text.strip()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from wavetts.errors import UserError
 from wavetts.text.inline import INLINE
@@ -30,8 +30,7 @@ _SPEAKABLE = re.compile(r"[^\W_]|\ue000|[\u2190-\u2bff\U0001f000-\U0001faff]")
 _MIN_SHARE = 0.2  # a cut at a pause leaves at least this share of the characters on either side
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A paragraph or an item of a list.
 
     Attributes:
