@@ -18,8 +18,16 @@ _SIGN_AHEAD = (
     r"(?:(?=(?=(?P<row>[0-9A-Za-z .,!:/<>-]{0,120}))(?P=row)[=*×÷·⋅∙≤≥≠≈±√^+()])"
     r"|(?=(?=(?P<before>[0-9A-Za-z .,!:/-]{0,120}))(?P=before)[<>] ))"
 )
-_TERMS = rf"{_ATOM}\)*(?: ?{_OPERATOR} ?[(√-]{{0,3}}{_ATOM}\)*!?(?:\([^\W\d_]\))?){{1,20}}"
-_EXPRESSION = rf"{_SIGN_AHEAD}[(-]{{0,4}}{_TERMS}"
+# What is mathematics (`_MATHS`), looked for behind brackets and comparisons as well before all terms are.
+_MATHS_AHEAD = (
+    r"(?:(?=(?=(?P<signs>[\w .,!:/<>()-]{0,120}))(?P=signs)[=*×÷·⋅∙≤≥≠≈±√^+])"
+    r"|(?=[\w .,!:/<>()-]{0,40}?(?:[0-9a-z] [<>] [0-9a-z]|[0-9]\) ?[-/]|[-/] ?\()))"
+)
+_TERMS = (
+    rf"(?=[(-]{{0,4}}{_ATOM}\)* ?{_OPERATOR}){_MATHS_AHEAD}"
+    rf"[(-]{{0,4}}{_ATOM}\)*(?: ?{_OPERATOR} ?[(√-]{{0,3}}{_ATOM}\)*!?(?:\([^\W\d_]\))?){{1,20}}"
+)
+_EXPRESSION = _SIGN_AHEAD + _TERMS
 _PIECES = re.compile(r"\^\(?([-+]?)([0-9a-z]{1,6})\)?|([0-9]+(?:[.,][0-9]+)*)([a-z]?)|([A-Za-z])|(<=|>=|!=|==|[^\w\s])")
 _SAID = {
     "+": "plus",
@@ -48,7 +56,7 @@ _SAID = {
     "!": "factorial",
     ":": "to",
 }
-_MATHS = re.compile(r"[=*×÷·⋅∙≤≥≠≈±√^]|\+|<=|>=|[0-9a-z] [<>] [0-9a-z]|[0-9]\) ?[-/]|[-/] ?\(")
+_MATHS = re.compile(r"[=*×÷·⋅∙≤≥≠≈±√^+]|[0-9a-z] [<>] [0-9a-z]|[0-9]\) ?[-/]|[-/] ?\(")
 _COMPARED = re.compile(r"[=≤≥≠≈]|[<>]")
 
 
@@ -199,7 +207,7 @@ _MORE = {
     "-": [
         rule(
             "maths",
-            rf"{_NEGATIVE}(?=[0-9(a-z]){_SIGN_AHEAD}{_TERMS}",
+            rf"{_NEGATIVE}(?=[0-9a-z]){_EXPRESSION}",
             _expression,
         ),
         rule("number", _NEGATIVE, "minus"),
