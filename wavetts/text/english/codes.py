@@ -106,18 +106,25 @@ def _names(text: str) -> tuple[str, list[int]]:
 
 
 class _Context:
-    """The `_CONTEXT` characters before a match, in lower case; empty if no name of a code begins within them."""
+    """The `_CONTEXT` characters before a match, in lower case, and where names of codes may begin in them."""
 
-    def __init__(self, match: re.Match[str]):
-        self._text, places = _names(match.string)
-        self._end = match.start()
-        start = max(0, self._end - _CONTEXT)
-        self._places = places[bisect_left(places, start) : bisect_left(places, self._end)]
-        self.text = self._text[start : self._end] if self._places else ""
+    def __init__(self, text: str, places: list[int], end: int):
+        self._text, self._places, self._end = text, places, end
+        self.text = text[max(0, end - _CONTEXT) : end]
 
     def is_matched(self, pattern: re.Pattern[str]) -> bool:
         """True if the pattern, which begins with a name, matches from a name on to the end."""
         return any(pattern.match(self._text, place, self._end) for place in self._places)
+
+
+def _context(match: re.Match[str]) -> _Context | None:
+    """None if no name of a code begins within the `_CONTEXT` characters before a match."""
+    small, places = _names(match.string)
+    end = match.start()
+    last = bisect_left(places, end)
+    if not last or places[last - 1] < end - _CONTEXT:
+        return None
+    return _Context(small, places[bisect_left(places, end - _CONTEXT) : last], end)
 
 
 _NUMBERED = re.compile(r"\b(?:number|no\.?|numbers|#|:) ?$")
@@ -144,16 +151,11 @@ _END_OF_CALL = re.compile(
 
 def _code(match: re.Match[str], language: str) -> str | None:
     """Digits that are read one by one because the words before them name a code."""
-    digits = match[0]
-    before = _Context(match)
-    if not before.text:
+    before = _context(match)
+    if before is None:
         return None
-    text = match.string
-    count = sum(char.isdigit() for char in digits)
-    grouped = "," in digits
-    if grouped:
-        return None
-    after = match.end()
+    digits, text, after = match[0], match.string, match.end()
+    count = len(digits)
     if before.is_matched(_CALL):
         return spell_digits(digits) if count >= 3 and _END_OF_CALL.match(text, after, match.endpos) else None
     if before.is_matched(_FLIGHT):
@@ -183,18 +185,18 @@ def _flight(digits: str, before: str, language: str) -> str | None:
 
 def _spaced_code(match: re.Match[str], language: str) -> str | None:
     """Groups of digits (`4111 1111 1111 1111`, `12-34-56`) after the name of a code; four groups of four anywhere."""
-    before = _Context(match)
+    before = _context(match)
     groups = re.split("[ -]", match[0])
     card = len(groups) == 4 and all(len(group) == 4 for group in groups)
-    if card or before.is_matched(_BEFORE_CODE) or before.is_matched(_CALL):
+    if card or (before and (before.is_matched(_BEFORE_CODE) or before.is_matched(_CALL))):
         return _groups(groups)
     return None
 
 
 def _mixed_code(match: re.Match[str], language: str) -> str | None:
     """Letters and digits after the name of a code (`OTP ab9453`, `PNR T2000X`): one by one."""
-    before = _Context(match)
-    if not before.is_matched(_BEFORE_CODE) or not re.search("[0-9]", match[0]):
+    before = _context(match)
+    if before is None or not before.is_matched(_BEFORE_CODE) or not re.search("[0-9]", match[0]):
         return None
     if re.search(r"\b(?:case|order|key|box|device|security|access|user|area)s? $", before.text) and len(match[0]) < 5:
         return None

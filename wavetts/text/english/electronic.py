@@ -135,14 +135,14 @@ _DOT_FILE = (
     r"(?<![\w.)\]])(?P<core>\.[A-Za-z][\w-]{1,63}(?:\.[\w-]{1,63}){0,3}(?![\w.]*@))(?=$|[\s,;:!?)\"']|\.(?:\s|$))"
 )
 _SNAKE = r"(?<![\w.])(?P<core>_{0,2}[A-Za-z0-9]+(?:_+[A-Za-z0-9]+)+_{0,2}(?:\(\))?)(?![\w@])"
-# A path has at most 32 parts: the search for its end is repeated at every part of a row that turns out to be none.
-_ROOTED = r"(?<![\w/.:])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.@-]+){0,32}(?<![.-])/?(?![\w])"
+# A path has some 16 parts at most: the search for its end is repeated at every part of a row that turns out to be none.
+_ROOTED = r"(?<![\w/.:])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.@-]+){0,16}(?<![.-])/?(?![\w])"
 _WINDOWS = r"(?<!\w)[A-Za-z]:\\[\w. \\-]{0,500}?(?<![ .])(?=$|[,;:!?)\"']|\.(?:\s|$)|\s(?![\w. -]{0,60}\\))"
 # Each first part is followed by a literal, for which the search of a long row of words is quick; the look ahead, which
 # does not ask what is a letter, is quicker still.
 _RELATIVE = (
-    rf"(?<![\w/.-])[\w.-]{{1,128}}/[\w.-]{{1,128}}(?:/[\w.-]{{1,128}}){{0,32}}\.(?:{_FILES})(?!\w|[./]\w)|(?<![\w/.])"
-    rf"(?=[^/]{{1,64}}/)[\w-]{{1,64}}/[\w.-]{{1,64}}(?:/[\w.-]{{1,64}}){{2,32}}(?<![.-])/?(?!\w)"
+    rf"(?<![\w/.-])[\w.-]{{1,128}}/[\w.-]{{1,128}}(?:/[\w.-]{{1,128}}){{0,16}}\.(?:{_FILES})(?!\w|[./]\w)|(?<![\w/.])"
+    rf"(?=[^/]{{1,64}}/)[\w-]{{1,64}}/[\w.-]{{1,64}}(?:/[\w.-]{{1,64}}){{2,16}}(?<![.-])/?(?!\w)"
 )
 _DOT_NET = r"(?<![\w.])(?P<core>[A-Z][A-Za-z]*\.(?:NET|js|io|ai))(?!\w)"
 _CALL = r"(?<![\w.])(?P<core>[a-z_]\w*(?:\.[a-z_]\w*){0,5}\(\))(?!\w)"

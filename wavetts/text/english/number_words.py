@@ -10,9 +10,9 @@ from functools import lru_cache
 
 from wavetts.text.number_words import number_words
 
-# A number with optional groups and decimals. No pattern may start inside a run of digits, and there are at most eight
+# A number with optional groups and decimals. No pattern may start inside a run of digits, and there are at most six
 # groups of two, behind which the group of three may be missing: that keeps the search linear.
-NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[1-9][0-9]?(?:,[0-9]{2}){1,8},[0-9]{3}(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
+NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[1-9][0-9]?(?:,[0-9]{2}){1,6},[0-9]{3}(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
 # Two numbers with a hyphen behind each begin no range; looked at first, it saves the search for a unit or name behind.
 NO_ROW = r"(?![0-9]+ ?- ?[0-9]+ ?-)"
 _SCALES = (

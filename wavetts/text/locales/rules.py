@@ -61,7 +61,7 @@ class Rules:
         groups = rf"(?:[ '\u2019]|{group})" if group.strip() and group != decimal else "[ '\u2019]"
         if self.data.decimal_sign == ",":
             groups = r"[ .'\u2019]"
-        indian = r"|[0-9]{1,2}(?:,[0-9]{2}){1,8},[0-9]{3}(?![0-9])" if self.data.decimal_sign == "." else ""
+        indian = r"|[0-9]{1,2}(?:,[0-9]{2}){1,6},[0-9]{3}(?![0-9])" if self.data.decimal_sign == "." else ""
         return rf"(?:[0-9]{{1,3}}(?:{groups}[0-9]{{3}})+(?![0-9]){indian}|[0-9]+)(?:{decimal}[0-9]+)?"
 
     def _parse(self, written: str) -> tuple[str, str]:
