@@ -228,6 +228,8 @@ def stop_is_abbreviation(text: str, position: int) -> bool:
     """
     word = _LAST_WORD.search(text, max(0, position - 20), position)
     name = word[0] if word else ""
+    if not name[-1:].isalpha():  # a number or a bracket, for speed
+        return False
     if name in TITLES or (len(name) > 1 and name.isupper() and _IN_CAPITALS.get(name) in TITLES):
         # "1 Elm St. It was": a street at the end; a title goes on
         return not (

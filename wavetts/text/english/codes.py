@@ -83,26 +83,28 @@ _ANY_NAME = word_set(
     "suite ste apartment apt unit gate locker building bldg form office authentication authenticator"
 )
 _WORD = re.compile(r"[a-z]{2,}|a(?=/)|i(?=\.)")
+_NUMBER = re.compile("[0-9]+")
 _CONTEXT = 48  # characters before a code in which its name is looked for
 
 
-_remembered: tuple[tuple[str, str, list[int]], ...] = ()
+_remembered: tuple[tuple[str, str, list[int], list[int]], ...] = ()
 
 
-def _names(text: str) -> tuple[str, list[int]]:
-    """A paragraph in lower case, and where words of `_ANY_NAME` begin in it; remembered for the last few paragraphs.
+def _names(text: str) -> tuple[str, list[int], list[int]]:
+    """A paragraph in lower case, where words of `_ANY_NAME` begin in it, and where digits; kept for a few paragraphs.
 
     A paragraph is recognised by its identity: to compare it with an equal one at every number would take a time that
     is quadratic in its length.
     """
     global _remembered
-    for paragraph, small, places in _remembered:
+    for paragraph, small, places, numbers in _remembered:
         if paragraph is text:
-            return small, places
+            return small, places, numbers
     small = text.replace("İ", "I").lower()  # the one letter that becomes two in lower case
     places = [word.start() for word in _WORD.finditer(small) if word[0] in _ANY_NAME]
-    _remembered = ((text, small, places), *_remembered[:7])
-    return small, places
+    numbers = [number.start() for number in _NUMBER.finditer(text)] if places else []
+    _remembered = ((text, small, places, numbers), *_remembered[:7])
+    return small, places, numbers
 
 
 class _Context:
@@ -118,13 +120,16 @@ class _Context:
 
 
 def _context(match: re.Match[str]) -> _Context | None:
-    """None if no name of a code begins within the `_CONTEXT` characters before a match."""
-    small, places = _names(match.string)
+    """None if no name of a code begins within the `_CONTEXT` characters before a match and behind the last digit."""
+    small, places, numbers = _names(match.string)
     end = match.start()
     last = bisect_left(places, end)
     if not last or places[last - 1] < end - _CONTEXT:
         return None
-    return _Context(small, places[bisect_left(places, end - _CONTEXT) : last], end)
+    number = bisect_left(numbers, end)
+    start = max(end - _CONTEXT, numbers[number - 1] if number else 0)
+    first = bisect_left(places, start)
+    return _Context(small, places[first:last], end) if first < last else None
 
 
 _NUMBERED = re.compile(r"\b(?:number|no\.?|numbers|#|:) ?$")

@@ -52,6 +52,7 @@ _SIGNS = {
     "'": "apostrophe",
 }
 _PARTS = re.compile(r"[0-9]+|[^\W\d_]+|\S")
+_LETTER = re.compile("[A-Za-z]")
 _SCHEME = re.compile(r"^(?:https?://|ftp://|mailto:|file:///?)")
 _CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]")
 
@@ -104,9 +105,7 @@ def _address(match: re.Match[str], language: str) -> str | None:
 def _path(match: re.Match[str], language: str) -> str | None:
     """`src/main.py`, `/etc/hosts`, `C:\\Users`, `~/notes`: with two separators, a file's ending, or a root."""
     written = match[0]
-    if re.fullmatch(r"[0-9/.]+", written) or not re.search(r"[A-Za-z]", written):
-        return None
-    return say_address(written)
+    return say_address(written) if _LETTER.search(written) else None
 
 
 def _handle(match: re.Match[str], language: str) -> str:
