@@ -3,9 +3,11 @@
 from time import process_time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wavetts.text import alternatives
-from wavetts.text.markup import _from_chunk, _from_markdown, _from_simple_markdown
+from wavetts.text.markup import _from_chunk, _from_markdown, _from_simple_markdown, _inline, _joined, _parser
 from wavetts.text.normalize import explain, normalize
 from wavetts.text.segment import blocks
 from wavetts.text.tokens import rule
@@ -17,7 +19,8 @@ PATTERNS = [
     "a\n\n", "x 3", "x 3 ", "12 ", "5 km ", "1-1-", "-1 ", "1,1,", "1. ", "1.1.", "1st ", "1/2 ", "1:2 ",
     "$1 ", "1 000 ", "A-", "A.", "U.S.", "ABC ", "a-b-", "a. ", "(a) ", '"a" ', "a@b.de ", "a@", "http://a.b/c ",
     "a.b/c", "<b>a</b> ", "<a", "<a ", "<!--", "&amp; ", "[[a]] ", "😀a", "—", "…", "(", "]", "\n", "漢", "[ ", "![",
-    "*",
+    "*", "> a*\n", "*_", "*{", "- *a*\n", "# *a\n", "{\n\n", "12,", "-/", "-1/", "0:[", "<[12", "> a", "\tA---0",
+    "A 1. ", "id 1 ", "pin 1. ",
 ]  # fmt: skip
 
 
@@ -132,6 +135,7 @@ def test_other_markdown_is_left_to_the_parser(text):
     [
         "> a\n> *b* c\n>d",
         "> # a\n> - b\n>   c\n> - d",
+        "> a*\n> *b*c\n> d_e_",
         "> > a\n> b",
         "> a\nb\n> c",
         "a\n> b",
@@ -141,3 +145,58 @@ def test_other_markdown_is_left_to_the_parser(text):
 )
 def test_quotations_are_read_as_the_parser_reads_them(text):
     assert list(blocks(_from_chunk(text))) == list(blocks(_from_markdown(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a*b*c *d _e_ f_g_ **h*",
+        "*a **b* c** ***d*** *(e)*f *'g'h* é*«i»*",
+        "# a*b #\n- c *d\n  e*\n- _f_\ng\n## #h",
+        "1. a\n7) *b*\n- c *d*",
+        "a *b*\n2. c\n1. d",
+        "# a *b*\n2. c",
+        "- - *a*\n- > b",
+        "- *a*\n  - b\n    - c",
+        "*a*\n- | -\nb",
+        "a | *b*\n- | -\nc | d",
+        "*a*\n---\nb\n===\n***  \nc",
+        "- *a* \\* `*b*` ~~c~~ <d@e.de> [f](g)  \nh",
+        "# *a*\n```\n*b*\n```",
+    ],
+)
+def test_lines_of_markdown_are_read_as_the_parser_reads_them(text):
+    assert [(" ".join(block.text.split()), block.starts_paragraph) for block in blocks(_from_chunk(text))] == [
+        (" ".join(block.text.split()), block.starts_paragraph) for block in blocks(_from_markdown(text))
+    ]
+
+
+SIGNS = [
+    "*",
+    "**",
+    "***",
+    "_",
+    "__",
+    "a",
+    "é",
+    "«",
+    "(",
+    ".",
+    " ",
+    "\n",
+    "  \n",
+    "<",
+    ">",
+    "&",
+    "~",
+    "\\*",
+    "`",
+    "&lt;",
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(SIGNS), max_size=20).map("".join))
+def test_emphasis_is_what_the_parser_finds(text):
+    parser = _parser(False)
+    assert _inline(text, False, {}).split() == _joined(parser.inline.parse(text, parser, {}, [])).split()
