@@ -195,8 +195,6 @@ def _from_lines(text: str) -> str | None:
 
     The parser needs 20 us for each of them.
     """
-    if _BLANK.search(text):
-        return None
     links = "](" in text
     out: list[str] = []
     start, in_list = 0, False
@@ -284,8 +282,13 @@ def _from_chunk(chunk: str) -> str:
     simple = _from_simple_markdown(chunk)
     if simple is not None:
         return simple
-    lines = _from_lines(chunk)
-    return _from_markdown(chunk) if lines is None else lines
+    parts = []
+    for part in _BLANK.split(chunk):  # a quotation has blank lines
+        lines = _from_lines(part)
+        if lines is None:
+            return _from_markdown(chunk)
+        parts.append(lines)
+    return "\n\n".join(parts)
 
 
 def plain_text(text: str) -> str:
