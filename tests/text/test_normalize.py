@@ -290,6 +290,13 @@ def test_long_line_in_linear_time(part):
     assert time.process_time() - start < 10  # about 0.5 s; a quadratic pattern takes minutes
 
 
+@pytest.mark.parametrize(("part", "end"), [("1-a", "é"), ("A-1", "_"), ("AB-1", "_"), ("12,", "1"), ("-/", "x")])
+def test_long_row_without_its_end_in_linear_time(part, end):
+    start = time.process_time()
+    normalize(part * 10_000 + end)
+    assert time.process_time() - start < 3  # about 0.1 s; a quadratic pattern takes more than 10 s
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text() | st.text(alphabet="0123456789.,-/:$€%' ()ampkstxIVX[]\"#&@°½²\n", max_size=40))
 def test_any_text_is_spoken_without_digits(text):

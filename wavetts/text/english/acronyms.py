@@ -142,6 +142,8 @@ def _paragraph(match: re.Match[str], language: str) -> str:
     return words + (f" {cardinal(match[3], language)}" if match[3] else "")
 
 
+# Bounded, as the search for the end of a row of parts would be repeated at each of them where what follows is no end.
+_PARTS = "(?:-[0-9A-Za-z]+){0,16}"
 CAPITALS = [
     rule("acronym", r"[A-Z]{2,5}(?![\w'&])", _misread),
     # Not after a digit's run: that is for the serials.
@@ -157,10 +159,10 @@ WORDS = [
         "0 - .0",
     ),
     rule("serial", r"[A-Za-z]+[0-9][0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*", _serial, "0"),
-    rule("serial", r"(?<![\w-])[a-zA-Z](?:-[0-9A-Za-z]+)*-[0-9]+[0-9A-Za-z]*(?:-[0-9A-Za-z]+)*(?![\w-])", _serial, "-"),
+    rule("serial", rf"(?<![\w-])[a-zA-Z]{_PARTS}-[0-9]+[0-9A-Za-z]*{_PARTS}(?![\w-])", _serial, "-"),
     rule(
         "serial",
-        r"(?<![\w-])[A-Z]{2,}(?:[-/][0-9A-Za-z]+)*[-/][0-9]+[0-9A-Za-z]*(?:[-/][0-9A-Za-z]+)*(?![\w-])",
+        r"(?<![\w-])[A-Z]{2,}(?:[-/][0-9A-Za-z]+){0,16}[-/][0-9]+[0-9A-Za-z]*(?:[-/][0-9A-Za-z]+){0,16}(?![\w-])",
         _serial,
         "- /",
     ),
@@ -178,7 +180,7 @@ DIGITS = [
     rule("serial", r"([0-9]+)x(?![\w-])", lambda m, language: f"{say_number(m[1], language)} x", "a"),
     rule(
         "serial",
-        r"[0-9]+[A-Za-z]+[0-9][0-9A-Za-z]*(?:-[0-9A-Za-z]+)*|[0-9]+(?:-[A-Za-z]{1,3}[0-9]*)+(?:-[0-9A-Za-z]+)*(?![\w-])",
+        rf"[0-9]+[A-Za-z]+[0-9][0-9A-Za-z]*(?:-[0-9A-Za-z]+)*|[0-9]+(?:-[A-Za-z]{{1,3}}[0-9]*){{1,16}}{_PARTS}(?![\w-])",
         _serial,
         "a -a",
     ),
