@@ -201,6 +201,21 @@ def test_products_of_any_shape(outputs, inputs, int8):
 
 
 @needs_kernel
+@pytest.mark.parametrize("outputs, inputs", [(1, 1), (67, 1344), (300, 33)])
+def test_tiles_and_rows_of_weights_give_the_same(outputs, inputs, monkeypatch):
+    if not native.library().wavetts_tiled():
+        pytest.skip("there are no tiles on this processor")
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(5, inputs)
+    weight[0], x[0] = -1.0, 1.0
+    results = torch.empty(2, 5, outputs)
+    for y, tiled in zip(results, (1, 0), strict=True):
+        monkeypatch.setattr(native.library(), "wavetts_tiled", lambda tiled=tiled: tiled)
+        native.call("linear", native.Linear.pack(weight, bias, 0), (5,), x, y)
+    torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
+
+
+@needs_kernel
 def test_lstm_step_is_torchs_but_for_its_weights():
     torch.manual_seed(0)
     lstm, x = nn.LSTMCell(320, 64), torch.randn(3, 320)
@@ -327,6 +342,7 @@ def test_versions_and_panels_are_those_of_the_sources():
     folder = ROOT / "wavetts" / "runtime" / "kernel"
     assert f"#define VERSION {native.VERSION}\n" in (folder / "kernel.h").read_text(encoding="utf-8")
     assert f"#define SLIDE {native.SLIDE}\n" in (folder / "kernel.h").read_text(encoding="utf-8")
+    assert f"#define TILE {native.TILE}\n" in (folder / "kernel.h").read_text(encoding="utf-8")
     assert f"#define PANEL {native.PANEL}\n" in (folder / "linear.c").read_text(encoding="utf-8")
 
 

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # As in kernel.h: a library that was built from other sources is not called.
-VERSION = 5
+VERSION = 6
 # As in linear.c and kernel.h.
 PANEL = SLIDE = 64
+TILE = 32
 
 # How many sizes each function takes after its structure, and then how many tensors.
 FUNCTIONS = {
@@ -41,7 +42,7 @@ def library() -> ctypes.CDLL | None:
     if spec is None or spec.origin is None:
         return None
     kernel = ctypes.CDLL(spec.origin)
-    kernel.wavetts_version.restype = c_int64
+    kernel.wavetts_version.restype = kernel.wavetts_tiled.restype = c_int64
     if kernel.wavetts_version() != VERSION:
         return None
     for name, (sizes, tensors) in FUNCTIONS.items():
@@ -80,6 +81,7 @@ class Linear(Structure):
         ("outputs", c_int64),
         ("inputs", c_int64),
         ("codes", c_void_p),
+        ("tiles", c_void_p),
         ("scale", c_void_p),
         ("panels", c_void_p),
         ("bias", c_void_p),
@@ -94,7 +96,8 @@ class Linear(Structure):
         linear.point(bias=weight.new_zeros(outputs).float() if bias is None else bias.float())
         if smallest is not None and weight.numel() >= smallest:
             codes, scale = quantize_rows(weight)
-            linear.point(codes=codes, scale=scale)
+            matrix = {"tiles": cut_tiles(codes)} if library().wavetts_tiled() else {"codes": codes}
+            linear.point(scale=scale, **matrix)
             # A power of two keeps whole numbers exact; the sums are of 32 bits.
             linear.range = 2.0 ** min(14, math.floor(math.log2(2**31 / (127 * inputs))))
         else:
@@ -160,3 +163,10 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     weight = weight.detach().float()
     scale = weight.abs().amax(1).clamp_min(1e-12) / 127
     return (weight / scale[:, None]).round().to(torch.int8), scale
+
+
+def cut_tiles(codes: Tensor) -> Tensor:
+    """codes (outputs, inputs) as the kernel's tiles: what it multiplies at once is together, and without a sign."""
+    outputs, inputs = codes.shape
+    padded = F.pad(codes.short() + 128, (0, -inputs % 8, 0, -outputs % TILE)).to(torch.uint8)
+    return padded.unflatten(1, (-1, 4)).unflatten(0, (-1, TILE)).transpose(1, 2)

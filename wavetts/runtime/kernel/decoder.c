@@ -170,12 +170,11 @@ int wavetts_decoder_step(const Decoder *decoder, int64_t rows, int64_t tokens, c
     int64_t memory_dim = cell->inputs - prenet_dim - query_dim, history_dim = decoder->prenet->inputs;
     int64_t state_dim = 2 * query_dim + memory_dim + 2 * width * decoder->num_lstms;
     int64_t key_dim = decoder->query.outputs, num_moves = decoder->move.outputs, most = widest(decoder);
-    int64_t per_row = 1 + history_dim + memory_dim + 5 * most;
+    int64_t per_row = code_values(most) + history_dim + memory_dim + 4 * most;
     float *values = malloc(sizeof(float) * (rows * per_row + 5 * length)), *start = values;
     if (!values)
         return -1;
-    Work work = {.rows = rows, .codes.steps = take(&values, rows)};
-    work.codes.values = (int16_t *)take(&values, most * rows);
+    Work work = {.rows = rows, .codes = place_codes(rows, most, &values)};
     work.history = (Rows){take(&values, history_dim * rows), history_dim};
     work.guided = (Rows){take(&values, memory_dim * rows), memory_dim};
     work.joined = (Rows){take(&values, most * rows), most};

@@ -2,8 +2,9 @@
  * What speaking costs on a CPU, without the price of a tensor operation at every step.
  *
  * Plain C, called through ctypes by bindings.py, decoder.py, density.py and prediction.py, whose structures mirror those
- * here. Loops are written for the compiler to vectorise. Weights are read once for all rows of a batch, and no row's
- * result depends on the others. Nothing is kept between calls, which may come from several threads.
+ * here. Loops are written for the compiler to vectorise, but for those of tiles.c. Weights are read once for all rows of
+ * a batch, and no row's result depends on the others. Nothing is kept between calls, which may come from several
+ * threads.
  */
 #ifndef WAVETTS_KERNEL_H
 #define WAVETTS_KERNEL_H
@@ -12,7 +13,7 @@
 #include <string.h>
 
 /* Changes with every structure and function that Python knows: an old library is not called. */
-#define VERSION 5
+#define VERSION 6
 
 /* One library for all x86 processors: the loader takes the clone for the one at hand. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12
@@ -22,6 +23,8 @@
 #endif
 /* So many sums over shifted samples are computed at once, in registers. */
 #define SLIDE 64
+/* So many outputs are summed at once where weights are in tiles. */
+#define TILE 32
 /* Samples a sample that a period may change by. */
 #define FASTEST_GLIDE 0.05f
 #define INLINE static inline __attribute__((always_inline))
@@ -32,21 +35,35 @@ typedef struct {
     int64_t stride;
 } Rows;
 
-/* Place for a batch of vectors as 16-bit integers, and what they are multiples of. */
+/* Place for a batch of vectors as 16-bit integers, what they are multiples of, and their sums. */
 typedef struct {
     int16_t *values;
     float *steps;
+    int32_t *sums;
 } Codes;
 
-/* y = W x + b, with W as 8-bit codes and a scale for each output, or in float32. */
+/* y = W x + b, with W as 8-bit codes and a scale for each output, or in float32: one of codes, tiles and panels. */
 typedef struct {
     int64_t outputs, inputs;
-    const int8_t *codes; /* (outputs, inputs), or NULL */
-    const float *scale;  /* (outputs,) of the codes */
-    const float *panels; /* (outputs / PANEL rounded up, inputs, PANEL) of float weights, zero beyond the outputs */
-    const float *bias;   /* (outputs,) */
-    float range;         /* largest code of an activation: no sum of its products with weights overflows */
+    const int8_t *codes;  /* (outputs, inputs) */
+    const uint8_t *tiles; /* (outputs / TILE, padded(inputs) / 4, TILE, 4), the first rounded up: the codes + 128 */
+    const float *scale;   /* (outputs,) of the codes */
+    const float *panels;  /* (outputs / PANEL rounded up, inputs, PANEL) of float weights, zero beyond the outputs */
+    const float *bias;    /* (outputs,) */
+    float range;          /* largest code of an activation: no sum of its products with weights overflows */
 } Linear;
+
+/* What is multiplied by a tile of a matrix. */
+typedef struct {
+    const void *tile;
+    const void *codes; /* prepared */
+    int64_t inputs;    /* rounded up */
+    int32_t total;     /* sum of the codes */
+    float step;
+    int64_t count;     /* outputs, at most TILE: of scale, added and y */
+    const float *scale, *added;
+    float *y;
+} TileProduct;
 
 /* A real DFT of length first * second: `second` transforms of the strided samples, turned, then `first` of those. */
 typedef struct {
@@ -96,6 +113,15 @@ typedef struct {
 } CouplingWork;
 
 /* Names that the linker sees are ours alone: another library's function must not take the place of one. */
+
+/* Whether this processor has instructions for tiles; only then may a matrix have any. */
+int64_t wavetts_tiled(void);
+
+/* Codes (inputs,), in place, as products with tiles take them, with zeros up to `length`, a multiple of 8. */
+void wavetts_prepare_codes(int64_t inputs, int64_t length, int16_t *codes);
+
+/* y = W x + added for a tile. */
+void wavetts_multiply_tile(const TileProduct *product);
 
 /* y = W x + added, for all rows. */
 void wavetts_product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes);
@@ -169,6 +195,18 @@ INLINE float *take(float **free_values, int64_t count)
     float *values = *free_values;
     *free_values += count;
     return values;
+}
+
+/* So many codes a vector has place for. */
+INLINE int64_t padded(int64_t inputs) { return (inputs + 7) / 8 * 8; }
+
+/* Values that the codes of a row take, and placing them at `values`, which are then after them. */
+INLINE int64_t code_values(int64_t inputs) { return padded(inputs) / 2 + 2; }
+
+INLINE Codes place_codes(int64_t rows, int64_t inputs, float **values)
+{
+    float *steps = take(values, rows), *sums = take(values, rows);
+    return (Codes){(int16_t *)take(values, padded(inputs) / 2 * rows), steps, (int32_t *)sums};
 }
 
 INLINE Rows bias_of(const Linear *linear) { return (Rows){(float *)linear->bias, 0}; }

@@ -8,9 +8,11 @@
 /* So many outputs are summed at once, in registers. */
 #define PANEL 64
 
-/* x as 16-bit integers, the largest as `range`; what they are multiples of. */
-VECTORISED static float encode(const float *restrict x, int64_t length, float range, int16_t *restrict codes)
+/* x as 16-bit integers, the largest as `range`; what they are multiples of, and their sum. */
+VECTORISED static float encode(const float *restrict x, int64_t length, float range, int16_t *restrict codes,
+                               int32_t *restrict sum)
 {
+    int32_t total = 0;
     float peak = 1e-20f;
     for (int64_t i = 0; i < length; i++) {
         float size = fabsf(x[i]);
@@ -21,7 +23,9 @@ VECTORISED static float encode(const float *restrict x, int64_t length, float ra
         /* Rounded where all is positive: there, cutting off is rounding down. */
         float code = x[i] * scale + 32768.5f;
         codes[i] = (int16_t)((int32_t)(code > 0.0f ? code : 0.0f) - 32768);
+        total += codes[i];
     }
+    *sum = total;
     return peak / range;
 }
 
@@ -73,23 +77,42 @@ VECTORISED static void add(int64_t length, const float *x, const float *y, float
         sum[i] = x[i] + y[i];
 }
 
+static void multiply_tiles(const Linear *linear, int64_t rows, Rows added, Rows y, Codes codes)
+{
+    int64_t inputs = padded(linear->inputs);
+    for (int64_t start = 0; start < linear->outputs; start += TILE)
+        for (int64_t row = 0; row < rows; row++) {
+            int64_t rest = linear->outputs - start;
+            wavetts_multiply_tile(&(TileProduct){
+                linear->tiles + start * inputs, codes.values + row * inputs, inputs, codes.sums[row], codes.steps[row],
+                rest < TILE ? rest : TILE, linear->scale + start, row_of(added, row) + start, row_of(y, row) + start,
+            });
+        }
+}
+
 void wavetts_product(const Linear *linear, int64_t rows, Rows x, Rows added, Rows y, Codes codes)
 {
-    int64_t inputs = linear->inputs, outputs = linear->outputs;
-    if (linear->codes)
-        for (int64_t row = 0; row < rows; row++)
-            codes.steps[row] = encode(row_of(x, row), inputs, linear->range, codes.values + row * inputs);
+    int64_t inputs = linear->inputs, outputs = linear->outputs, length = padded(inputs);
+    for (int64_t row = 0; row < rows && !linear->panels; row++) {
+        int16_t *values = codes.values + row * length;
+        codes.steps[row] = encode(row_of(x, row), inputs, linear->range, values, codes.sums + row);
+        if (linear->tiles)
+            wavetts_prepare_codes(inputs, length, values);
+    }
+    if (linear->tiles) {
+        multiply_tiles(linear, rows, added, y, codes);
+        return;
+    }
     for (int64_t start = 0; start < outputs; start += PANEL) {
         int64_t count = outputs - start < PANEL ? outputs - start : PANEL;
         for (int64_t row = 0; row < rows; row++) {
-            float sums[PANEL], *target = row_of(y, row) + start;
-            const float *addend = row_of(added, row) + start;
+            float sums[PANEL];
             if (linear->codes)
-                coded_panel(linear->codes + start * inputs, linear->scale + start, count, codes.values + row * inputs,
+                coded_panel(linear->codes + start * inputs, linear->scale + start, count, codes.values + row * length,
                             codes.steps[row], inputs, sums);
             else
                 float_panel(linear->panels + start * inputs, row_of(x, row), inputs, sums);
-            add(count, sums, addend, target);
+            add(count, sums, row_of(added, row) + start, row_of(y, row) + start);
         }
     }
 }
@@ -99,13 +122,13 @@ int64_t wavetts_version(void) { return VERSION; }
 /* x (rows, inputs) to y (rows, outputs); not 0 if memory is full. */
 int wavetts_linear(const Linear *linear, int64_t rows, const float *x, float *y)
 {
-    float *steps = malloc(rows * (sizeof(float) + linear->inputs * sizeof(int16_t)));
-    if (!steps)
+    float *values = malloc(rows * code_values(linear->inputs) * sizeof(float)), *start = values;
+    if (!values)
         return -1;
-    Codes codes = {(int16_t *)(steps + rows), steps};
+    Codes codes = place_codes(rows, linear->inputs, &values);
     Rows inputs = {(float *)x, linear->inputs}, outputs = {y, linear->outputs};
     wavetts_product(linear, rows, inputs, bias_of(linear), outputs, codes);
-    free(steps);
+    free(start);
     return 0;
 }
 
@@ -130,19 +153,19 @@ int wavetts_lstm(const Linear *gates, int64_t rows, const float *x, const float 
                  float *new_hidden, float *new_cell)
 {
     int64_t width = gates->outputs / 4, inputs = gates->inputs, x_width = inputs - width;
-    float *joined = malloc(rows * ((inputs + 4 * width + 1) * sizeof(float) + inputs * sizeof(int16_t)));
-    if (!joined)
+    float *values = malloc(rows * (inputs + 4 * width + code_values(inputs)) * sizeof(float)), *start = values;
+    if (!values)
         return -1;
-    float *sums = joined + rows * inputs, *steps = sums + rows * 4 * width;
+    float *joined = take(&values, rows * inputs), *sums = take(&values, rows * 4 * width);
     for (int64_t row = 0; row < rows; row++) {
         memcpy(joined + row * inputs, x + row * x_width, x_width * sizeof(float));
         memcpy(joined + row * inputs + x_width, hidden + row * width, width * sizeof(float));
     }
-    Codes codes = {(int16_t *)(steps + rows), steps};
+    Codes codes = place_codes(rows, inputs, &values);
     wavetts_product(gates, rows, (Rows){joined, inputs}, bias_of(gates), (Rows){sums, 4 * width}, codes);
     for (int64_t row = 0; row < rows; row++)
         wavetts_lstm_cell(width, sums + row * 4 * width, cell + row * width, new_hidden + row * width,
                           new_cell + row * width);
-    free(joined);
+    free(start);
     return 0;
 }

@@ -218,15 +218,15 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
         &work->biases, &work->context, &work->shape, &work->other, &work->power, &work->correlation, &work->filter,
         &work->gain, &work->mean_scale,
     };
-    /* Codes of what the widest matrix is applied to, for all parts: more than enough. */
-    int64_t count = sizeof widths / sizeof *widths, once = 9, values_per_row = parts;
-    int64_t codes = parts * (wavetts_coupling_values(&density->couplings, 0) + width + density->cond.inputs
-                             + density->input.inputs + density->envelope.outputs + density->code.outputs);
+    /* Wider than what any matrix is applied to. */
+    int64_t widest = wavetts_coupling_values(&density->couplings, 0) + width + density->cond.inputs
+        + density->input.inputs + density->envelope.outputs + density->code.outputs;
+    int64_t count = sizeof widths / sizeof *widths, once = 9, values_per_row = parts * code_values(widest);
     for (int64_t i = 0; i < count; i++)
         values_per_row += widths[i] * (i < once ? 1 : parts);
     values_per_row += wavetts_coupling_values(&density->couplings, 0);
     values_per_row += scored ? parts * wavetts_coupling_values(&density->couplings, 1) : 0;
-    float *values = malloc(work->rows * (sizeof(float) * values_per_row + sizeof(int16_t) * codes));
+    float *values = malloc(work->rows * sizeof(float) * values_per_row);
     if (!(work->memory = values))
         return -1;
     for (int64_t i = 0; i < count; i++)
@@ -237,8 +237,7 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
     wavetts_place_couplings(&density->couplings, 0, &values, &work->couplings);
     work->scores.rows = scored ? parts * work->rows : 0;
     wavetts_place_couplings(&density->couplings, scored, &values, &work->scores);
-    work->codes.steps = take(&values, parts * work->rows);
-    work->codes.values = (int16_t *)values;
+    work->codes = place_codes(parts * work->rows, widest, &values);
     work->couplings.codes = work->scores.codes = work->codes;
     return 0;
 }

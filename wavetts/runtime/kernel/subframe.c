@@ -84,7 +84,7 @@ static int allocate(const SubframeFlow *flow, Work *work)
                          2 * length, flow->envelope.outputs};
     Rows *parts[] = {&work->samples, &work->seen, &work->bias, &work->added, &work->hidden, &work->other,
                      &work->biases, &work->mean_scale, &work->envelope};
-    int64_t count = sizeof lengths / sizeof *lengths, total = 1 + most + wavetts_coupling_values(&flow->couplings, 0);
+    int64_t count = sizeof lengths / sizeof *lengths, total = code_values(most) + wavetts_coupling_values(&flow->couplings, 0);
     for (int64_t i = 0; i < count; i++)
         total += lengths[i];
     float *values = malloc(sizeof(float) * (total * work->rows + 5 * flow->frame_length));
@@ -95,9 +95,7 @@ static int allocate(const SubframeFlow *flow, Work *work)
     work->couplings.rows = work->rows;
     wavetts_place_couplings(&flow->couplings, 0, &values, &work->couplings);
     work->spectrum = take(&values, 5 * flow->frame_length);
-    work->codes.steps = take(&values, work->rows);
-    work->codes.values = (int16_t *)values;
-    work->couplings.codes = work->codes;
+    work->couplings.codes = work->codes = place_codes(work->rows, most, &values);
     return 0;
 }
 

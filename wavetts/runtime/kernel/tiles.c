@@ -1,0 +1,113 @@
+/*
+ * Products of 8-bit weights by those instructions of x86 that multiply and sum neighbours. Compilers do not find them
+ * where every output has a sum of its own. Sums are exact modulo 2^32, and what is wanted of them fits into 32 bits.
+ */
+#include "kernel.h"
+
+#if defined(__x86_64__) && !defined(__clang__) && __GNUC__ >= 12
+#include <immintrin.h>
+
+typedef int32_t Ints8 __attribute__((vector_size(32), aligned(1), may_alias));
+typedef int32_t Ints16 __attribute__((vector_size(64), aligned(1), may_alias));
+
+INLINE void finish(const TileProduct *product, const int32_t *sums)
+{
+    /* Weights are 128 too large. */
+    uint32_t excess = 128u * (uint32_t)product->total;
+#pragma GCC ivdep /* y may be what is added */
+    for (int64_t i = 0; i < product->count; i++) {
+        int32_t sum = (int32_t)((uint32_t)sums[i] - excess);
+        product->y[i] = (float)sum * product->step * product->scale[i] + product->added[i];
+    }
+}
+
+/*
+ * VNNI sums four products of 8 bits: a code is 256 high + low, low from -128 to 127; first are the low parts of all
+ * codes, then the high ones. Even and odd fours have sums of their own, which need not wait for each other.
+ */
+#define DOTS(name, extension, Vector, dot) \
+    __attribute__((target(extension))) static void name(const TileProduct *product) \
+    { \
+        enum { COUNT = 4 * TILE / sizeof(Vector) }; \
+        const int32_t *low = product->codes, *high = low + product->inputs / 4; \
+        const Vector *weights = product->tile; \
+        Vector lows[2][COUNT] = {0}, highs[2][COUNT] = {0}, sums[COUNT]; \
+        for (int64_t i = 0; i < product->inputs / 4; i += 2, weights += 2 * COUNT) \
+            for (int odd = 0; odd < 2; odd++) \
+                for (int k = 0; k < COUNT; k++) { \
+                    Vector four = weights[odd * COUNT + k]; \
+                    lows[odd][k] = (Vector)dot(lows[odd][k], four, low[i + odd] - (Vector){0}); \
+                    highs[odd][k] = (Vector)dot(highs[odd][k], four, high[i + odd] - (Vector){0}); \
+                } \
+        for (int k = 0; k < COUNT; k++) \
+            sums[k] = lows[0][k] + lows[1][k] + ((highs[0][k] + highs[1][k]) << 8); \
+        finish(product, (const int32_t *)sums); \
+    }
+#define DOT8(sums, weights, codes) _mm256_dpbusd_avx_epi32((__m256i)sums, (__m256i)weights, (__m256i)(codes))
+#define DOT16(sums, weights, codes) _mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, (__m512i)(codes))
+
+DOTS(dots8, "arch=x86-64-v3,avxvnni", Ints8, DOT8)
+DOTS(dots16, "arch=x86-64-v4,avx512vnni", Ints16, DOT16)
+
+/* AVX2 sums two products of 16 bits. */
+__attribute__((target("arch=x86-64-v3"))) static void pairs(const TileProduct *product)
+{
+    const int64_t *fours = product->codes;
+    const __m128i_u *weights = product->tile;
+    __m256i halves[8] = {0};
+    int32_t sums[TILE];
+    for (int64_t i = 0; i < product->inputs / 4; i++, weights += 8) {
+        __m256i four = _mm256_set1_epi64x(fours[i]);
+        for (int k = 0; k < 8; k++)
+            halves[k] = _mm256_add_epi32(halves[k], _mm256_madd_epi16(_mm256_cvtepu8_epi16(weights[k]), four));
+    }
+    for (int k = 0; k < 8; k += 2) {
+        __m256i joined = _mm256_permute4x64_epi64(_mm256_hadd_epi32(halves[k], halves[k + 1]), 0xd8);
+        _mm256_storeu_si256((__m256i *)(sums + 4 * k), joined);
+    }
+    finish(product, sums);
+}
+
+static int has_dots16(void) { return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni"); }
+
+static int has_dots8(void) { return __builtin_cpu_supports("x86-64-v3") && __builtin_cpu_supports("avxvnni"); }
+
+int64_t wavetts_tiled(void) { return __builtin_cpu_supports("x86-64-v3") != 0; }
+
+VECTORISED static void split(int64_t length, const int16_t *restrict codes, int8_t *restrict low, int8_t *restrict high)
+{
+    for (int64_t i = 0; i < length; i++) {
+        low[i] = (int8_t)codes[i];
+        high[i] = (int8_t)((codes[i] + 128) >> 8);
+    }
+}
+
+void wavetts_prepare_codes(int64_t inputs, int64_t length, int16_t *codes)
+{
+    memset(codes + inputs, 0, (length - inputs) * sizeof *codes);
+    if (has_dots16() || has_dots8()) {
+        int16_t whole[length];
+        memcpy(whole, codes, sizeof whole);
+        split(length, whole, (int8_t *)codes, (int8_t *)codes + length);
+    }
+}
+
+void wavetts_multiply_tile(const TileProduct *product)
+{
+    if (has_dots16())
+        dots16(product);
+    else if (has_dots8())
+        dots8(product);
+    else
+        pairs(product);
+}
+
+#else
+
+int64_t wavetts_tiled(void) { return 0; }
+
+void wavetts_prepare_codes(int64_t inputs, int64_t length, int16_t *codes) { (void)inputs, (void)length, (void)codes; }
+
+void wavetts_multiply_tile(const TileProduct *product) { (void)product; }
+
+#endif
