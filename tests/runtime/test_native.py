@@ -185,7 +185,7 @@ def test_a_past_that_is_no_number_gives_no_crash(value):
 
 
 @needs_kernel
-@pytest.mark.parametrize("outputs, inputs", [(1, 1), (3, 5), (64, 1000), (67, 1344), (300, 33)])
+@pytest.mark.parametrize("outputs, inputs", [(1, 1), (3, 5), (64, 1000), (67, 1344), (100, 20), (300, 33)])
 @pytest.mark.parametrize("int8", [False, True])
 def test_products_of_any_shape(outputs, inputs, int8):
     torch.manual_seed(0)

@@ -101,8 +101,7 @@ class Linear(Structure):
             # A power of two keeps whole numbers exact; the sums are of 32 bits.
             linear.range = 2.0 ** min(14, math.floor(math.log2(2**31 / (127 * inputs))))
         else:
-            padded = F.pad(weight.float(), (0, 0, 0, -outputs % PANEL))
-            linear.point(panels=padded.unflatten(0, (-1, PANEL)).transpose(1, 2))
+            linear.point(panels=torch.cat([cut_panel(rows) for rows in weight.float().split(PANEL)]))
         return linear
 
     @classmethod
@@ -170,3 +169,9 @@ def cut_tiles(codes: Tensor) -> Tensor:
     outputs, inputs = codes.shape
     padded = F.pad(codes.short() + 128, (0, -inputs % 8, 0, -outputs % TILE)).to(torch.uint8)
     return padded.unflatten(1, (-1, 4)).unflatten(0, (-1, TILE)).transpose(1, 2)
+
+
+def cut_panel(rows: Tensor) -> Tensor:
+    """At most `PANEL` rows of a matrix as a panel of the kernel: (inputs * width,)."""
+    width = next(width for width in (PANEL // 2, 3 * PANEL // 4, PANEL) if len(rows) <= width)
+    return F.pad(rows, (0, 0, 0, width - len(rows))).T.flatten()

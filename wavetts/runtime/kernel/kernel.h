@@ -48,7 +48,7 @@ typedef struct {
     const int8_t *codes;  /* (outputs, inputs) */
     const uint8_t *tiles; /* (outputs / TILE, padded(inputs) / 4, TILE, 4), the first rounded up: the codes + 128 */
     const float *scale;   /* (outputs,) of the codes */
-    const float *panels;  /* (outputs / PANEL rounded up, inputs, PANEL) of float weights, zero beyond the outputs */
+    const float *panels;  /* (inputs, PANEL) of float weights for each PANEL outputs, the last narrower if it may be */
     const float *bias;    /* (outputs,) */
     float range;          /* largest code of an activation: no sum of its products with weights overflows */
 } Linear;

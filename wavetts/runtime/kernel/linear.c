@@ -12,12 +12,17 @@
 VECTORISED static float encode(const float *restrict x, int64_t length, float range, int16_t *restrict codes,
                                int32_t *restrict sum)
 {
-    int32_t total = 0;
-    float peak = 1e-20f;
+    /* Without its sign a float is as large as its bits are: compilers vectorise the maximum of integers. */
+    int32_t largest = 0, total = 0;
     for (int64_t i = 0; i < length; i++) {
-        float size = fabsf(x[i]);
-        peak = size > peak ? size : peak;
+        int32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= INT32_MAX;
+        largest = bits > largest ? bits : largest;
     }
+    float peak;
+    memcpy(&peak, &largest, sizeof peak);
+    peak = peak > 1e-20f ? peak : 1e-20f;
     float scale = range / peak;
     for (int64_t i = 0; i < length; i++) {
         /* Rounded where all is positive: there, cutting off is rounding down. */
@@ -58,15 +63,27 @@ VECTORISED static void coded_panel(const int8_t *restrict codes, const float *re
         y[i] = (float)sums[i] * (step * scale[i]);
 }
 
-/* W x for a panel of float32 weights. */
-VECTORISED static void float_panel(const float *restrict panel, const float *restrict x, int64_t inputs,
-                                   float *restrict y)
+INLINE void sum_panel(int64_t width, const float *restrict panel, const float *restrict x, int64_t inputs,
+                      float *restrict y)
 {
     float sums[PANEL] = {0};
     for (int64_t i = 0; i < inputs; i++)
-        for (int64_t output = 0; output < PANEL; output++)
-            sums[output] += x[i] * panel[i * PANEL + output];
-    memcpy(y, sums, sizeof sums);
+        for (int64_t output = 0; output < width; output++)
+            sums[output] += x[i] * panel[i * width + output];
+    memcpy(y, sums, width * sizeof *y);
+}
+
+/* W x for a panel of float32 weights, the last of them perhaps narrower than the others. */
+VECTORISED static void float_panel(const float *restrict panel, int64_t outputs, const float *restrict x,
+                                   int64_t inputs, float *restrict y)
+{
+    /* The compiler keeps sums in registers if it knows how many there are. */
+    if (outputs <= PANEL / 2)
+        sum_panel(PANEL / 2, panel, x, inputs, y);
+    else if (outputs <= 3 * PANEL / 4)
+        sum_panel(3 * PANEL / 4, panel, x, inputs, y);
+    else
+        sum_panel(PANEL, panel, x, inputs, y);
 }
 
 /* Apart from the sums, as within them the compiler would round this otherwise. Whole vectors are written: what reads
@@ -111,7 +128,7 @@ void wavetts_product(const Linear *linear, int64_t rows, Rows x, Rows added, Row
                 coded_panel(linear->codes + start * inputs, linear->scale + start, count, codes.values + row * length,
                             codes.steps[row], inputs, sums);
             else
-                float_panel(linear->panels + start * inputs, row_of(x, row), inputs, sums);
+                float_panel(linear->panels + start * inputs, count, row_of(x, row), inputs, sums);
             add(count, sums, row_of(added, row) + start, row_of(y, row) + start);
         }
     }
