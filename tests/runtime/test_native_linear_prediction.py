@@ -96,6 +96,7 @@ def test_frames_and_scores_are_those_of_torch(shape, batch):
         {"num_layers": 1},
         {"num_layers": 3},
         {"num_cepstra": 0},
+        {"order": 1},
         {"order": 33, "num_bins": 70},
         # More than a panel of outputs, and no multiple of one; wider inside than its context.
         {"context_dim": 70, "hidden_dim": 200, "code_dim": 90},

@@ -22,6 +22,21 @@ from wavetts.runtime.couplings import Couplings
 COUPLING_SHARE = 16
 
 
+class _LowPass(Structure):
+    _fields_: ClassVar = [
+        ("length", c_int64),
+        ("response", c_void_p),
+    ]
+
+    @classmethod
+    def pack(cls, matrix: Tensor, window: int) -> _LowPass:
+        """Packs a symmetric Toeplitz matrix (L, L), for windows of L samples or more."""
+        half = F.pad(matrix[0], (0, window + 1 - len(matrix)))
+        packed = cls(length=window)
+        packed.point(response=F.pad(torch.cat([half.flip(0), half[1:]]), (0, SLIDE)))
+        return packed
+
+
 class _PitchSearch(Structure):
     _fields_: ClassVar = [
         ("length", c_int64),
@@ -31,22 +46,17 @@ class _PitchSearch(Structure):
         ("first", c_int64),
         ("last", c_int64),
         ("floor", c_float),
-        ("response", c_void_p),
-        ("phases", c_void_p),
+        ("low_pass", _LowPass),
     ]
 
     @classmethod
-    def pack(cls, search: PitchSearch, low_pass: Tensor) -> _PitchSearch:
-        """Packs a search in what the symmetric Toeplitz matrix `low_pass` (L, L) leaves of a signal."""
+    def pack(cls, search: PitchSearch, low_pass: Tensor, window: int) -> _PitchSearch:
+        """Packs a search in what the symmetric Toeplitz matrix `low_pass` (L, L) leaves of the end of a window."""
         length, step = len(low_pass), search.step
-        size = -(-length // step)
-        packed = cls(length=length, step=step, size=size, query=search.query, first=search.first, last=search.last)
-        packed.floor = search.floor
-        response = torch.cat([low_pass[0].flip(0), low_pass[0, 1:]])
-        # At distances step j + phase, j from 1 - size on; what no sample is at is never used.
-        distances = step * torch.arange(1 - size, size) + torch.arange(step)[:, None]
-        phases = low_pass[0][distances.abs().clamp(max=length - 1)]
-        packed.point(response=F.pad(response, (0, SLIDE)), phases=F.pad(phases, (0, SLIDE + 1)))
+        filter = _LowPass.pack(low_pass, window)
+        packed = cls(length=length, step=step, query=search.query, first=search.first, last=search.last)
+        packed.size, packed.floor, packed.low_pass = -(-length // step), search.floor, filter
+        packed.parts = [filter]
         return packed
 
 
@@ -69,7 +79,7 @@ class _WhitenedPast(Structure):
     def pack(cls, past: WhitenedPast) -> _WhitenedPast:
         """Packs the tables."""
         low_pass, _ = past.filters.chunk(2, 1)
-        search = _PitchSearch.pack(past.search, low_pass)
+        search = _PitchSearch.pack(past.search, low_pass, past.past_dim)
         packed = cls(length=past.past_dim, order=past.order, view=past.view, noise_floor=NOISE_FLOOR, search=search)
         packed.fitted, packed.periods, packed.before, packed.count = past.fitted, past.periods, past.before, past.length
         packed.point(window=past.window, lag_window=past.lag_window)
@@ -136,8 +146,8 @@ class NativeLinearPrediction(Sampler):
             "moments": Linear.of(flow.moments, smallest),
             "couplings": Couplings(length=flow.frame_length),
         }
-        if density.voicing is not None:
-            parts["voicing"] = _PitchSearch.pack(density.voicing.search, density.voicing.low_pass)
+        if (voicing := density.voicing) is not None:
+            parts["voicing"] = _PitchSearch.pack(voicing.search, voicing.low_pass, voicing.length)
         if flow.code is not None:
             parts["code"] = Linear.of(flow.code, smallest)
             parts |= _pack_couplings(flow, None if smallest is None else smallest // COUPLING_SHARE)

@@ -5,18 +5,26 @@
 /* What is left of a prediction error by one step of the recursion, at least. */
 #define SMALLEST_STEP 1e-6
 
+INLINE void slide_block(int64_t width, int64_t count, int64_t num_taps, const float *taps, int64_t stride,
+                        const float *restrict values, float *restrict sums)
+{
+    float block[SLIDE] = {0};
+    for (int64_t k = 0; k < num_taps; k++)
+        for (int64_t i = 0; i < width; i++)
+            block[i] += taps[k * stride] * values[k + i];
+    for (int64_t i = 0; i < count; i++)
+        sums[i] += block[i];
+}
+
 VECTORISED void wavetts_slide(int64_t count, int64_t num_taps, const float *taps, int64_t stride,
                               const float *restrict values, float *restrict sums)
 {
-    for (int64_t start = 0; start < count; start += SLIDE) {
-        float block[SLIDE] = {0};
-        for (int64_t k = 0; k < num_taps; k++)
-            for (int64_t i = 0; i < SLIDE; i++)
-                block[i] += taps[k * stride] * values[start + k + i];
-        int64_t rest = count - start < SLIDE ? count - start : SLIDE;
-        for (int64_t i = 0; i < rest; i++)
-            sums[start + i] += block[i];
-    }
+    for (; count > 3 * SLIDE / 4; count -= SLIDE, values += SLIDE, sums += SLIDE)
+        slide_block(SLIDE, count < SLIDE ? count : SLIDE, num_taps, taps, stride, values, sums);
+    if (count > SLIDE / 2)
+        slide_block(3 * SLIDE / 4, count, num_taps, taps, stride, values, sums);
+    else if (count > 0)
+        slide_block(SLIDE / 2, count, num_taps, taps, stride, values, sums);
 }
 
 VECTORISED float wavetts_levinson(int64_t order, const float *restrict correlation, float *restrict filter)

@@ -74,12 +74,17 @@ typedef struct {
     const float *outer_cos, *outer_sin; /* (first, first) */
 } Spectrum;
 
+/* A low-pass of a window of samples, with zeros around them. */
+typedef struct {
+    int64_t length;
+    const float *response; /* (2 length + 1 + SLIDE,), at distances from -length on */
+} LowPass;
+
 /* Where a period is sought, in the low-passed signal at every `step`th sample. */
 typedef struct {
     int64_t length, step, size, query, first, last;
     float floor;
-    const float *response; /* (2 length - 1 + SLIDE,) of the low-pass, at distances from 1 - length on */
-    const float *phases;   /* (step, 2 size + SLIDE): every `step`th of these, from each phase on */
+    LowPass low_pass; /* its window ends where the signal ends */
 } PitchSearch;
 
 /* The past through its own filter. */
@@ -167,8 +172,11 @@ float wavetts_levinson(int64_t order, const float *restrict correlation, float *
 void wavetts_synthesise(int64_t length, int64_t order, const float *restrict filter, const float *restrict residual,
                         float *restrict samples);
 
-/* What the samples (length,) have below the low-pass' frequency. */
-void wavetts_low_pass(const PitchSearch *search, const float *samples, float *low);
+/* What a window of samples has below the low-pass' frequency. */
+void wavetts_low_pass(const LowPass *filter, const float *samples, float *low);
+
+/* The same of the window that begins `step` samples later, from that of the window at `samples`. */
+void wavetts_move_low_pass(const LowPass *filter, const float *samples, int64_t step, float *low);
 
 /* How periodic such a signal ends, and with which lag. */
 float wavetts_pitch(const PitchSearch *search, const float *low, float *lag);
@@ -180,14 +188,15 @@ Period wavetts_fit_period(int64_t length, const float *signal, Period period, in
 void wavetts_copy_period(int64_t length, const float *signal, Period period, int64_t most, int64_t before,
                          int64_t count, float *copied);
 
-/* The factor of the noise after these samples (length,). */
-float wavetts_voicing(const PitchSearch *search, const float *samples, float voiced_scale);
+/* The factor of the noise after samples of which this is the low-passed signal. */
+float wavetts_voicing(const PitchSearch *search, const float *low, float voiced_scale);
 
 /* `factor` times the values, at most as loud as a density sees them. */
 void wavetts_clamp(int64_t length, float factor, const float *restrict values, float *restrict clamped);
 
 /* What a density sees of the samples before: features (view + 3,), and the last period, copied (count,). */
-void wavetts_see_past(const WhitenedPast *past, const float *samples, float *features, float *period);
+void wavetts_see_past(const WhitenedPast *past, const float *samples, const float *low_samples, float *features,
+                      float *period);
 
 /* The next `count` of the values that `free_values` points to. */
 INLINE float *take(float **free_values, int64_t count)

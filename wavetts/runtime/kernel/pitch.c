@@ -11,22 +11,24 @@
 #define LONGEST_STEP 1.5f
 #define DAMPING 0.05f
 
-void wavetts_low_pass(const PitchSearch *search, const float *samples, float *low)
+void wavetts_low_pass(const LowPass *filter, const float *samples, float *low)
 {
-    int64_t length = search->length;
+    int64_t length = filter->length;
     memset(low, 0, length * sizeof(float));
-    wavetts_slide(length, length, samples + length - 1, -1, search->response, low);
+    wavetts_slide(length, length, samples + length - 1, -1, filter->response + 1, low);
 }
 
-/* The low-passed signal at every `step`th sample, the last one among them, then zeros that `wavetts_slide` reads. */
-static void low_pass_sparsely(const PitchSearch *search, const float *samples, float *low)
+void wavetts_move_low_pass(const LowPass *filter, const float *samples, int64_t step, float *low)
 {
-    int64_t length = search->length, size = search->size, width = 2 * size + SLIDE;
-    memset(low, 0, (size + SLIDE) * sizeof(float));
-    for (int64_t phase = 0; phase < search->step; phase++) {
-        int64_t taps = (length - 1 - phase) / search->step + 1;
-        wavetts_slide(size, taps, samples + length - 1 - phase, -search->step, search->phases + phase * width, low);
-    }
+    int64_t length = filter->length, rest = length > step ? length - step : 0;
+    float gone[step];
+    for (int64_t i = 0; i < step; i++)
+        gone[i] = -samples[i];
+    memmove(low, low + length - rest, rest * sizeof(float));
+    memset(low + rest, 0, (length - rest) * sizeof(float));
+    wavetts_slide(rest, step, gone + step - 1, -1, filter->response + length + 1, low);
+    wavetts_slide(rest, step, samples + length + step - 1, -1, filter->response + 1, low);
+    wavetts_slide(length - rest, length, samples + length + step - 1, -1, filter->response + 1 + rest, low + rest);
 }
 
 /* energy[i]: of the `query` values from i on. */
@@ -41,11 +43,13 @@ static void windowed_energy(int64_t count, int64_t query, const float *values, f
     }
 }
 
-/* PitchSearch.forward of the sparse signal `low` (size + SLIDE,), zero beyond its end. */
-static float search_sparsely(const PitchSearch *search, const float *low, float *lag)
+float wavetts_pitch(const PitchSearch *search, const float *signal, float *lag)
 {
     int64_t size = search->size, query = search->query, count = search->last - search->first + 1, place = 1;
-    float scores[count], energy[count];
+    float scores[count], energy[count], low[size + SLIDE];
+    memset(low + size, 0, SLIDE * sizeof(float));
+    for (int64_t i = 0; i < size; i++)
+        low[i] = signal[(search->length - 1) % search->step + i * search->step];
     /* The longest lag comes first. */
     const float *places = low + size - query - search->last;
     float own = 0.0f;
@@ -65,15 +69,6 @@ static float search_sparsely(const PitchSearch *search, const float *low, float 
     *lag = limited(search->step * (search->last - place - offset), (search->first + 1) * search->step,
                    (search->last - 1) * search->step);
     return near[1] + 0.25f * slope * offset;
-}
-
-float wavetts_pitch(const PitchSearch *search, const float *low, float *lag)
-{
-    float sparse[search->size + SLIDE];
-    memset(sparse, 0, sizeof sparse);
-    for (int64_t i = 0; i < search->size; i++)
-        sparse[i] = low[(search->length - 1) % search->step + i * search->step];
-    return search_sparsely(search, sparse, lag);
 }
 
 /* A signal's cubic after the sample before a place: its coefficients, and how far after it the place is. */
@@ -145,10 +140,8 @@ void wavetts_copy_period(int64_t length, const float *signal, Period period, int
     }
 }
 
-float wavetts_voicing(const PitchSearch *search, const float *samples, float voiced_scale)
+float wavetts_voicing(const PitchSearch *search, const float *low, float voiced_scale)
 {
-    float low[search->size + SLIDE], lag;
-    low_pass_sparsely(search, samples, low);
-    float voiced = (search_sparsely(search, low, &lag) - UNVOICED) / (VOICED - UNVOICED);
+    float lag, voiced = (wavetts_pitch(search, low, &lag) - UNVOICED) / (VOICED - UNVOICED);
     return 1.0f + (voiced_scale - 1.0f) * limited(voiced, 0.0f, 1.0f);
 }

@@ -31,6 +31,7 @@ typedef struct {
     void *memory;
     Codes codes;
     Rows samples; /* those of the past, then the frame's */
+    Rows low, voiced_low; /* what the past of a part has below the low-passes' frequency */
     Rows bias, features, period, copied, hidden, gates, code, biases;
     Rows context, shape, other, power, correlation, filter, gain, mean_scale; /* (parts, rows) */
     CouplingWork couplings, scores;
@@ -101,7 +102,8 @@ static void copy_period(const LinearPrediction *density, int64_t part, int64_t r
     float *features = row_of(work->features, row), *low = period + wide + SLIDE;
     memset(last, 0, sizeof last);
     memset(period, 0, work->period.stride * sizeof(float));
-    wavetts_see_past(&density->past, row_of(work->samples, row) + part * length, features + 2 * length, last);
+    wavetts_see_past(&density->past, row_of(work->samples, row) + part * length, row_of(work->low, row),
+                     features + 2 * length, last);
     for (int64_t i = 0; i <= order; i++)
         filter[i] = row_of(work->filter, index)[i] / gain;
     wavetts_slide(wide, order + 1, filter + order, -1, last, period);
@@ -131,6 +133,15 @@ static void predict(const LinearPrediction *density, int64_t part, Work *work)
     }
 }
 
+/* The low-passed samples before a part, from those before the part before it if there is one. */
+static void follow(const LowPass *filter, int64_t part, int64_t length, const float *samples, float *low)
+{
+    if (part)
+        wavetts_move_low_pass(filter, samples + (part - 1) * length, length, low);
+    else
+        wavetts_low_pass(filter, samples, low);
+}
+
 /* The noise of a part, softer where the past is voiced, in `couplings.x`. */
 static void begin(const LinearPrediction *density, int64_t part, const float *noise, const float *voiced_scale,
                   Work *work)
@@ -138,10 +149,14 @@ static void begin(const LinearPrediction *density, int64_t part, const float *no
     int64_t length = density->subframe_length;
     for (int64_t row = 0; row < work->rows; row++) {
         const float *drawn = noise + row * density->frame_length + part * length;
-        const float *past = row_of(work->samples, row) + density->past.length + part * length - density->voicing.length;
-        float *x = row_of(work->couplings.x, row), scale = 1.0f;
-        if (density->voicing.length && voiced_scale[row] != 1.0f)
-            scale = wavetts_voicing(&density->voicing, past, voiced_scale[row]);
+        const float *past = row_of(work->samples, row);
+        float *x = row_of(work->couplings.x, row), *low = row_of(work->voiced_low, row), scale = 1.0f;
+        follow(&density->past.search.low_pass, part, length, past, row_of(work->low, row));
+        if (density->voicing.length && voiced_scale[row] != 1.0f) {
+            past += density->past.length - density->voicing.length;
+            follow(&density->voicing.low_pass, part, length, past, low);
+            scale = wavetts_voicing(&density->voicing, low, voiced_scale[row]);
+        }
         for (int64_t i = 0; i < length; i++)
             x[i] = drawn[i] * scale;
         for (int64_t i = 0; i < length && work->scores.rows; i++)
@@ -208,12 +223,13 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
     int64_t width = density->cond.outputs, length = density->subframe_length, order = density->past.order;
     int64_t parts = density->frame_length / length;
     const int64_t widths[] = {
-        density->past.length + density->frame_length + SLIDE, width, density->input.inputs,
+        density->past.length + density->frame_length + SLIDE, density->past.length + SLIDE,
+        density->voicing.length, width, density->input.inputs,
         2 * length + 2 * density->margin + SLIDE, length, width, 2 * length, density->code.outputs,
         density->biases.outputs, width, width, width, density->envelope.outputs, order + 1, order + 1, 1, 2 * length,
     };
     Rows *places[] = {
-        &work->samples, &work->bias, &work->features,
+        &work->samples, &work->low, &work->voiced_low, &work->bias, &work->features,
         &work->period, &work->copied, &work->hidden, &work->gates, &work->code,
         &work->biases, &work->context, &work->shape, &work->other, &work->power, &work->correlation, &work->filter,
         &work->gain, &work->mean_scale,
@@ -221,7 +237,7 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
     /* Wider than what any matrix is applied to. */
     int64_t widest = wavetts_coupling_values(&density->couplings, 0) + width + density->cond.inputs
         + density->input.inputs + density->envelope.outputs + density->code.outputs;
-    int64_t count = sizeof widths / sizeof *widths, once = 9, values_per_row = parts * code_values(widest);
+    int64_t count = sizeof widths / sizeof *widths, once = 11, values_per_row = parts * code_values(widest);
     for (int64_t i = 0; i < count; i++)
         values_per_row += widths[i] * (i < once ? 1 : parts);
     values_per_row += wavetts_coupling_values(&density->couplings, 0);
@@ -233,6 +249,7 @@ static int allocate(const LinearPrediction *density, int64_t scored, Work *work)
         *places[i] = (Rows){take(&values, widths[i] * work->rows * (i < once ? 1 : parts)), widths[i]};
     /* A filter reads on beyond the samples that there are so far. */
     memset(work->samples.data, 0, work->samples.stride * work->rows * sizeof(float));
+    memset(work->low.data, 0, work->low.stride * work->rows * sizeof(float));
     work->couplings.rows = work->rows;
     wavetts_place_couplings(&density->couplings, 0, &values, &work->couplings);
     work->scores.rows = scored ? parts * work->rows : 0;

@@ -84,7 +84,8 @@ static int allocate(const SubframeFlow *flow, Work *work)
                          2 * length, flow->envelope.outputs};
     Rows *parts[] = {&work->samples, &work->seen, &work->bias, &work->added, &work->hidden, &work->other,
                      &work->biases, &work->mean_scale, &work->envelope};
-    int64_t count = sizeof lengths / sizeof *lengths, total = code_values(most) + wavetts_coupling_values(&flow->couplings, 0);
+    int64_t count = sizeof lengths / sizeof *lengths, total = code_values(most);
+    total += wavetts_coupling_values(&flow->couplings, 0);
     for (int64_t i = 0; i < count; i++)
         total += lengths[i];
     float *values = malloc(sizeof(float) * (total * work->rows + 5 * flow->frame_length));
