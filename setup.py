@@ -5,7 +5,7 @@ from setuptools import Extension, find_packages, setup
 # What it takes to vectorise sums. -ffast-math would do more: link code that changes how the whole process rounds.
 FLAGS = "-std=c11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math"
 
-PARTS = "linear tiles spectrum decoder couplings subframe all_pole pitch whitened_past prediction"
+PARTS = "linear tiles spectrum decoder couplings subframe all_pole pitch whitened_past prediction waveform"
 
 kernel = Extension(
     # A shared library for ctypes: neither Python's headers nor torch's are needed.

@@ -338,6 +338,18 @@ def test_without_it_torch_speaks_and_says_so_once(monkeypatch, small_config):
         torch.testing.assert_close(speak(with_kernel), expected, atol=1e-4, rtol=1e-4)
 
 
+@needs_kernel
+@pytest.mark.parametrize("coefficient", [0.0, 0.97])
+def test_waveform_is_torchs(coefficient):
+    config = from_dict({"audio": {"preemphasis": coefficient, "frame_length": 16}, "density": {"kind": "gaussian"}})
+    torch.manual_seed(0)
+    model = WaveTacotron(config, 12).eval()
+    model.scale.fill_(3.0)
+    frames, last = torch.randn(3, 5, 16), torch.randn(3)
+    expected = model.to_waveform(frames, last)
+    torch.testing.assert_close(build_engine(model).to_waveform(frames, last), expected)
+
+
 def test_versions_and_panels_are_those_of_the_sources():
     folder = ROOT / "wavetts" / "runtime" / "kernel"
     assert f"#define VERSION {native.VERSION}\n" in (folder / "kernel.h").read_text(encoding="utf-8")

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "subframe_inverse": (1, 3),
     "linear_prediction": (2, 6),
     "decoder_step": (2, 12),
+    "deemphasise": (2, 3),
 }
 
 

@@ -17,6 +17,7 @@ from wavetts.runtime.decoder import NativeDecoder
 from wavetts.runtime.density import NativeSubframeFlow
 from wavetts.runtime.int8 import SMALLEST, quantize_layers, warn_without_kernel
 from wavetts.runtime.prediction import NativeLinearPrediction
+from wavetts.runtime.waveform import NativeEngine
 
 Precision = Literal["auto", "float32", "int8"]
 M = TypeVar("M", bound=nn.Module)
@@ -50,7 +51,7 @@ def build_engine(model: WaveTacotron, precision: Precision = "auto", threads: in
     density = _native_density(model)
     if not threads and decoder is not None and model.config.density.kind != "flow":
         threads = 1
-    return Engine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads, "int8")
+    return NativeEngine(model, decoder or _quantized(model.decoder), density or _small_density(model), threads, "int8")
 
 
 def _native_density(model: WaveTacotron) -> Sampler | None:

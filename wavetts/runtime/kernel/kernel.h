@@ -1,10 +1,10 @@
 /*
  * What speaking costs on a CPU, without the price of a tensor operation at every step.
  *
- * Plain C, called through ctypes by bindings.py, decoder.py, density.py and prediction.py, whose structures mirror those
- * here. Loops are written for the compiler to vectorise, but for those of tiles.c. Weights are read once for all rows of
- * a batch, and no row's result depends on the others. Nothing is kept between calls, which may come from several
- * threads.
+ * Plain C, called through ctypes by bindings.py, decoder.py, density.py, prediction.py and waveform.py, whose structures
+ * mirror those here. Loops are written for the compiler to vectorise, but for those of tiles.c. Weights are read once
+ * for all rows of a batch, and no row's result depends on the others. Nothing is kept between calls, which may come from
+ * several threads.
  */
 #ifndef WAVETTS_KERNEL_H
 #define WAVETTS_KERNEL_H
