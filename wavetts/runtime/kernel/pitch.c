@@ -43,7 +43,7 @@ static void windowed_energy(int64_t count, int64_t query, const float *values, f
     }
 }
 
-float wavetts_pitch(const PitchSearch *search, const float *signal, float *lag)
+VECTORISED float wavetts_pitch(const PitchSearch *search, const float *signal, float *lag)
 {
     int64_t size = search->size, query = search->query, count = search->last - search->first + 1, place = 1;
     float scores[count], energy[count], low[size + SLIDE];
@@ -100,7 +100,7 @@ INLINE float one_before(Period period, float place, int64_t length)
     return place - (period.lag + period.glide * (place - (float)length));
 }
 
-Period wavetts_fit_period(int64_t length, const float *signal, Period period, int64_t size, int64_t step)
+VECTORISED Period wavetts_fit_period(int64_t length, const float *signal, Period period, int64_t size, int64_t step)
 {
     int64_t count = (size + step - 1) / step;
     float copied[count], slope[count], product = 0.0f, power = 0.0f;
