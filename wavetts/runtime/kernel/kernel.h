@@ -222,12 +222,22 @@ INLINE Rows bias_of(const Linear *linear) { return (Rows){(float *)linear->bias,
 
 INLINE float *row_of(Rows rows, int64_t row) { return rows.data + row * rows.stride; }
 
+/* x from -most to most, no number, too. Of integers compilers take the minimum without a branch for what is beyond. */
+INLINE float clipped(float x, float most)
+{
+    int32_t bits, limit;
+    memcpy(&bits, &x, sizeof bits);
+    memcpy(&limit, &most, sizeof limit);
+    int32_t size = bits & INT32_MAX, sign = bits & INT32_MIN;
+    bits = sign | (size < limit ? size : limit);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 /* 2^(x log2 e): a whole power by the exponent's bits, the rest by its Taylor series; to some 2e-7. */
 INLINE float exponential(float x)
 {
-    float power = x * 1.44269504f;
-    power = power > -126.0f ? power : -126.0f; /* no number, too: what is converted must be in range */
-    power = power < 126.0f ? power : 126.0f;
+    float power = clipped(x * 1.44269504f, 126.0f); /* what is converted must be in range */
     int32_t exponent = (int32_t)(power + 127.5f);
     float rest = power - (float)(exponent - 127);
     float value = 1.0f + rest * (0.693147181f + rest * (0.240226507f + rest * (0.0555041087f
