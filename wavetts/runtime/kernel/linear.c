@@ -26,8 +26,8 @@ VECTORISED static float encode(const float *restrict x, int64_t length, float ra
     float scale = range / peak;
     for (int64_t i = 0; i < length; i++) {
         /* Rounded where all is positive: there, cutting off is rounding down. */
-        float code = x[i] * scale + 32768.5f;
-        codes[i] = (int16_t)((int32_t)(code > 0.0f ? code : 0.0f) - 32768);
+        float code = clipped(x[i] * scale, range) + 32768.5f;
+        codes[i] = (int16_t)((int32_t)code - 32768);
         total += codes[i];
     }
     *sum = total;
