@@ -49,23 +49,19 @@ INLINE void finish(const TileProduct *product, const int32_t *sums)
 DOTS(dots8, "arch=x86-64-v3,avxvnni", Ints8, DOT8)
 DOTS(dots16, "arch=x86-64-v4,avx512vnni", Ints16, DOT16)
 
-/* AVX2 sums two products of 16 bits. */
+/* AVX2 sums two products of 16 bits: of the even weights of each four and, in codes' second half, of the odd ones. */
 __attribute__((target("arch=x86-64-v3"))) static void pairs(const TileProduct *product)
 {
-    const int64_t *fours = product->codes;
-    const __m128i_u *weights = product->tile;
-    __m256i halves[8] = {0};
-    int32_t sums[TILE];
-    for (int64_t i = 0; i < product->inputs / 4; i++, weights += 8) {
-        __m256i four = _mm256_set1_epi64x(fours[i]);
-        for (int k = 0; k < 8; k++)
-            halves[k] = _mm256_add_epi32(halves[k], _mm256_madd_epi16(_mm256_cvtepu8_epi16(weights[k]), four));
-    }
-    for (int k = 0; k < 8; k += 2) {
-        __m256i joined = _mm256_permute4x64_epi64(_mm256_hadd_epi32(halves[k], halves[k + 1]), 0xd8);
-        _mm256_storeu_si256((__m256i *)(sums + 4 * k), joined);
-    }
-    finish(product, sums);
+    const int32_t *even = product->codes, *odd = even + product->inputs / 4;
+    const __m256i_u *weights = product->tile;
+    const __m256i byte = _mm256_set1_epi16(255);
+    Ints8 sums[4] = {0};
+    for (int64_t i = 0; i < product->inputs / 4; i++, weights += 4)
+        for (int k = 0; k < 4; k++) {
+            sums[k] += (Ints8)_mm256_madd_epi16(_mm256_and_si256(weights[k], byte), _mm256_set1_epi32(even[i]));
+            sums[k] += (Ints8)_mm256_madd_epi16(_mm256_srli_epi16(weights[k], 8), _mm256_set1_epi32(odd[i]));
+        }
+    finish(product, (const int32_t *)sums);
 }
 
 static int has_dots16(void) { return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni"); }
@@ -74,22 +70,31 @@ static int has_dots8(void) { return __builtin_cpu_supports("x86-64-v3") && __bui
 
 int64_t wavetts_tiled(void) { return __builtin_cpu_supports("x86-64-v3") != 0; }
 
-VECTORISED static void split(int64_t length, const int16_t *restrict codes, int8_t *restrict low, int8_t *restrict high)
+VECTORISED static void split_bytes(int64_t length, const int16_t *restrict codes, int8_t *restrict low)
 {
+    int8_t *restrict high = low + length;
     for (int64_t i = 0; i < length; i++) {
         low[i] = (int8_t)codes[i];
         high[i] = (int8_t)((codes[i] + 128) >> 8);
     }
 }
 
+VECTORISED static void split_pairs(int64_t length, const int16_t *restrict codes, int16_t *restrict even)
+{
+    int16_t *restrict odd = even + length / 2;
+    for (int64_t i = 0; i < length / 2; i++)
+        even[i] = codes[2 * i], odd[i] = codes[2 * i + 1];
+}
+
 void wavetts_prepare_codes(int64_t inputs, int64_t length, int16_t *codes)
 {
-    memset(codes + inputs, 0, (length - inputs) * sizeof *codes);
-    if (has_dots16() || has_dots8()) {
-        int16_t whole[length];
-        memcpy(whole, codes, sizeof whole);
-        split(length, whole, (int8_t *)codes, (int8_t *)codes + length);
-    }
+    int16_t whole[length];
+    memset(whole, 0, sizeof whole);
+    memcpy(whole, codes, inputs * sizeof *codes);
+    if (has_dots16() || has_dots8())
+        split_bytes(length, whole, (int8_t *)codes);
+    else
+        split_pairs(length, whole, codes);
 }
 
 void wavetts_multiply_tile(const TileProduct *product)
