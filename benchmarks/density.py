@@ -164,7 +164,12 @@ def _count(runs: dict[nn.Module, int]) -> Callable[..., None]:
 
 def measure(density: Any, frames: data.Frames, base: Any = None) -> dict[str, Any]:
     """Likelihood, cost, and the sound at each temperature, the best of which (by DNSMOS, or distance) is named."""
-    row = data.likelihood(frames, density, base)
+    try:
+        row = data.likelihood(frames, density, base)
+    except UserError as error:
+        # An estimate says itself when it is worth nothing; how the density sounds is measured all the same.
+        print(error)
+        row = {"likelihood": "refused", "refused": str(error)}
     row["evaluations"] = evaluations(density)
     row["real_time_factor"] = data.real_time_factor(frames, density, SamplingOptions(0.7))
     sounds = {str(t): data.sound(frames, data.draw(frames, density, SamplingOptions(t))) for t in TEMPERATURES}

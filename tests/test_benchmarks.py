@@ -200,6 +200,14 @@ def test_tilts_are_measured_beside_what_they_tilt_and_recovery_likelihood_by_its
     density.main(["--journal", str(journal), "--table"])
     assert re.search(r"\| tilt of compact flow \|.* \+- [\d.]+, ESS \d+, gain -?[\d.]+ \[", capsys.readouterr().out)
 
+    def refuse(*_):
+        raise UserError("likelihood: the effective sample size is too small")
+
+    monkeypatch.setattr(density.data, "likelihood", refuse)
+    density.main([*words, arms[-1]])
+    refused = json.loads(journal.read_text(encoding="utf-8").splitlines()[-1])
+    assert refused["likelihood"] == "refused" and "too small" in refused["refused"] and refused["periodicity"]["mean"] > 0
+
 
 def test_mistakes_are_one_line(tmp_path):
     assert "nothing.yaml" in run("training.py", "--config", tmp_path / "nothing.yaml", code=2)
