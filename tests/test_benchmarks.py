@@ -206,7 +206,8 @@ def test_tilts_are_measured_beside_what_they_tilt_and_recovery_likelihood_by_its
     monkeypatch.setattr(density.data, "likelihood", refuse)
     density.main([*words, arms[-1]])
     refused = json.loads(journal.read_text(encoding="utf-8").splitlines()[-1])
-    assert refused["likelihood"] == "refused" and "too small" in refused["refused"] and refused["periodicity"]["mean"] > 0
+    assert refused["likelihood"] == "refused" and "too small" in refused["refused"]
+    assert refused["periodicity"]["mean"] > 0
 
 
 def test_mistakes_are_one_line(tmp_path):
