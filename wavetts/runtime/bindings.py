@@ -97,7 +97,9 @@ class Linear(Structure):
         linear.point(bias=weight.new_zeros(outputs).float() if bias is None else bias.float())
         if smallest is not None and weight.numel() >= smallest:
             codes, scale = quantize_rows(weight)
-            matrix = {"tiles": cut_tiles(codes)} if library().wavetts_tiled() else {"codes": codes}
+            kernel = library()
+            assert kernel is not None, "weights are packed for a kernel that is there"
+            matrix = {"tiles": cut_tiles(codes)} if kernel.wavetts_tiled() else {"codes": codes}
             linear.point(scale=scale, **matrix)
             # A power of two keeps whole numbers exact; the sums are of 32 bits.
             linear.range = 2.0 ** min(14, math.floor(math.log2(2**31 / (127 * inputs))))

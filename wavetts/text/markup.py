@@ -228,14 +228,14 @@ def _inline(text: str, links: bool, references: dict[str, Any]) -> str:
 def _without_emphasis(text: str) -> str:
     """Removes the asterisks and underscores that the parser would pair, by its own functions."""
     from markdown_it.rules_inline.balance_pairs import processDelimiters
-    from markdown_it.rules_inline.state_inline import Delimiter
+    from markdown_it.rules_inline.state_inline import Delimiter, StateInline
 
     signs: list[Delimiter] = []
     for run in _STARS.finditer(text):
         start, end = run.span()
         opens, closes = _flanks(text[start - 1 : start] or " ", text[start], text[end : end + 1] or " ")
         signs += [Delimiter(ord(text[start]), end - start, place, -1, opens, closes) for place in range(start, end)]
-    processDelimiters(None, signs)
+    processDelimiters(StateInline("", _parser(False), {}, []), signs)
     pairs = [(sign.token, signs[sign.end].token) for sign in signs if sign.end >= 0]
     edges = [-1, *sorted(place for pair in pairs for place in pair), len(text)]
     return "".join(text[before + 1 : after] for before, after in pairwise(edges))

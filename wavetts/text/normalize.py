@@ -92,7 +92,7 @@ def sentences(text: str, language: str = "en-us", max_chars: int = 300) -> list[
     """
     if max_chars < 1:
         raise UserError(f"max_chars is {max_chars}: the pieces of a text need at least 1 character")
-    return [Sentence(*sentence) for *sentence, _ in _said(text, language, max_chars)]
+    return [Sentence(*said[:3]) for said in _said(text, language, max_chars)]
 
 
 def explain(text: str, language: str = "en-us") -> list[tuple[str, str, str]]:
