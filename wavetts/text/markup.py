@@ -235,6 +235,8 @@ def _without_emphasis(text: str) -> str:
         start, end = run.span()
         opens, closes = _flanks(text[start - 1 : start] or " ", text[start], text[end : end + 1] or " ")
         signs += [Delimiter(ord(text[start]), end - start, place, -1, opens, closes) for place in range(start, end)]
+    if not signs:
+        return text
     processDelimiters(StateInline("", _parser(False), {}, []), signs)
     pairs = [(sign.token, signs[sign.end].token) for sign in signs if sign.end >= 0]
     edges = [-1, *sorted(place for pair in pairs for place in pair), len(text)]
